@@ -1,0 +1,52 @@
+# make setup | demo | test | check | soak | constraints
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A CPU build of torch is enough for everything here; a GPU machine installs its own first.
+TORCH := torch==2.13.0 torchvision==0.28.0
+DEMO ?= demo-project
+JOBS ?= 2
+
+.PHONY: setup demo test check soak test-setup system-packages wordnet constraints clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel $(TORCH)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[train]'
+	touch $@
+
+$(VENV)/.test-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[train,postgres,test]'
+	touch $@
+
+# WordNet 3.0: what is there already, else Debian's package (as root), else NLTK's downloader.
+wordnet: setup
+	$(BIN)/python tools/get_wordnet.py
+
+demo: setup wordnet
+	$(BIN)/imagenet-builder demo $(DEMO)
+
+test-setup: $(VENV)/.test-installed
+	$(BIN)/python tools/get_test_parts.py
+
+test: test-setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not soak and not gpu"
+
+check: $(VENV)/.test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: test-setup
+	$(BIN)/python -m pytest -m soak --timeout 3600
+
+constraints:
+	$(BIN)/python -m pip list --format freeze --exclude-editable \
+	  | grep -v -e '^imagenet-builder' -e '^pip=' | sed 's/+cpu//' > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Crowd verification: pages of questions, a requester, consensus rules, and a marketplace that speaks MTurk's API."""

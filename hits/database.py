@@ -1,0 +1,284 @@
+"""Engine set-up that both stores share: pragmas, transactions, locks, migrations.
+
+Both stores run on SQLite (WAL) and PostgreSQL. SQLite write transactions begin IMMEDIATE, so that two
+writers queue on the busy timeout instead of failing half way with SQLITE_BUSY.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Dialect, Engine, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeDecorator
+
+from .errors import DatabaseError, LockHeld, SchemaMismatch
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+BUSY_TIMEOUT_SECONDS = 30
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC datetimes in, aware UTC datetimes out, on engines with and without time zones."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive datetime cannot be stored: {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def choice(name: str, *values: str) -> sa.Enum:
+    """A column type for one of a few words: a VARCHAR with a named CHECK on every engine."""
+    words = [str(value) for value in values]
+    return sa.Enum(*words, name=name, native_enum=False, create_constraint=True, validate_strings=True)
+
+
+def open_engine(url: str, *, echo: bool = False) -> Engine:
+    """Return an engine for `url` (sqlite:///path or postgresql+psycopg://…) with this project's set-up.
+
+    Nothing is connected yet. Raises DatabaseError for a URL that cannot be used.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in {"postgres", "postgresql"}:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        backend = parsed.get_backend_name()
+        if backend not in {"sqlite", "postgresql"}:
+            raise DatabaseError(f"cannot use a {backend} store: only sqlite and postgresql are supported")
+        options: dict[str, Any] = (
+            {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
+            if backend == "sqlite"
+            else {"pool_pre_ping": True}
+        )
+        engine = sa.create_engine(parsed, echo=echo, **options)
+    except (sa.exc.ArgumentError, ImportError) as error:
+        raise DatabaseError(
+            f"cannot use the store address {_hide_password(url)}: {error}; "
+            "PostgreSQL needs `pip install imagenet-builder[postgres]`"
+        ) from error
+    if backend == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _hide_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return "(unreadable)"
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # The driver's own BEGIN comes too late (at the first write) and is deferred: take transactions over.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection in a read transaction (a snapshot on SQLite); nothing is committed."""
+    with translated(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection in a write transaction: committed on leaving, rolled back on an exception.
+
+    Keep it short, and call nothing over HTTP inside.
+    """
+    with (
+        translated(engine),
+        engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def translated(engine: Engine) -> Iterator[None]:
+    """Turn the driver's operational errors (disk full, read-only, gone) into one-line DatabaseErrors."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+        where = engine.url.render_as_string(hide_password=True)
+        raise DatabaseError(f"the store {where} failed: {cause}; {_remedy(cause)}") from error
+
+
+def _remedy(cause: str) -> str:
+    lowered = cause.lower()
+    if "disk is full" in lowered or "no space" in lowered:
+        return "free some disk space and run the command again: nothing committed is lost"
+    if "readonly" in lowered or "read-only" in lowered or "unable to open" in lowered:
+        return "check that the folder exists and that you may write to it"
+    if "no such table" in lowered or "no such column" in lowered or "does not exist" in lowered:
+        return "run `imagenet-builder db upgrade`"
+    if "locked" in lowered:
+        return "another program holds the store; try again later"
+    return "check that the store can be reached and run the command again"
+
+
+@contextmanager
+def exclusive_lock(engine: Engine, name: str) -> Iterator[None]:
+    """Hold the lock `name` of this store, or raise LockHeld at once if another process holds it.
+
+    A PostgreSQL advisory lock, or a lock file beside the SQLite file. Either ends with its process.
+    """
+    if engine.url.get_backend_name() == "postgresql":
+        with _advisory_lock(engine, name):
+            yield
+        return
+    database = engine.url.database
+    if not database or database == ":memory:":
+        yield
+        return
+    path = Path(f"{database}.{name}.lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DatabaseError(f"cannot create the lock file {path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockHeld(f"another {name} is running on this store; try again later") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _advisory_lock(engine: Engine, name: str) -> Iterator[None]:
+    key = int.from_bytes(hashlib.sha256(f"imagenet-builder:{name}".encode()).digest()[:8], "big", signed=True)
+    with translated(engine), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key))):
+            raise LockHeld(f"another {name} is running on this store; try again later")
+        try:
+            yield
+        finally:
+            connection.scalar(sa.select(sa.func.pg_advisory_unlock(key)))
+
+
+# --- migrations ----------------------------------------------------------------------------------------
+
+
+def alembic_config(engine: Engine, package: str) -> Any:
+    """An Alembic Config whose scripts are the package `package` and whose connections come from `engine`."""
+    from importlib.resources import files
+
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(files(package)))
+    config.attributes["engine"] = engine
+    return config
+
+
+def upgrade(engine: Engine, package: str, revision: str = "head") -> None:
+    """Migrate the store up to `revision` of the history in `package`, creating it where there is none."""
+    from alembic import command
+
+    with translated(engine):
+        command.upgrade(alembic_config(engine, package), revision)
+
+
+def downgrade(engine: Engine, package: str, revision: str) -> None:
+    """Migrate the store down to `revision` (`base` for an empty store)."""
+    from alembic import command
+
+    with translated(engine):
+        command.downgrade(alembic_config(engine, package), revision)
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision that the store says it is at; None for an empty store."""
+    from alembic.runtime.migration import MigrationContext
+
+    with translated(engine), engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision(package: str) -> str:
+    """The newest revision that this program knows."""
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory.from_config(
+        alembic_config(sa.create_engine("sqlite://"), package)
+    ).get_current_head()
+    if head is None:
+        raise DatabaseError(f"no migrations found in {package}: the installation is incomplete")
+    return head
+
+
+def known_revisions(package: str) -> frozenset[str]:
+    """Every revision that this program knows."""
+    from alembic.script import ScriptDirectory
+
+    directory = ScriptDirectory.from_config(alembic_config(sa.create_engine("sqlite://"), package))
+    return frozenset(script.revision for script in directory.walk_revisions())
+
+
+def require_schema(engine: Engine, expected: str) -> None:
+    """Raise SchemaMismatch, with the remedy, unless the store is at revision `expected`.
+
+    `expected` is a constant beside the tables (a test compares it with the history), so that commands
+    need not import Alembic to open a store.
+    """
+    with translated(engine), engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            found: str | None = None
+        else:
+            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if found == expected:
+        return
+    where = engine.url.render_as_string(hide_password=True)
+    if found is None:
+        raise SchemaMismatch(f"the store {where} is empty; run `imagenet-builder db upgrade`")
+    # Revision ids are numbered ("0001"), so that age can be told without loading the history.
+    if found < expected:
+        raise SchemaMismatch(
+            f"the store {where} has the older schema {found}, this program needs {expected}; "
+            "back it up and run `imagenet-builder db upgrade`"
+        )
+    raise SchemaMismatch(
+        f"the store {where} has the newer schema {found}, this program knows {expected}; "
+        "update imagenet-builder (pip install --upgrade imagenet-builder)"
+    )

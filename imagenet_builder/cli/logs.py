@@ -1,0 +1,46 @@
+"""Logging to stderr, as text for people or JSON lines for collectors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+QUIET_LIBRARIES = (
+    "alembic",
+    "aiohttp.access",
+    "asyncio",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "matplotlib",
+    "PIL",
+)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, logger, message, and the fields given as `extra={"fields": …}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logging(*, verbose: bool, json_lines: bool) -> None:
+    """Send this project's logs to stderr; libraries speak from WARNING up."""
+    root = logging.getLogger()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if json_lines else logging.Formatter("%(message)s"))
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    for name in QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,243 @@
+"""Settings: `imagenet-builder.toml` < environment < flags; one frozen dataclass a stage.
+
+A setting `per_category` of section `[crawl]` is read from the environment as
+`IMAGENET_BUILDER_CRAWL_PER_CATEGORY`. Unknown names are errors, so that a misspelt limit is not no limit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ProjectError
+
+SETTINGS_NAME = "imagenet-builder.toml"
+ENVIRONMENT_PREFIX = "IMAGENET_BUILDER_"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """Who collects, and why: sent with every request to other people's servers."""
+
+    name: str = "my-dataset"
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the store is: `sqlite:///store.sqlite3` (relative to the project) or a PostgreSQL URL."""
+
+    url: str = "sqlite:///store.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesSettings:
+    """Where image bytes are: a folder relative to the project, or s3://…, gs://…, az://…."""
+
+    url: str = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class WordnetSettings:
+    """Where WordNet 3.0 is (empty: found by itself) and which subtrees are left out unless named."""
+
+    folder: str = ""
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSettings:
+    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds."""
+
+    sources: tuple[str, ...] = ("wikimedia",)
+    per_category: int = 500
+    licences: tuple[str, ...] = ("cc0", "pd", "by", "by-sa")
+    connections: int = 32
+    per_host: int = 4
+    host_delay: float = 0.0
+    timeout: float = 30.0
+    attempts: int = 3
+    max_bytes: int = 30_000_000
+    min_side: int = 100
+    max_side: int = 20_000
+    max_aspect: float = 5.0
+    allow_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WikimediaSettings:
+    """The MediaWiki to ask; `width` is the standard width fetched in place of larger originals."""
+
+    endpoint: str = "https://commons.wikimedia.org/w/api.php"
+    width: int = 960
+    search_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    """A folder of the user's own pictures: one subfolder a category, named by wnid, name or word."""
+
+    path: str = ""
+    licence: str = ""
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketplaceSettings:
+    """Where HITs go. `endpoint` speaks the MTurk API; the rest describes the marketplace that `serve` runs.
+
+    `public_url` is how workers reach the site; `frame_url` must be another *hostname* for the same
+    server, because cookies ignore ports; `pictures_url` is where HIT pictures are served.
+    """
+
+    endpoint: str = "http://127.0.0.1:8700"
+    live_endpoint: str = ""
+    store: str = "sqlite:///marketplace.sqlite3"
+    public_url: str = "http://127.0.0.1:8700"
+    frame_url: str = "http://localhost:8700"
+    pictures_url: str = "http://127.0.0.1:8700/pictures"
+    balance_cents: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationSettings:
+    """What people are asked and paid. Times in seconds; `pay_per_hour_cents` is the floor for rewards."""
+
+    votes: int = 3
+    rule: str = "majority"
+    page_size: int = 48
+    controls: int = 6
+    pay_per_hour_cents: int = 1500
+    seconds_per_picture: float = 1.5
+    thumbnail_side: int = 300
+    assignment_duration: int = 3600
+    lifetime: int = 14 * 86400
+    auto_approval_delay: int = 3 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """Pictures a class: `val` and `test` exactly, train between `min_train` and `max_train`."""
+
+    val: int = 50
+    test: int = 100
+    min_train: int = 100
+    max_train: int = 1300
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a project."""
+
+    project: ProjectSettings = field(default_factory=ProjectSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    images: ImagesSettings = field(default_factory=ImagesSettings)
+    wordnet: WordnetSettings = field(default_factory=WordnetSettings)
+    crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    wikimedia: WikimediaSettings = field(default_factory=WikimediaSettings)
+    folder: FolderSettings = field(default_factory=FolderSettings)
+    marketplace: MarketplaceSettings = field(default_factory=MarketplaceSettings)
+    verification: VerificationSettings = field(default_factory=VerificationSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+
+
+def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings file at `path` and overlay the environment.
+
+    Raises ProjectError with the file, the section and the name for anything that is not a setting.
+    """
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProjectError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{path} is not valid TOML: {error}") from error
+    kinds = typing.get_type_hints(Settings)
+    unknown = sorted(set(written) - set(kinds))
+    if unknown:
+        raise ProjectError(f"{path}: unknown section [{unknown[0]}]; known are {', '.join(kinds)}")
+    _refuse_unknown_variables(kinds, environment)
+    sections: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        if not isinstance(written.get(name, {}), dict):
+            raise ProjectError(f"{path}: {name} must be a section [{name}]")
+        sections[name] = _section(path, name, kind, written.get(name, {}), environment)
+    return Settings(**sections)
+
+
+def override(settings: Settings, section: str, **flags: Any) -> Settings:
+    """Return `settings` with the given flags in `section`; flags that are None were not given."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    changed = dataclasses.replace(getattr(settings, section), **given)
+    return dataclasses.replace(settings, **{section: changed})
+
+
+def _section(
+    path: Path, section: str, kind: type, written: Mapping[str, Any], environment: Mapping[str, str]
+) -> Any:
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(written) - set(hints))
+    if unknown:
+        raise ProjectError(
+            f"{path}: unknown setting {unknown[0]} in [{section}]; known are {', '.join(hints)}"
+        )
+    values: dict[str, Any] = {}
+    for name, hint in hints.items():
+        variable = f"{ENVIRONMENT_PREFIX}{section}_{name}".upper()
+        if variable in environment:
+            values[name] = _from_text(variable, environment[variable], hint)
+        elif name in written:
+            values[name] = _checked(f"{path}: [{section}] {name}", written[name], hint)
+    return kind(**values)
+
+
+def _refuse_unknown_variables(kinds: Mapping[str, type], environment: Mapping[str, str]) -> None:
+    known = {
+        f"{ENVIRONMENT_PREFIX}{section}_{name}".upper()
+        for section, kind in kinds.items()
+        for name in typing.get_type_hints(kind)
+    }
+    for variable in environment:
+        section = variable.removeprefix(ENVIRONMENT_PREFIX).split("_")[0].lower()
+        if variable.startswith(ENVIRONMENT_PREFIX) and section in kinds and variable not in known:
+            raise ProjectError(f"the environment variable {variable} names no setting of [{section}]")
+
+
+def _checked(where: str, value: Any, hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, list) and all(isinstance(element, str) for element in value):
+            return tuple(value)
+        raise ProjectError(f"{where} must be a list of strings, not {value!r}")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, types.UnionType) or type(value) is not hint:
+        raise ProjectError(f"{where} must be {_called(hint)}, not {value!r}")
+    return value
+
+
+def _from_text(variable: str, text: str, hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if hint is bool:
+        if text.lower() in {"true", "1", "yes"}:
+            return True
+        if text.lower() in {"false", "0", "no"}:
+            return False
+        raise ProjectError(f"{variable} must be true or false, not {text!r}")
+    try:
+        return hint(text)
+    except ValueError as error:
+        raise ProjectError(f"{variable} must be {_called(hint)}, not {text!r}") from error
+
+
+def _called(hint: Any) -> str:
+    return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}.get(
+        hint, str(hint)
+    )

@@ -1,0 +1,1 @@
+"""The builder's store: tables, and one module of queries a stage."""
