@@ -20,4 +20,4 @@ def command(folder: Path) -> None:
 
     project = initialise(folder)
     click.echo(f"made a project in {project.folder}")
-    click.echo("next: set [project] contact in imagenet-builder.toml, then `imagenet-builder synsets select`", err=True)
+    click.echo("next: set [project] contact in imagenet-builder.toml, then `synsets select`", err=True)

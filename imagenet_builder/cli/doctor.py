@@ -1,0 +1,40 @@
+"""`imagenet-builder doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from imagenet_builder.cli import Invocation
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def command(invocation: Invocation, as_json: bool) -> int:
+    """Check WordNet, store, images, marketplace, torch and disk, and say how to mend each.
+
+    Leaves with 1 if a part that every run needs is broken.
+
+    \b
+    Example:
+      imagenet-builder doctor
+    """
+    from imagenet_builder.cli.output import figures, plain_table
+    from imagenet_builder.doctor import State, examine
+
+    findings = list(examine(invocation.project))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    else:
+        colours = {State.GOOD: "green", State.MISSING: "yellow", State.BROKEN: "red"}
+        table = plain_table("part", "state", "found", "to mend it")
+        for finding in findings:
+            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            table.add_row(finding.part, state, finding.found, finding.remedy)
+        figures().print(table)
+    return int(any(finding.state is State.BROKEN for finding in findings))

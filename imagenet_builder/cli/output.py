@@ -1,0 +1,31 @@
+"""How commands print: figures to stdout as plain tables; progress to stderr, bars on a terminal only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Off a terminal nothing is cut to eighty columns: logs and pipes want whole lines.
+WIDE = 200
+
+
+def figures() -> Console:
+    """A console on stdout that never cuts off a terminal's width where there is no terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=WIDE)
+
+
+def plain_table(*columns: str, title: str | None = None) -> Table:
+    """A table with a rule under its head; a column whose name ends in `#` is right-aligned (and loses the `#`)."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
+    return table

@@ -1,0 +1,162 @@
+"""Counts over the whole store: where a project stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from hits.model import AssignmentStatus, Decision
+
+from . import tables as t
+from .categories import selected
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryStatus:
+    """One category: its candidates by state, its questions by current decision (`open`: none yet)."""
+
+    wnid: str
+    name: str
+    pending: int
+    stored: int
+    rejected: int
+    failed: int
+    accepted: int
+    refused: int
+    undecided: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a project stands. Money is US cents; `outcomes` counts ended candidates by state and reason."""
+
+    categories: tuple[CategoryStatus, ...]
+    outcomes: dict[tuple[str, str], int]
+    images: int
+    image_bytes: int
+    hits: dict[str, int]
+    votes: dict[str, int]
+    workers: int
+    assignments: int
+    approved: int
+    promised_cents: int
+    spent_cents: int
+    controls_right: int
+    controls_shown: int
+    agreement: float | None
+    releases: tuple[str, ...] = field(default=())
+
+
+def read_status(connection: sa.Connection) -> Status:
+    """Count everything that `imagenet-builder status` shows, in one read transaction."""
+    count = sa.func.count
+    images, image_bytes = connection.execute(
+        sa.select(count(), sa.func.coalesce(sa.func.sum(t.images.c.byte_count), 0)).select_from(t.images)
+    ).one()
+    a, h = t.assignments, t.hits
+    right, shown, assignments = connection.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(a.c.controls_right), 0),
+            sa.func.coalesce(sa.func.sum(a.c.controls_shown), 0),
+            count(a.c.id),
+        )
+    ).one()
+    price = h.c.reward_cents + h.c.fee_cents
+    approved, spent = connection.execute(
+        sa.select(count(a.c.id), sa.func.coalesce(sa.func.sum(price), 0))
+        .select_from(a.join(h))
+        .where(a.c.status == AssignmentStatus.APPROVED)
+    ).one()
+    promised = connection.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(price * h.c.votes_wanted), 0)).where(h.c.state != "abandoned")
+    )
+    return Status(
+        categories=_categories(connection),
+        outcomes=_outcomes(connection),
+        images=images,
+        image_bytes=int(image_bytes),
+        hits=_counts(connection, t.hits.c.state),
+        votes=_counts(connection, t.votes.c.answer),
+        workers=connection.scalar(sa.select(count()).select_from(t.workers)) or 0,
+        assignments=assignments,
+        approved=approved,
+        promised_cents=int(promised or 0),
+        spent_cents=int(spent),
+        controls_right=int(right),
+        controls_shown=int(shown),
+        agreement=_agreement(connection),
+        releases=tuple(connection.scalars(sa.select(t.releases.c.name).order_by(t.releases.c.id))),
+    )
+
+
+def _counts(connection: sa.Connection, column: sa.Column[str]) -> dict[str, int]:
+    rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column))
+    return dict(rows.tuples().all())
+
+
+def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    c = t.candidates.c
+    rows = connection.execute(
+        sa.select(c.state, sa.func.coalesce(c.reason, ""), sa.func.count())
+        .group_by(c.state, c.reason)
+        .order_by(c.state, sa.func.count().desc())
+    )
+    return {(state, reason): number for state, reason, number in rows.tuples()}
+
+
+def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
+    states: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    c = t.candidates.c
+    for wnid, state, number in connection.execute(
+        sa.select(c.wnid, c.state, sa.func.count()).group_by(c.wnid, c.state)
+    ).tuples():
+        states[wnid][state] = number
+    q, v = t.questions, t.verdicts
+    current = sa.and_(v.c.question_id == q.c.id, v.c.superseded_at.is_(None))
+    for wnid, decision, number in connection.execute(
+        sa.select(q.c.wnid, sa.func.coalesce(v.c.decision, "open"), sa.func.count())
+        .select_from(q.outerjoin(v, current).outerjoin(t.controls))
+        .where(t.controls.c.question_id.is_(None))
+        .group_by(q.c.wnid, v.c.decision)
+    ).tuples():
+        states[wnid][f"question {decision}"] = number
+    return tuple(
+        CategoryStatus(
+            wnid=category.wnid,
+            name=category.name,
+            pending=states[category.wnid]["pending"],
+            stored=states[category.wnid]["stored"],
+            rejected=states[category.wnid]["rejected"],
+            failed=states[category.wnid]["failed"],
+            accepted=states[category.wnid][f"question {Decision.ACCEPTED}"],
+            refused=states[category.wnid][f"question {Decision.REJECTED}"],
+            undecided=states[category.wnid][f"question {Decision.UNDECIDED}"],
+            open=states[category.wnid]["question open"],
+        )
+        for category in selected(connection)
+    )
+
+
+def _agreement(connection: sa.Connection) -> float | None:
+    """The share of pairs of counting yes or no votes on one question that agree; None without a pair."""
+    v = t.votes.c
+    per_question = (
+        sa.select(
+            sa.func.sum(sa.case((v.answer == "yes", 1), else_=0)).label("yes"),
+            sa.func.sum(sa.case((v.answer == "no", 1), else_=0)).label("no"),
+        )
+        .where(v.counts)
+        .group_by(v.question_id)
+        .subquery()
+    )
+    yes, no = per_question.c.yes, per_question.c.no
+    agreeing, pairs = connection.execute(
+        sa.select(
+            sa.func.sum(yes * (yes - 1) + no * (no - 1)),
+            sa.func.sum((yes + no) * (yes + no - 1)),
+        )
+    ).one()
+    return float(agreeing) / float(pairs) if pairs else None
