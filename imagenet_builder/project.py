@@ -55,11 +55,10 @@ class Project:
     @cached_property
     def graph(self) -> Graph:
         """WordNet 3.0's nouns. Raises WordNetNotFound or WrongWordNet."""
-        from wordnet_synsets.graph import load
-        from wordnet_synsets.locate import locate
+        from wordnet_synsets.graph import open_graph
 
         setting = self.settings.wordnet.folder
-        return load(locate(self.folder / setting if setting else None))
+        return open_graph(self.folder / setting if setting else None)
 
     @cached_property
     def secret(self) -> bytes:

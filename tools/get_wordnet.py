@@ -8,12 +8,12 @@ import subprocess
 import sys
 
 from wordnet_synsets.errors import WordNetError
-from wordnet_synsets.locate import locate
+from wordnet_synsets.locate import find_wordnet
 
 
 def main() -> int:
     try:
-        sys.stdout.write(f"WordNet 3.0: {locate()}\n")
+        sys.stdout.write(f"WordNet 3.0: {find_wordnet().path}\n")
         return 0
     except WordNetError:
         pass
@@ -26,7 +26,7 @@ def main() -> int:
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
     try:
-        sys.stdout.write(f"WordNet 3.0: {locate(download=True)}\n")
+        sys.stdout.write(f"WordNet 3.0: {find_wordnet(download=True).path}\n")
     except WordNetError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
