@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -44,7 +44,7 @@ def run_migrations(metadata: sa.MetaData) -> None:
                 cursor.close()
 
 
-def _render(kind: str, rendered: Any, autogen_context: Any) -> str | bool:
+def _render(kind: str, rendered: Any, autogen_context: Any) -> str | Literal[False]:
     # Migrations are frozen: they must not change when a type of ours does.
     if kind == "type" and isinstance(rendered, UtcDateTime):
         return "sa.DateTime(timezone=True)"

@@ -1,0 +1,308 @@
+"""The requester's side of the MTurk API (2017-01-17), spoken by an unmodified boto3 client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import MarketplaceUnavailable, RequestRefused
+from .model import Assignment, AssignmentStatus, HitStatus, HitTerms, PublishedHit
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+# Adaptive: the client slows itself down when throttled. Few attempts, so that a marketplace that is down is soon told.
+MAX_ATTEMPTS = 4
+CODE_PREFIX = "AWS.MechanicalTurk."
+# A time that is past whatever the two clocks say.
+LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
+
+_HIT_ID = re.compile(r"\b[0-9A-Z]{10,64}\b")
+_KEYS_REFUSED = {
+    "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "IncompleteSignatureException",
+    "MissingAuthenticationTokenException",
+    "InvalidClientTokenId",
+    "AccessDeniedException",
+}
+_TRY_LATER = {"ServiceFault", "ThrottlingException", "Throttling", "TooManyRequestsException"}
+
+
+def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "us-east-1") -> Requester:
+    """Return a Requester for the marketplace at `endpoint_url`; nothing is called yet.
+
+    Raises MarketplaceUnavailable for an address that cannot be one.
+    """
+    import boto3
+    from botocore.config import Config
+
+    # botocore obeys HTTP_PROXY even for this machine itself, where no proxy can help.
+    loopback = urlsplit(endpoint_url).hostname in {"127.0.0.1", "localhost", "::1"}
+    config = Config(
+        retries={"mode": "adaptive", "total_max_attempts": MAX_ATTEMPTS},
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        proxies={} if loopback else None,
+    )
+    with _translated(endpoint_url):
+        session = boto3.session.Session(
+            aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region
+        )
+        return Requester(session.client("mturk", endpoint_url=endpoint_url, config=config), endpoint_url)
+
+
+class Requester:
+    """What publishing and collecting ask of a marketplace; threads may share one.
+
+    Every method may raise MarketplaceUnavailable (not reached, keys refused, out of order) or RequestRefused.
+    """
+
+    def __init__(self, client: Any, endpoint_url: str) -> None:
+        self._client = client
+        self.endpoint_url = endpoint_url
+        self._hit_types: dict[tuple[object, ...], str] = {}
+
+    def balance_cents(self) -> int:
+        """Return the money that HITs can still be published for, in US cents."""
+        return _cents(self._call("get_account_balance")["AvailableBalance"])
+
+    def create_hit(self, token: str, annotation: str, terms: HitTerms, question_xml: str) -> str:
+        """Publish a HIT and return its id; with a `token` used within 24 h, the id of the HIT made with it.
+
+        `token` has 1–64 characters, `annotation` up to 255: by it the HIT is found when the token has aged.
+        """
+        hit_type_id = self._hit_type(terms)
+        try:
+            made = self._call(
+                "create_hit_with_hit_type",
+                HITTypeId=hit_type_id,
+                MaxAssignments=terms.max_assignments,
+                LifetimeInSeconds=terms.lifetime,
+                Question=question_xml,
+                RequesterAnnotation=annotation,
+                UniqueRequestToken=token,
+            )
+        except RequestRefused as refusal:
+            if not _already_exists(refusal):
+                raise
+            return self._made_before(refusal, token, annotation)
+        return str(made["HIT"]["HITId"])
+
+    def hit(self, hit_id: str) -> PublishedHit:
+        """Return a HIT as the marketplace knows it; RequestRefused (HITDoesNotExist) for an unknown one."""
+        return _published(self._call("get_hit", HITId=hit_id)["HIT"])
+
+    def find_by_annotation(self, prefix: str) -> Iterator[PublishedHit]:
+        """Yield this requester's HITs whose annotation begins with `prefix`; disposed ones are not listed."""
+        for hit in self._pages("list_hits", "HITs"):
+            if str(hit.get("RequesterAnnotation", "")).startswith(prefix):
+                yield _published(hit)
+
+    def reviewable(self) -> Iterator[str]:
+        """Yield the ids of HITs that wait for review: all assignments submitted, or expired and none pending."""
+        for hit in self._pages("list_reviewable_hits", "HITs"):
+            yield str(hit["HITId"])
+
+    def assignments(
+        self, hit_id: str, statuses: Iterable[AssignmentStatus] = tuple(AssignmentStatus)
+    ) -> Iterator[Assignment]:
+        """Yield a HIT's finished assignments in one of `statuses`, also before the HIT is reviewable."""
+        wanted = [status.value for status in statuses]
+        for found in self._pages(
+            "list_assignments_for_hit", "Assignments", HITId=hit_id, AssignmentStatuses=wanted
+        ):
+            yield _assignment(found)
+
+    def approve(self, assignment_id: str) -> None:
+        """Pay an assignment; one that is approved already is left as it is."""
+        self._review(AssignmentStatus.APPROVED, "approve_assignment", AssignmentId=assignment_id)
+
+    def reject(self, assignment_id: str, feedback: str) -> None:
+        """Refuse an assignment, telling its worker why; one that is rejected already is left as it is."""
+        self._review(
+            AssignmentStatus.REJECTED,
+            "reject_assignment",
+            AssignmentId=assignment_id,
+            RequesterFeedback=feedback,
+        )
+
+    def extend(self, hit_id: str, additional: int, token: str) -> None:
+        """Ask for `additional` more assignments of a HIT, once for each `token` (24 h)."""
+        try:
+            self._call(
+                "create_additional_assignments_for_hit",
+                HITId=hit_id,
+                NumberOfAdditionalAssignments=additional,
+                UniqueRequestToken=token,
+            )
+        except RequestRefused as refusal:
+            if not _already_exists(refusal):
+                raise
+
+    def expire(self, hit_id: str) -> None:
+        """Offer a HIT to nobody from now on; assignments in hand can still be submitted."""
+        try:
+            self._call("update_expiration_for_hit", HITId=hit_id, ExpireAt=LONG_AGO)
+        except RequestRefused:
+            # Repeating an expiration may be refused; what counts is that the HIT has expired.
+            if self.hit(hit_id).expires_at > datetime.now(UTC):
+                raise
+
+    def delete(self, hit_id: str) -> None:
+        """Dispose of a HIT whose assignments are all approved or rejected; one that is gone stays gone."""
+        try:
+            self._call("delete_hit", HITId=hit_id)
+        except RequestRefused as refusal:
+            if refusal.code == "HITDoesNotExist":
+                return
+            if self.hit(hit_id).status is not HitStatus.DISPOSED:
+                raise
+
+    def _review(self, status: AssignmentStatus, operation: str, **parameters: str) -> None:
+        try:
+            self._call(operation, **parameters)
+        except RequestRefused:
+            # An earlier run, or a retry of this very call, may have done it.
+            found = self._call("get_assignment", AssignmentId=parameters["AssignmentId"])["Assignment"]
+            if found["AssignmentStatus"] != status.value:
+                raise
+
+    def _hit_type(self, terms: HitTerms) -> str:
+        key = (
+            terms.title,
+            terms.description,
+            terms.keywords,
+            terms.reward_cents,
+            terms.assignment_duration,
+            terms.auto_approval_delay,
+        )
+        if key not in self._hit_types:
+            made = self._call(
+                "create_hit_type",
+                Title=terms.title,
+                Description=terms.description,
+                Keywords=", ".join(terms.keywords),
+                Reward=f"{terms.reward_cents // 100}.{terms.reward_cents % 100:02d}",
+                AssignmentDurationInSeconds=terms.assignment_duration,
+                AutoApprovalDelayInSeconds=terms.auto_approval_delay,
+            )
+            self._hit_types[key] = str(made["HITTypeId"])
+        return self._hit_types[key]
+
+    def _made_before(self, refusal: RequestRefused, token: str, annotation: str) -> str:
+        """The HIT that a used token made: named in the refusal, known again by its annotation."""
+        for hit_id in _HIT_ID.findall(str(refusal).replace(token, " ")):
+            try:
+                found = self.hit(hit_id)
+            except RequestRefused as unknown:
+                if unknown.code != "HITDoesNotExist":
+                    raise
+                continue
+            if found.annotation == annotation:
+                return str(hit_id)
+        raise refusal
+
+    def _call(self, operation: str, **parameters: object) -> dict[str, Any]:
+        with _translated(self.endpoint_url):
+            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+            return answer
+
+    def _pages(self, operation: str, key: str, **parameters: object) -> Iterator[dict[str, Any]]:
+        pages = iter(
+            self._client.get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": 100})
+        )
+        while True:
+            with _translated(self.endpoint_url):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from page[key]
+
+
+@contextmanager
+def _translated(endpoint_url: str) -> Iterator[None]:
+    """Turn botocore's errors into this package's, each one line."""
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _refusal(endpoint_url, error) from error
+    except ParamValidationError as error:
+        raise RequestRefused(_one_line(error), "InvalidParameterValue") from error
+    except (BotoCoreError, ValueError) as error:
+        raise MarketplaceUnavailable(
+            f"the marketplace at {endpoint_url} cannot be reached: {_one_line(error)}; "
+            "start it with `imagenet-builder marketplace serve`"
+        ) from error
+
+
+def _refusal(endpoint_url: str, error: Any) -> MarketplaceUnavailable | RequestRefused:
+    """What a botocore ClientError means here."""
+    response = error.response
+    code = str(response.get("Error", {}).get("Code", ""))
+    message = str(response.get("Message") or response.get("Error", {}).get("Message") or code)
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _KEYS_REFUSED:
+        return MarketplaceUnavailable(
+            f"the marketplace at {endpoint_url} refused the keys ({code}); "
+            "check them against `imagenet-builder marketplace keys`, and this machine's clock"
+        )
+    if code.isdigit():
+        return MarketplaceUnavailable(
+            f"what answers at {endpoint_url} is no marketplace (HTTP {code}); check the endpoint's address"
+        )
+    if code in _TRY_LATER or status >= 500:
+        return MarketplaceUnavailable(
+            f"the marketplace at {endpoint_url} failed: {_one_line(message)}; "
+            "try again later, and look at its log"
+        )
+    turk_code = str(response.get("TurkErrorCode") or code).removeprefix(CODE_PREFIX)
+    return RequestRefused(
+        f"the marketplace refused {error.operation_name}: {_one_line(message)} ({turk_code})", turk_code
+    )
+
+
+def _already_exists(refusal: RequestRefused) -> bool:
+    return refusal.code.lower() == "hitalreadyexists"
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _cents(amount: str) -> int:
+    return int(Decimal(amount) * 100)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _published(hit: dict[str, Any]) -> PublishedHit:
+    return PublishedHit(
+        hit_id=str(hit["HITId"]),
+        annotation=str(hit.get("RequesterAnnotation", "")),
+        status=HitStatus(hit["HITStatus"]),
+        max_assignments=int(hit["MaxAssignments"]),
+        reward_cents=_cents(hit["Reward"]),
+        created_at=_utc(hit["CreationTime"]),
+        expires_at=_utc(hit["Expiration"]),
+    )
+
+
+def _assignment(found: dict[str, Any]) -> Assignment:
+    return Assignment(
+        assignment_id=str(found["AssignmentId"]),
+        hit_id=str(found["HITId"]),
+        worker_id=str(found["WorkerId"]),
+        status=AssignmentStatus(found["AssignmentStatus"]),
+        accepted_at=_utc(found["AcceptTime"]),
+        submitted_at=_utc(found["SubmitTime"]),
+        answer_xml=str(found["Answer"]),
+    )

@@ -1,0 +1,206 @@
+"""Simulated workers: they use the worker site over HTTP as people do, with errors, haste and bad faith."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .errors import SimulationError
+from .model import Answer, Cell, CellAnswer, PageAnswers
+from .page import manifest
+from .worker_site import Visit
+
+# Truth tells of a picture, by its cell's name, whether it shows the page's concept; None if nobody knows.
+Truth = Callable[[str], bool | None]
+
+DWELL_SPREAD = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """How one kind of worker answers.
+
+    `yes_accuracy` is P(yes | the picture shows it), `no_accuracy` P(no | it does not), both for the answers that
+    are not unsure; `always` overrides them. `seconds_per_picture` is a mean.
+    """
+
+    name: str
+    yes_accuracy: float
+    no_accuracy: float
+    unsure_rate: float
+    seconds_per_picture: float
+    always: Answer | None = None
+
+
+CAREFUL = WorkerProfile("careful", 0.96, 0.98, 0.02, 2.0)
+HURRIED = WorkerProfile("hurried", 0.85, 0.92, 0.01, 0.9)
+RANDOM = WorkerProfile("random", 0.5, 0.5, 0.0, 0.4)
+SPAMMING = WorkerProfile("spamming", 1.0, 0.0, 0.0, 0.3, always=Answer.YES)
+PROFILES: Mapping[str, WorkerProfile] = {
+    profile.name: profile for profile in (CAREFUL, HURRIED, RANDOM, SPAMMING)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedWorker:
+    """A worker who was invited, and how it will behave."""
+
+    invitation_url: str
+    profile: WorkerProfile
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationReport:
+    """What a simulated crowd did: pages submitted (in all and by worker), pages submitted too late, answers."""
+
+    pages: int
+    pages_by_worker: tuple[int, ...]
+    late: int
+    answers: dict[Answer, int]
+    seconds: float
+
+
+async def simulate(
+    workers: Sequence[SimulatedWorker],
+    truth: Truth,
+    *,
+    seed: int = 0,
+    max_pages: int | None = None,
+    assumed_yield: float = 0.5,
+    pace: float = 0.0,
+    concurrency: int = 4,
+    picture_sample: float = 1.0,
+) -> SimulationReport:
+    """Let `workers` answer pages until none is offered to any of them, or `max_pages` were begun in all.
+
+    Where `truth` knows nothing, a picture shows the concept with probability `assumed_yield`. What a worker says
+    of a picture depends on the seed, the worker's place and the picture's name alone. A share
+    `picture_sample` of the pictures is really fetched, and one that does not load is answered "broken". The
+    drawn working time is slept `pace` times over: not at all by default. `concurrency` workers talk to the
+    site at once, taking turns after each page; one who submits too late stops. Raises SimulationError when
+    the site is not reached or behaves otherwise than its contract.
+    """
+    crowd = _Crowd(truth, seed, max_pages, assumed_yield, pace, picture_sample, concurrency)
+    begun = time.monotonic()
+    tasks = [asyncio.create_task(crowd.work(place, worker)) for place, worker in enumerate(workers)]
+    try:
+        pages = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return SimulationReport(
+        pages=sum(pages),
+        pages_by_worker=tuple(pages),
+        late=crowd.late,
+        answers={answer: crowd.answers[answer] for answer in Answer},
+        seconds=time.monotonic() - begun,
+    )
+
+
+class _Crowd:
+    """What the workers of one simulation share."""
+
+    def __init__(
+        self,
+        truth: Truth,
+        seed: int,
+        max_pages: int | None,
+        assumed_yield: float,
+        pace: float,
+        picture_sample: float,
+        concurrency: int,
+    ) -> None:
+        self.truth = truth
+        self.seed = seed
+        self.pages_left = max_pages
+        self.assumed_yield = assumed_yield
+        self.pace = pace
+        self.picture_sample = picture_sample
+        self.turns = asyncio.Semaphore(concurrency)
+        self.answers: Counter[Answer] = Counter()
+        self.late = 0
+
+    async def work(self, place: int, worker: SimulatedWorker) -> int:
+        """One worker's day; returns the number of pages submitted in time."""
+        pages = 0
+        async with Visit.of(worker.invitation_url) as visit:
+            async with self.turns:
+                await visit.sign_in()
+            while self._begin_page():
+                async with self.turns:
+                    frame_url = await visit.take_page(random.Random(f"{self.seed}:{place}:{pages}"))
+                    if frame_url is None:
+                        self._give_back_page()
+                        break
+                    cells = _cells(await visit.read(frame_url))
+                    broken = await self._broken(visit, cells)
+                answers = self._answers(place, worker.profile, cells, broken)
+                await asyncio.sleep(self.pace * (answers.seconds or 0.0))
+                async with self.turns:
+                    in_time = await visit.submit(frame_url, answers)
+                if not in_time:
+                    # Too slow for this page is too slow for the next of its kind.
+                    self.late += 1
+                    break
+                pages += 1
+                self.answers.update(cell.answer for cell in answers.cells)
+        return pages
+
+    def _begin_page(self) -> bool:
+        """Take one page from those that may still be begun."""
+        if self.pages_left is None:
+            return True
+        if self.pages_left == 0:
+            return False
+        self.pages_left -= 1
+        return True
+
+    def _give_back_page(self) -> None:
+        if self.pages_left is not None:
+            self.pages_left += 1
+
+    async def _broken(self, visit: Visit, cells: Sequence[Cell]) -> set[str]:
+        """The names of those of the fetched pictures that did not load."""
+        fetched = [cell for cell in cells if self._draws("fetch", cell).random() < self.picture_sample]
+        loaded = await asyncio.gather(*(visit.loads(cell.picture_url) for cell in fetched))
+        return {cell.name for cell, loads in zip(fetched, loaded, strict=True) if not loads}
+
+    def _answers(
+        self, place: int, profile: WorkerProfile, cells: Sequence[Cell], broken: set[str]
+    ) -> PageAnswers:
+        said = tuple(
+            CellAnswer(
+                cell.name, Answer.BROKEN if cell.name in broken else self._answer(place, profile, cell)
+            )
+            for cell in cells
+        )
+        spread = self._draws(place, cells[0]).lognormvariate(0.0, DWELL_SPREAD)
+        return PageAnswers(said, round(len(cells) * profile.seconds_per_picture * spread, 1))
+
+    def _answer(self, place: int, profile: WorkerProfile, cell: Cell) -> Answer:
+        draws = self._draws(place, cell)
+        if profile.always is not None:
+            return profile.always
+        if draws.random() < profile.unsure_rate:
+            return Answer.UNSURE
+        shows = self.truth(cell.name)
+        if shows is None:
+            shows = self._draws("truth", cell).random() < self.assumed_yield
+        right = draws.random() < (profile.yes_accuracy if shows else profile.no_accuracy)
+        return Answer.YES if shows == right else Answer.NO
+
+    def _draws(self, purpose: object, cell: Cell) -> random.Random:
+        """A generator of its own for each purpose and picture: the order of requests then changes no answer."""
+        return random.Random(f"{self.seed}:{purpose}:{cell.name}")
+
+
+def _cells(document: str) -> tuple[Cell, ...]:
+    try:
+        return manifest(document).cells
+    except ValueError as error:
+        raise SimulationError(f"simulated workers can only answer verification pages: {error}") from error

@@ -1,0 +1,219 @@
+"""What holds for every consensus rule, and what each one promises on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hits.consensus import ABSTAINED, NO, RULES, YES, Consensus, Rule, Votes, rule
+
+every_rule = pytest.mark.parametrize("name", sorted(RULES))
+
+
+@st.composite
+def some_votes(draw: st.DrawFn) -> Votes:
+    """Random votes with abstentions; a worker votes at most once on a task."""
+    n_tasks = draw(st.integers(0, 12))
+    n_labels = draw(st.integers(2, 4))
+    pairs = st.tuples(st.integers(0, max(n_tasks - 1, 0)), st.integers(0, 6))
+    cast = draw(st.lists(pairs, unique=True, max_size=40)) if n_tasks else []
+    labels = draw(st.lists(st.integers(ABSTAINED, n_labels - 1), min_size=len(cast), max_size=len(cast)))
+    return votes_of(
+        [(task, worker, label) for (task, worker), label in zip(cast, labels, strict=True)], n_tasks, n_labels
+    )
+
+
+def votes_of(cast: list[tuple[int, int, int]], n_tasks: int, n_labels: int = 2) -> Votes:
+    table = np.array(cast, dtype=np.int64).reshape(-1, 3)
+    return Votes(table[:, 0], table[:, 1], table[:, 2], n_tasks, n_labels)
+
+
+def on_one_task(*labels: int, n_labels: int = 2) -> Votes:
+    return votes_of([(0, worker, label) for worker, label in enumerate(labels)], 1, n_labels)
+
+
+def assert_same(one: Consensus, other: Consensus) -> None:
+    np.testing.assert_array_equal(one.label, other.label)
+    np.testing.assert_allclose(one.probability, other.probability, atol=1e-9)
+    np.testing.assert_array_equal(one.decided, other.decided)
+    np.testing.assert_array_equal(one.votes, other.votes)
+
+
+@every_rule
+@given(votes=some_votes())
+def test_shapes_types_and_rows_that_sum_to_one(name: str, votes: Votes) -> None:
+    consensus = rule(name).decide(votes)
+    assert consensus.label.shape == consensus.decided.shape == consensus.votes.shape == (votes.n_tasks,)
+    assert consensus.probability.shape == (votes.n_tasks, votes.n_labels)
+    assert consensus.label.dtype == consensus.votes.dtype == np.int64
+    assert consensus.decided.dtype == np.bool_
+    assert np.all(consensus.probability >= 0)
+    np.testing.assert_allclose(consensus.probability.sum(axis=1), 1.0)
+    assert np.all((consensus.label >= ABSTAINED) & (consensus.label < votes.n_labels))
+
+
+@every_rule
+@given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
+def test_the_order_of_the_votes_changes_nothing(name: str, votes: Votes, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(votes.task.size)
+    shuffled = Votes(
+        votes.task[order], votes.worker[order], votes.label[order], votes.n_tasks, votes.n_labels
+    )
+    assert_same(rule(name).decide(votes), rule(name).decide(shuffled))
+
+
+@every_rule
+@given(votes=some_votes())
+def test_a_second_run_says_the_same_and_the_votes_stay_as_they_were(name: str, votes: Votes) -> None:
+    before = [votes.task.copy(), votes.worker.copy(), votes.label.copy()]
+    assert_same(rule(name).decide(votes), rule(name).decide(votes))
+    for array, copy in zip((votes.task, votes.worker, votes.label), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@every_rule
+@given(votes=some_votes())
+def test_tasks_without_a_named_label_are_undecided(name: str, votes: Votes) -> None:
+    consensus = rule(name).decide(votes)
+    voted = np.isin(np.arange(votes.n_tasks), votes.task[votes.label != ABSTAINED])
+    assert not consensus.decided[~voted].any()
+    assert np.all(consensus.label[~voted] == ABSTAINED)
+    assert np.all(consensus.votes[~voted] == 0)
+    assert np.all(consensus.label[voted] != ABSTAINED)
+
+
+@every_rule
+@given(votes=some_votes())
+def test_votes_count_those_that_name_a_label(name: str, votes: Votes) -> None:
+    named = votes.task[votes.label != ABSTAINED]
+    expected = [int(np.count_nonzero(named == task)) for task in range(votes.n_tasks)]
+    assert rule(name).decide(votes).votes.tolist() == expected
+
+
+@every_rule
+@pytest.mark.parametrize("label", [NO, YES])
+def test_what_everybody_says_is_decided(name: str, label: int) -> None:
+    cast = [(task, worker, label) for task in range(20) for worker in range(3)]
+    consensus = rule(name).decide(votes_of(cast, 20))
+    assert np.all(consensus.label == label)
+    assert consensus.decided.all()
+    assert np.all(consensus.probability.argmax(axis=1) == label)
+
+
+@every_rule
+def test_abstentions_alone_decide_nothing(name: str) -> None:
+    consensus = rule(name).decide(on_one_task(ABSTAINED, ABSTAINED, ABSTAINED))
+    assert not consensus.decided[0]
+    assert consensus.label[0] == ABSTAINED
+
+
+@every_rule
+def test_no_tasks_and_no_votes_are_no_error(name: str) -> None:
+    assert rule(name).decide(votes_of([], 0)).label.size == 0
+    assert not rule(name).decide(votes_of([], 3)).decided.any()
+
+
+@every_rule
+def test_narrow_integer_arrays_do_not_overflow(name: str) -> None:
+    task = np.arange(200, dtype=np.uint8).repeat(3)
+    worker = np.tile(np.arange(3, dtype=np.int8), 200)
+    label = np.full(600, YES, dtype=np.int8)
+    consensus = rule(name).decide(Votes(task, worker, label, 200))
+    assert np.all(consensus.label == YES)
+    assert np.all(consensus.votes == 3)
+
+
+@every_rule
+def test_a_rule_tells_its_name_and_parameters_and_is_made_again_from_them(name: str) -> None:
+    made: Rule = rule(name)
+    assert made.name == name
+    again = rule(made.name, **made.parameters)
+    assert again.parameters == made.parameters
+
+
+def test_unknown_rules_and_parameters_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"coin-toss.*majority"):
+        rule("coin-toss")
+    with pytest.raises(ValueError, match="quorum"):
+        rule("majority", quorum=3)
+
+
+@pytest.mark.parametrize(
+    ("task", "worker", "label"),
+    [
+        pytest.param([0], [0], [2], id="a label too high"),
+        pytest.param([0], [0], [-2], id="a label too low"),
+        pytest.param([1], [0], [0], id="a task too high"),
+        pytest.param([-1], [0], [0], id="a task too low"),
+        pytest.param([0], [-1], [0], id="a worker below zero"),
+        pytest.param([0, 0], [0], [0], id="lengths that differ"),
+        pytest.param([0], [0], [0.0], id="a float label"),
+    ],
+)
+def test_votes_out_of_range_or_shape_are_refused(
+    task: list[int], worker: list[int], label: list[float]
+) -> None:
+    with pytest.raises(ValueError):
+        Votes(np.array(task), np.array(worker), np.array(label), 1)
+
+
+# --- majority ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "label", "decided"),
+    [
+        ([YES], YES, False),
+        ([YES, YES], YES, True),
+        ([YES, NO], NO, False),
+        ([YES, NO, YES], YES, True),
+        ([NO, NO, YES], NO, True),
+        ([YES, NO, ABSTAINED], NO, False),
+        ([YES, YES, ABSTAINED], YES, True),
+        ([YES, ABSTAINED, ABSTAINED], YES, False),
+        ([YES, YES, NO, NO], NO, False),
+        ([YES, YES, YES, NO, NO], YES, True),
+    ],
+)
+def test_majority_decides_on_two_of_three_and_leaves_ties(
+    labels: list[int], label: int, decided: bool
+) -> None:
+    consensus = rule("majority").decide(on_one_task(*labels))
+    assert consensus.label[0] == label
+    assert consensus.decided[0] == decided
+
+
+def test_majority_of_five_needs_three() -> None:
+    assert not rule("majority", needed=5).decide(on_one_task(YES, YES)).decided[0]
+    assert rule("majority", needed=5).decide(on_one_task(YES, YES, YES)).decided[0]
+
+
+def test_majority_among_three_labels_needs_more_than_half_of_the_votes_asked_for() -> None:
+    assert not rule("majority").decide(on_one_task(0, 1, 2, n_labels=3)).decided[0]
+    assert rule("majority").decide(on_one_task(2, 1, 2, n_labels=3)).label[0] == 2
+
+
+def test_majority_gives_smoothed_vote_shares_as_probabilities() -> None:
+    probability = rule("majority").decide(on_one_task(YES, YES, NO)).probability
+    np.testing.assert_allclose(probability, [[0.4, 0.6]])
+    np.testing.assert_allclose(rule("majority").decide(votes_of([], 1)).probability, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("needed", [0, -1, 2.5, True, "3"])
+def test_majority_refuses_a_number_of_votes_that_is_none(needed: float) -> None:
+    with pytest.raises(ValueError, match="positive number of votes"):
+        rule("majority", needed=needed)
+
+
+@given(votes=some_votes(), needed=st.integers(1, 7))
+def test_majority_agrees_with_counting_by_hand(votes: Votes, needed: int) -> None:
+    consensus = rule("majority", needed=needed).decide(votes)
+    for task in range(votes.n_tasks):
+        cast: NDArray[np.int64] = votes.label[(votes.task == task) & (votes.label != ABSTAINED)]
+        counts = [int(np.count_nonzero(cast == label)) for label in range(votes.n_labels)]
+        most = max(counts)
+        assert consensus.decided[task] == (most * 2 > needed and counts.count(most) == 1)
+        assert consensus.label[task] == (counts.index(most) if most else ABSTAINED)
