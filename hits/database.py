@@ -170,7 +170,7 @@ def exclusive_lock(engine: Engine, name: str) -> Iterator[None]:
     if not database or database == ":memory:":
         yield
         return
-    path = Path(f"{database}.{name}.lock")
+    path = Path(database).with_name(f".{Path(database).name}.{name}.lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

@@ -74,3 +74,9 @@ def selected(connection: sa.Connection) -> list[Category]:
         Category(row.wnid, row.name, row.sense_key, tuple(row.lemmas), row.gloss, row.position)
         for row in rows
     ]
+
+
+def gloss(connection: sa.Connection, wnid: str) -> str:
+    """What WordNet says that a category is."""
+    found = connection.scalar(sa.select(categories.c.gloss).where(categories.c.wnid == wnid))
+    return found or ""
