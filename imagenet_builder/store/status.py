@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from hits.model import AssignmentStatus, Decision
+from hits.model import Answer, AssignmentStatus, Decision
 
 from . import tables as t
 from .categories import selected
@@ -79,7 +80,7 @@ def read_status(connection: sa.Connection) -> Status:
         images=images,
         image_bytes=int(image_bytes),
         hits=_counts(connection, t.hits.c.state),
-        votes=_counts(connection, t.votes.c.answer),
+        votes=_in_order(Answer, _counts(connection, t.votes.c.answer)),
         workers=connection.scalar(sa.select(count()).select_from(t.workers)) or 0,
         assignments=assignments,
         approved=approved,
@@ -97,14 +98,19 @@ def _counts(connection: sa.Connection, column: sa.Column[str]) -> dict[str, int]
     return dict(rows.tuples().all())
 
 
+def _in_order(words: Iterable[str], counts: dict[str, int]) -> dict[str, int]:
+    return {str(word): counts[word] for word in words if word in counts}
+
+
 def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """What was taken first, then what was refused, then what was not seen; within each the most frequent first."""
     c = t.candidates.c
     rows = connection.execute(
-        sa.select(c.state, sa.func.coalesce(c.reason, ""), sa.func.count())
-        .group_by(c.state, c.reason)
-        .order_by(c.state, sa.func.count().desc())
-    )
-    return {(state, reason): number for state, reason, number in rows.tuples()}
+        sa.select(c.state, c.reason, sa.func.count()).group_by(c.state, c.reason)
+    ).tuples()
+    order = ("stored", "rejected", "failed", "pending")
+    ranked = sorted(rows, key=lambda row: (order.index(row[0]), -row[2], row[1] or ""))
+    return {(state, reason or ""): number for state, reason, number in ranked}
 
 
 def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
@@ -117,12 +123,12 @@ def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
     q, v = t.questions, t.verdicts
     current = sa.and_(v.c.question_id == q.c.id, v.c.superseded_at.is_(None))
     for wnid, decision, number in connection.execute(
-        sa.select(q.c.wnid, sa.func.coalesce(v.c.decision, "open"), sa.func.count())
+        sa.select(q.c.wnid, v.c.decision, sa.func.count())
         .select_from(q.outerjoin(v, current).outerjoin(t.controls))
         .where(t.controls.c.question_id.is_(None))
         .group_by(q.c.wnid, v.c.decision)
     ).tuples():
-        states[wnid][f"question {decision}"] = number
+        states[wnid][f"question {decision or 'open'}"] = number
     return tuple(
         CategoryStatus(
             wnid=category.wnid,
