@@ -18,10 +18,12 @@
         ├── ProjectError               no project here, or its settings are wrong
         ├── SourceError                a source is down or answers nonsense
         ├── ImageStoreError            image bytes cannot be read or written
+        │   └── renditions.UndecodableError    an image that no rendition can be made of
         ├── PublishError               publishing was refused before anything was spent
         ├── ReleaseError               a release cannot be written or read
         ├── TrainingError              training or evaluation cannot go on
         └── ShortOfRequest             done, but short of what was asked   (exit code 3)
+            └── export.request.TooFewClasses   with what each category is short of
 
 A failure that belongs to one picture is never an exception that leaves its stage: it is a value with a
 named reason (`records.Rejected`, `records.Failed`) and ends in SQL.

@@ -36,27 +36,29 @@ AGGREGATE_EVERY_SECONDS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large the rehearsal is: classes, files drawn for each, candidates looked for, workers, and training."""
+    """How large the rehearsal is; the sizes of the release follow from the candidates looked for."""
 
     classes: int = 12
-    files_per_class: int = 60
     per_category: int = 110
-    crowd: tuple[str, ...] = (
-        "careful",
-        "careful",
-        "hurried",
-        "careful",
-        "hurried",
-        "careful",
-        "spamming",
-        "careful",
-    )
-    val: int = 8
-    test: int = 8
-    min_train: int = 10
     epochs: int = 20
     picture_size: int = 64
     seed: int = 7
+    crowd: tuple[str, ...] = ("careful", "careful", "hurried", "careful", "hurried", "careful", "spamming", "careful")
+
+    @property
+    def files_per_class(self) -> int:
+        """What the picture site draws for a class: it offers about twice as many files, half of them wrong."""
+        return self.per_category * 6 // 11
+
+    @property
+    def held_out(self) -> int:
+        """Pictures a class in val, and in test."""
+        return max(2, self.per_category // 13)
+
+    @property
+    def min_train(self) -> int:
+        """Pictures a class that train needs; about half of the candidates are accepted."""
+        return max(4, self.per_category // 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +196,8 @@ frame_url = "http://localhost:{port}"
 pictures_url = "http://127.0.0.1:{port}/pictures"
 
 [export]
-val = {plan.val}
-test = {plan.test}
+val = {plan.held_out}
+test = {plan.held_out}
 min_train = {plan.min_train}
 """
 

@@ -24,9 +24,7 @@ class SelectionChange:
 
 def select(connection: sa.Connection, chosen: Sequence[Category], now: datetime) -> SelectionChange:
     """Make `chosen` categories of the project, in their order, after those that are there already."""
-    dropped_at = dict(
-        connection.execute(sa.select(categories.c.wnid, categories.c.dropped_at)).tuples().all()
-    )
+    dropped_at = dict(connection.execute(sa.select(categories.c.wnid, categories.c.dropped_at)).all())
     last = connection.scalar(sa.select(sa.func.max(categories.c.position)))
     position = -1 if last is None else last
     rows = []

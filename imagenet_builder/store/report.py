@@ -78,13 +78,13 @@ def worker_lines(connection: sa.Connection) -> list[WorkerLine]:
         )
         .group_by(a.worker_id)
         .order_by(sa.func.count().desc(), a.worker_id)
-    ).tuples()
+    )
     yes = sa.func.sum(sa.case((v.answer == Answer.YES, 1), else_=0))
     shares = {
         worker: int(said_yes) / int(votes)
         for worker, said_yes, votes in connection.execute(
             sa.select(v.worker_id, yes, sa.func.count()).group_by(v.worker_id)
-        ).tuples()
+        )
     }
     return [
         WorkerLine(number, count, seconds, int(right), int(shown), shares.get(worker))

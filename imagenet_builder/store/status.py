@@ -95,7 +95,7 @@ def read_status(connection: sa.Connection) -> Status:
 
 def _counts(connection: sa.Connection, column: sa.Column[str]) -> dict[str, int]:
     rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _in_order(words: Iterable[str], counts: dict[str, int]) -> dict[str, int]:
@@ -105,9 +105,7 @@ def _in_order(words: Iterable[str], counts: dict[str, int]) -> dict[str, int]:
 def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], int]:
     """What was taken first, then what was refused, then what was not seen; within each the most frequent first."""
     c = t.candidates.c
-    rows = connection.execute(
-        sa.select(c.state, c.reason, sa.func.count()).group_by(c.state, c.reason)
-    ).tuples()
+    rows = connection.execute(sa.select(c.state, c.reason, sa.func.count()).group_by(c.state, c.reason))
     order = ("stored", "rejected", "failed", "pending")
     ranked = sorted(rows, key=lambda row: (order.index(row[0]), -row[2], row[1] or ""))
     return {(state, reason or ""): number for state, reason, number in ranked}
@@ -118,7 +116,7 @@ def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
     c = t.candidates.c
     for wnid, state, number in connection.execute(
         sa.select(c.wnid, c.state, sa.func.count()).group_by(c.wnid, c.state)
-    ).tuples():
+    ):
         states[wnid][state] = number
     q, v = t.questions, t.verdicts
     current = sa.and_(v.c.question_id == q.c.id, v.c.superseded_at.is_(None))
@@ -127,7 +125,7 @@ def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
         .select_from(q.outerjoin(v, current).outerjoin(t.controls))
         .where(t.controls.c.question_id.is_(None))
         .group_by(q.c.wnid, v.c.decision)
-    ).tuples():
+    ):
         states[wnid][f"question {decision or 'open'}"] = number
     return tuple(
         CategoryStatus(

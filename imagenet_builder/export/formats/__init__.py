@@ -1,0 +1,41 @@
+"""The formats of a release: one module each, all of one shape."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.export.description import Release, ReleasePicture
+from imagenet_builder.export.tree import Tree
+
+AddPicture = Callable[[ReleasePicture, bytes], None]
+
+
+class ReleaseFormat(Protocol):
+    """Writes a release into a tree.
+
+    Entering writes what needs no picture and gives a function that is then called with every picture of
+    `release.pictures`, in their order, and its JPEG; leaving finishes, unless by an exception. Paths, and nothing
+    else, keep formats apart that share a tree. Nothing that is written tells the class of a test picture. The same
+    release and pictures give the same bytes.
+    """
+
+    def __call__(self, release: Release, tree: Tree) -> AbstractContextManager[AddPicture]: ...
+
+
+FORMATS = {
+    "ilsvrc": "ilsvrc:write_ilsvrc",
+    "ilsvrc-archives": "ilsvrc_archives:write_ilsvrc_archives",
+}
+
+
+def find_format(name: str) -> ReleaseFormat:
+    """The format called `name`; raises ReleaseError, with the known names, when there is none."""
+    if name not in FORMATS:
+        raise ReleaseError(f"there is no format {name!r}; known are {', '.join(FORMATS)}")
+    module, _, function = FORMATS[name].partition(":")
+    found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    return found

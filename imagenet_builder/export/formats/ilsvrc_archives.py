@@ -1,0 +1,103 @@
+"""The archives in which ILSVRC-2012 was distributed, in `archives/`: what reads the original tars reads these.
+
+One tar a class inside the train tar, flat tars for val and test, and the devkit.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
+
+from imagenet_builder.export.description import Release, ReleasePicture
+from imagenet_builder.export.formats import AddPicture
+from imagenet_builder.export.formats.ilsvrc import DEVKIT, devkit_files
+from imagenet_builder.export.tree import WRITTEN_AT_NS, Tree
+from imagenet_builder.records import Split
+
+FOLDER = "archives"
+
+
+@contextmanager
+def write_ilsvrc_archives(release: Release, tree: Tree) -> Iterator[AddPicture]:
+    """Write the archives; see `ReleaseFormat`."""
+    with tree.open(f"{FOLDER}/{DEVKIT}.tar.gz") as file:
+        _write_devkit(release, file)
+    with ExitStack() as stack:
+        archives = _Archives(tree, stack)
+        yield archives.add
+        archives.end()
+
+
+class _Archives:
+    """The archive that is being written; pictures come split by split and class by class."""
+
+    def __init__(self, tree: Tree, stack: ExitStack) -> None:
+        self._tree = tree
+        self._stack = stack
+        self._file: BinaryIO | None = None
+        self._split: Split | None = None
+        self._wnid = ""
+        self._class_starts = 0
+
+    def add(self, picture: ReleasePicture, content: bytes) -> None:
+        if picture.split is not self._split:
+            self.end()
+            self._split = picture.split
+            path = f"{FOLDER}/ILSVRC2012_img_{picture.split}.tar"
+            self._file = self._stack.enter_context(self._tree.open(path))
+        assert self._file is not None
+        if picture.split is Split.TRAIN and picture.wnid != self._wnid:
+            self._end_class(self._file)
+            self._wnid, self._class_starts = picture.wnid, self._file.tell()
+            self._file.write(_header(f"{picture.wnid}.tar", 0))
+        self._file.write(_header(picture.file_name, len(content)) + content + _padding(len(content)))
+
+    def end(self) -> None:
+        """Finish the archive that is open, if one is."""
+        if self._file is not None:
+            self._end_class(self._file)
+            _end_archive(self._file, 0)
+            self._stack.close()
+        self._file = None
+
+    def _end_class(self, file: BinaryIO) -> None:
+        if not self._wnid:
+            return
+        starts = self._class_starts + tarfile.BLOCKSIZE
+        _end_archive(file, starts)
+        ends = file.tell()
+        # Only now is the size of the class's archive known.
+        file.seek(self._class_starts)
+        file.write(_header(f"{self._wnid}.tar", ends - starts))
+        file.seek(ends)
+        self._wnid = ""
+
+
+def _header(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mtime = WRITTEN_AT_NS // 10**9
+    # POSIX's own format holds 8 GiB; GNU's larger numbers are read by every tar too.
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def _end_archive(file: BinaryIO, starts: int) -> None:
+    """Two empty blocks, and zeros up to a whole record counted from where the archive starts."""
+    file.write(bytes(2 * tarfile.BLOCKSIZE))
+    file.write(bytes(-(file.tell() - starts) % tarfile.RECORDSIZE))
+
+
+def _write_devkit(release: Release, file: BinaryIO) -> None:
+    with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        written = 0
+        for path, content in devkit_files(release).items():
+            written += packed.write(_header(path, len(content)) + content + _padding(len(content)))
+        packed.write(bytes(2 * tarfile.BLOCKSIZE))
+        packed.write(bytes(-(written + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE))

@@ -1,0 +1,203 @@
+"""From the store to a release that is decided to the last picture, before anything is written."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hits import database
+from imagenet_builder.duplicates import clusters
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.project import Project
+from imagenet_builder.records import Category, Split
+from imagenet_builder.store.categories import selected
+from imagenet_builder.store.export import Supply, read_supply
+from wordnet_synsets.graph import Graph
+from wordnet_synsets.select import list_names, list_wnids, names_in_file
+
+from .choose import Choice, Why, choose_best, choose_named
+from .description import Release, ReleaseClass, ReleasePicture
+from .hierarchy import class_ids, trimmed_hierarchy
+from .request import Counts, ExportRequest, Shortfall, TooFewClasses
+from .split import Division, Placement, divide, keyed_rank
+
+logger = logging.getLogger(__name__)
+
+# Twelve hexadecimal digits: two pictures of a class practically never share them, and any reader's integer holds them.
+NUMBER_DIGITS = 12
+PREFIX = {Split.VAL: "ILSVRC2012_val", Split.TEST: "ILSVRC2012_test"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decided release, how it was chosen, and what stays out of it."""
+
+    release: Release
+    choice: Choice
+    counts: Counts
+    wanted: int
+    shortfalls: tuple[Shortfall, ...]
+
+
+def plan_release(project: Project, request: ExportRequest) -> Plan:
+    """Choose classes and divide their pictures, from what the store holds now.
+
+    Raises TooFewClasses when fewer qualify than asked for and `allow_fewer` is not set, or when none does.
+    """
+    named = _named_classes(project.graph, request)
+    with database.reading(project.engine) as connection:
+        supply = read_supply(connection, request.licences)
+        categories = {category.wnid: category for category in selected(connection)}
+    cluster_of = clusters(supply.hashes)
+    usable = {
+        wnid: [sha256 for sha256 in accepted if supply.permitted is None or sha256 in supply.permitted]
+        for wnid, accepted in supply.accepted.items()
+    }
+    labels = _labels(supply, cluster_of)
+    distinct = {wnid: {cluster_of[sha256] for sha256 in usable.get(wnid, ())} for wnid in categories}
+    graph, sizes = project.graph, request.sizes
+    wanted = len(named) if named is not None else request.classes or 0
+    if named is None:
+        choice = choose_best(distinct, labels, graph.ancestors, sizes, wanted)
+    else:
+        choice = choose_named(distinct, labels, graph.ancestors, sizes, named)
+    shortfalls = _shortfalls(graph, categories, choice, sizes.needed, supply.provisional)
+    if not choice.wnids or (len(choice.wnids) < wanted and not request.allow_fewer):
+        raise TooFewClasses(_too_few(choice, wanted, sizes.needed, supply, request), shortfalls)
+    division = divide({wnid: usable[wnid] for wnid in choice.wnids}, cluster_of, labels, sizes, request.seed)
+    release = _release(project.settings.project.name, graph, choice, division, request.seed)
+    return Plan(release, choice, _counts(release, division, supply), wanted, shortfalls)
+
+
+def _named_classes(graph: Graph, request: ExportRequest) -> tuple[str, ...] | None:
+    if request.class_list is None:
+        return None
+    named = class_list_wnids(graph, request.class_list)
+    if request.classes not in {None, len(named)}:
+        raise ReleaseError(
+            f"{request.class_list} lists {len(named)} classes, not {request.classes}: leave --classes out"
+        )
+    return named
+
+
+def class_list_wnids(graph: Graph, class_list: str) -> tuple[str, ...]:
+    """The wnids of a packaged list or of a file with one synset a line, each once.
+
+    Raises ReleaseError when there is neither, UnknownSynset for a wrong line.
+    """
+    if class_list in list_names():
+        return list_wnids(class_list)
+    path = Path(class_list)
+    if not path.is_file():
+        raise ReleaseError(
+            f"{class_list} is no file, and no list that comes with the program ({', '.join(list_names())})"
+        )
+    wnids = tuple(dict.fromkeys(graph.resolve(query).wnid for query in names_in_file(graph, path)))
+    if not wnids:
+        raise ReleaseError(f"the list {class_list} names no synset")
+    return wnids
+
+
+def _labels(supply: Supply, cluster_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Cluster → all categories that any of its pictures was accepted for."""
+    only: dict[str, str] = {}
+    several: dict[str, set[str]] = {}
+    for wnid, accepted in supply.accepted.items():
+        for sha256 in accepted:
+            cluster = cluster_of[sha256]
+            first = only.setdefault(cluster, wnid)
+            if first != wnid:
+                several.setdefault(cluster, {first}).add(wnid)
+    # Clusters with one label never matter to anyone who asks.
+    return {cluster: frozenset(wnids) for cluster, wnids in several.items()}
+
+
+def _shortfalls(
+    graph: Graph,
+    categories: Mapping[str, Category],
+    choice: Choice,
+    needed: int,
+    provisional: Mapping[str, int],
+) -> tuple[Shortfall, ...]:
+    """Those nearest to being classes first."""
+    lacking = [one for one in choice.left_out if one.why in {Why.TOO_FEW, Why.SHARED}]
+    lacking.sort(key=lambda one: (-one.pictures, one.wnid))
+    return tuple(
+        Shortfall(
+            one.wnid,
+            categories[one.wnid].name if one.wnid in categories else graph[one.wnid].name,
+            one.pictures,
+            needed,
+            provisional.get(one.wnid, 0),
+        )
+        for one in lacking
+    )
+
+
+def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: ExportRequest) -> str:
+    remedies = ["crawl and verify more pictures"]
+    if any(supply.provisional.values()):
+        waiting = sum(supply.provisional.values())
+        remedies.append(f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts")
+    remedies.append("lower --val, --test or --min-train")
+    if choice.wnids and not request.allow_fewer:
+        remedies.append("or take fewer with --allow-fewer")
+    return (
+        f"{len(choice.wnids)} of {wanted} classes qualify with {needed} distinct accepted pictures each; "
+        f"nothing was written: {', '.join(remedies)}"
+    )
+
+
+def _release(title: str, graph: Graph, choice: Choice, division: Division, seed: int) -> Release:
+    ids = class_ids(choice.wnids)
+    count = Counter((placement.wnid, placement.split) for placement in division.placements)
+    classes = tuple(
+        ReleaseClass(
+            wnid=wnid,
+            index=index,
+            ilsvrc_id=ids[wnid],
+            name=graph[wnid].name,
+            words=graph[wnid].words,
+            gloss=graph[wnid].gloss,
+            train=count[wnid, Split.TRAIN],
+            val=count[wnid, Split.VAL],
+            test=count[wnid, Split.TEST],
+        )
+        for index, wnid in enumerate(choice.wnids)
+    )
+    nodes = trimmed_hierarchy(graph, ids, {one.wnid: one.train for one in classes})
+    return Release(title, classes, nodes, tuple(_named(division.placements, seed)))
+
+
+def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePicture]:
+    """Pictures in release order. A train picture keeps its name in every release; val and test are shuffled."""
+    taken: set[str] = set()
+    train = (placement for placement in placements if placement.split is Split.TRAIN)
+    for placement in sorted(train, key=lambda placement: (placement.wnid, placement.sha256)):
+        number = int(placement.sha256[:NUMBER_DIGITS], 16)
+        while f"{placement.wnid}_{number}" in taken:
+            number += 1
+        name = f"{placement.wnid}_{number}"
+        taken.add(name)
+        yield ReleasePicture(Split.TRAIN, placement.wnid, placement.sha256, name)
+    for split, prefix in PREFIX.items():
+        chosen = [placement for placement in placements if placement.split is split]
+        chosen.sort(key=lambda placement: keyed_rank(seed, f"order of {split}", placement.sha256))
+        for number, placement in enumerate(chosen, start=1):
+            yield ReleasePicture(split, placement.wnid, placement.sha256, f"{prefix}_{number:08d}")
+
+
+def _counts(release: Release, division: Division, supply: Supply) -> Counts:
+    count = Counter(picture.split for picture in release.pictures)
+    return Counts(
+        train=count[Split.TRAIN],
+        val=count[Split.VAL],
+        test=count[Split.TEST],
+        multi_label=division.multi_label,
+        near_duplicates=division.near_duplicates,
+        surplus=division.surplus,
+        provisional=sum(supply.provisional.values()),
+    )

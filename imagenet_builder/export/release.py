@@ -1,0 +1,202 @@
+"""Writing a release: beside its place, then renamed, so that what has its name is whole."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hits import database
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.project import Project
+from imagenet_builder.records import Split
+from imagenet_builder.store.export import ReleaseRow, provenance, record_release
+
+from .contents import release_contents
+from .description import Release
+from .documents import (
+    LICENCES_NAME,
+    MANIFEST_NAME,
+    README_NAME,
+    licences_text,
+    manifest,
+    readme,
+    settings_of,
+)
+from .formats import ReleaseFormat, find_format
+from .plan import Plan, plan_release
+from .provenance import writing_provenance
+from .request import ExportReport, ExportRequest
+from .tree import Tree
+
+logger = logging.getLogger(__name__)
+
+# Not where releases are usually put: nobody should publish the labels of test with the rest of a folder.
+LABELS_FOLDER = "test-labels"
+Progress = Callable[[int, int], None]
+
+
+def export(
+    project: Project,
+    request: ExportRequest,
+    out: Path,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write a release to the folder `out`, which must not exist or be empty, and record it in the store.
+
+    The same store, request and seed give the same bytes. `progress` is told how many pictures of how many are
+    written. A run that was killed leaves only `.NAME.partial` beside `out`, which the next run removes. Raises
+    TooFewClasses (and writes nothing) when too few classes qualify, ReleaseError when `out` cannot be written,
+    ImageStoreError when a picture is missing or damaged, LockHeld while another export runs.
+    """
+    out = out.absolute()
+    _check_place(out)
+    formats = [find_format(name) for name in request.formats]
+    with database.exclusive_lock(project.engine, "export"):
+        plan = plan_release(project, request)
+        logger.info("%d classes, %d pictures", len(plan.release.classes), len(plan.release.pictures))
+        with _disk_errors(out), ExitStack() as undo:
+            partial = _fresh_partial(out)
+            undo.callback(shutil.rmtree, partial, ignore_errors=True)
+            digest = _write(project, plan, request, formats, partial, progress)
+            labels = _seal_test_labels(project, plan.release, out.name, digest)
+            with database.writing(project.engine) as connection:
+                record_release(
+                    connection,
+                    name=out.name,
+                    digest=digest,
+                    classes=len(plan.release.classes),
+                    seed=request.seed,
+                    settings=settings_of(request),
+                    written_at=now(),
+                    pictures=_rows(plan.release),
+                )
+                # Inside the transaction: a release that did not get its name is not recorded.
+                partial.rename(out)
+                undo.callback(shutil.rmtree, out, ignore_errors=True)
+            undo.pop_all()
+    return ExportReport(
+        folder=out,
+        digest=digest,
+        wnids=plan.choice.wnids,
+        wanted=plan.wanted,
+        counts=plan.counts,
+        left_out=plan.choice.left_out,
+        shortfalls=plan.shortfalls,
+        test_labels=labels,
+    )
+
+
+def _check_place(out: Path) -> None:
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        raise ReleaseError(f"{out} exists already: a release is never overwritten; give another --out")
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            remedy = "free some disk space and run the export again"
+        else:
+            remedy = f"check that you may write to {out.parent}"
+        raise ReleaseError(f"cannot write the release {out}: {error.strerror or error}; {remedy}") from error
+
+
+def _fresh_partial(out: Path) -> Path:
+    """The folder beside `out` that a release is written into; what a killed export left there is removed."""
+    partial = out.with_name(f".{out.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    return partial
+
+
+def _write(
+    project: Project,
+    plan: Plan,
+    request: ExportRequest,
+    formats: Sequence[ReleaseFormat],
+    partial: Path,
+    progress: Progress | None,
+) -> str:
+    """Write the whole release into `partial`; returns the SHA-256 of its SHA256SUMS."""
+    tree = Tree(partial)
+    try:
+        rules = _write_files(project, plan, request, formats, tree, progress)
+        digest = tree.close()
+    finally:
+        tree.abandon()
+    tree.write_unlisted(MANIFEST_NAME, manifest(plan, request, rules, digest))
+    tree.set_times()
+    return digest
+
+
+def _write_files(
+    project: Project,
+    plan: Plan,
+    request: ExportRequest,
+    formats: Sequence[ReleaseFormat],
+    tree: Tree,
+    progress: Progress | None,
+) -> Mapping[str, int]:
+    """Write everything that SHA256SUMS lists; returns the rules of the verdicts and how many pictures each decided."""
+    release = plan.release
+    done = 0
+    with writing_provenance(release, tree) as origins:
+        with ExitStack() as stack:
+            adders = [stack.enter_context(write(release, tree)) for write in formats]
+            for batch in release_contents(project, release.pictures, request.resize):
+                with database.reading(project.engine) as connection:
+                    labelled = [(picture.wnid, picture.sha256) for picture, _ in batch]
+                    known = provenance(connection, labelled, request.licences)
+                for picture, content in batch:
+                    origin = known.get((picture.wnid, picture.sha256))
+                    if origin is None:
+                        raise ReleaseError(f"the store does not say where image {picture.sha256} came from")
+                    for add in adders:
+                        add(picture, content)
+                    origins.add(picture, content, origin)
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(release.pictures))
+        licences, rules = origins.licences, origins.rules
+    tree.write(LICENCES_NAME, licences_text(licences))
+    tree.write(README_NAME, readme(plan, request, rules, licences))
+    return rules
+
+
+def _seal_test_labels(project: Project, release: Release, name: str, digest: str) -> Path | None:
+    """Write the labels of test into the project, readable only by its owner: they are no part of the release."""
+    test = release.of_split(Split.TEST)
+    if not test:
+        return None
+    folder = project.folder / LABELS_FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{name}-{digest[:12]}.csv"
+    beside = path.with_name(f".{path.name}.partial")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["file", "ilsvrc_id", "wnid", "image_sha256"])
+        for picture in test:
+            ilsvrc_id = release.class_of[picture.wnid].ilsvrc_id
+            rows.writerow([picture.file_name, ilsvrc_id, picture.wnid, picture.sha256])
+    beside.rename(path)
+    return path
+
+
+def _rows(release: Release) -> Iterator[ReleaseRow]:
+    for picture in release.pictures:
+        yield ReleaseRow(picture.file_name, picture.sha256, picture.wnid, picture.split)

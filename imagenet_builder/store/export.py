@@ -1,0 +1,199 @@
+"""What export reads of the store, and what it records there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from hits.model import Decision
+from imagenet_builder.records import Rights, Split
+
+from .tables import candidates, categories, images, questions, release_images, releases, verdicts
+
+# SQLite takes at most 32,766 bound values a statement.
+IMAGES_AT_ONCE = 5_000
+ROWS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Everything that a release may choose from.
+
+    `accepted`: category → SHA-256 of its finally accepted images; `hashes`: SHA-256 → 64-bit perceptual hash, signed;
+    `permitted`: images with an admitted licence, or None when every licence is; `provisional`: category → accepted
+    verdicts that more votes may still change.
+    """
+
+    accepted: Mapping[str, tuple[str, ...]]
+    hashes: Mapping[str, int]
+    permitted: frozenset[str] | None
+    provisional: Mapping[str, int]
+
+
+class Provenance(NamedTuple):
+    """Where a picture came from, and the verdict that its label rests on; times are aware UTC."""
+
+    source: str
+    url: str
+    page_url: str | None
+    title: str | None
+    rights: Rights
+    retrieved_at: datetime
+    rule: str
+    probability: float | None
+    yes: int
+    no: int
+    unsure: int
+    broken: int
+    report: int
+
+
+def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
+    """Read the accepted images of all categories that were not dropped; `licences` empty admits every licence."""
+    live = (
+        sa.select(questions.c.wnid, questions.c.sha256, images.c.perceptual_hash)
+        .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
+        .join(images, images.c.sha256 == questions.c.sha256)
+        .join(categories, categories.c.wnid == questions.c.wnid)
+        .where(
+            verdicts.c.superseded_at.is_(None),
+            verdicts.c.decision == Decision.ACCEPTED,
+            categories.c.dropped_at.is_(None),
+        )
+    )
+    accepted: dict[str, list[str]] = defaultdict(list)
+    hashes: dict[str, int] = {}
+    known: dict[str, str] = {}
+    for wnid, sha256, perceptual_hash in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
+        live.where(verdicts.c.final)
+    ):
+        # One string an image, however many categories accepted it.
+        sha256 = known.setdefault(sha256, sha256)
+        accepted[wnid].append(sha256)
+        hashes[sha256] = perceptual_hash
+    waiting = live.where(~verdicts.c.final).subquery()
+    provisional = connection.execute(sa.select(waiting.c.wnid, sa.func.count()).group_by(waiting.c.wnid))
+    return Supply(
+        {wnid: tuple(sorted(accepted[wnid])) for wnid in sorted(accepted)},
+        hashes,
+        _permitted(connection, licences) if licences else None,
+        dict(sorted((row[0], row[1]) for row in provisional)),
+    )
+
+
+def _permitted(connection: sa.Connection, licences: Sequence[str]) -> frozenset[str]:
+    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
+        sa.select(candidates.c.sha256)
+        .distinct()
+        .where(candidates.c.sha256.is_not(None), candidates.c.licence.in_(licences))
+    )
+    return frozenset(sha256 for (sha256,) in rows)
+
+
+def provenance(
+    connection: sa.Connection, labelled: Sequence[tuple[str, str]], licences: Sequence[str]
+) -> dict[tuple[str, str], Provenance]:
+    """(category, SHA-256) → where the image came from and its current verdict; without those that have no candidate.
+
+    Of several candidates with the same bytes, the first found for the category is named; with `licences`, the first
+    that has one of them.
+    """
+    wanted = set(labelled)
+    shas = sorted({sha256 for _, sha256 in labelled})
+    found: dict[tuple[str, str], Provenance] = {}
+    for start in range(0, len(shas), IMAGES_AT_ONCE):
+        chunk = shas[start : start + IMAGES_AT_ONCE]
+        origin = _first_candidates(connection, chunk, licences)
+        rows = connection.execute(
+            sa.select(
+                questions.c.wnid,
+                questions.c.sha256,
+                verdicts.c.rule,
+                verdicts.c.probability,
+                verdicts.c.yes,
+                verdicts.c.no,
+                verdicts.c.unsure,
+                verdicts.c.broken,
+                verdicts.c.report,
+            )
+            .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
+            .where(questions.c.sha256.in_(chunk), verdicts.c.superseded_at.is_(None))
+        )
+        for wnid, sha256, *verdict in rows:
+            candidate = origin.get((wnid, sha256)) or origin.get(("", sha256))
+            if (wnid, sha256) in wanted and candidate is not None:
+                found[wnid, sha256] = Provenance(*_origin(candidate), *verdict)
+    return found
+
+
+def _first_candidates(
+    connection: sa.Connection, chunk: Sequence[str], licences: Sequence[str]
+) -> dict[tuple[str, str], sa.Row[Any]]:
+    """(category, SHA-256) → its first candidate, and ("", SHA-256) → the first of any category."""
+    statement = sa.select(candidates).where(candidates.c.sha256.in_(chunk)).order_by(candidates.c.id)
+    if licences:
+        statement = statement.where(candidates.c.licence.in_(licences))
+    first: dict[tuple[str, str], sa.Row[Any]] = {}
+    for row in connection.execute(statement):
+        first.setdefault((row.wnid, row.sha256), row)
+        first.setdefault(("", row.sha256), row)
+    return first
+
+
+def _origin(
+    row: sa.Row[Any],
+) -> tuple[str, str, str | None, str | None, Rights, datetime]:
+    rights = Rights(row.licence, row.licence_version, row.licence_url, row.author, row.credit)
+    return row.source, row.original_url or row.url, row.page_url, row.title, rights, row.ended_at
+
+
+class ReleaseRow(NamedTuple):
+    """One picture of a release, as the store remembers it."""
+
+    file_name: str
+    sha256: str
+    wnid: str
+    split: Split
+
+
+def record_release(
+    connection: sa.Connection,
+    *,
+    name: str,
+    digest: str,
+    classes: int,
+    seed: int,
+    settings: Mapping[str, Any],
+    written_at: datetime,
+    pictures: Iterable[ReleaseRow],
+) -> int:
+    """Record a release and its pictures; returns its row id."""
+    release_id = connection.execute(
+        releases.insert()
+        .values(
+            name=name,
+            digest=digest,
+            classes=classes,
+            seed=seed,
+            settings=dict(settings),
+            written_at=written_at,
+        )
+        .returning(releases.c.id)
+    ).scalar_one()
+    for rows in _batches(pictures, ROWS_AT_ONCE):
+        connection.execute(
+            release_images.insert(), [{"release_id": release_id, **row._asdict()} for row in rows]
+        )
+    return int(release_id)
+
+
+def _batches(rows: Iterable[ReleaseRow], size: int) -> Iterator[list[ReleaseRow]]:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, size)):
+        yield batch

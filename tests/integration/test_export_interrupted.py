@@ -1,0 +1,144 @@
+"""Exports that are killed, or that the disk fails: nothing looks finished, and the next run is as if nothing was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from hits import database
+from hits.errors import DatabaseError
+from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.release import export
+from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.export.verify import verify_release
+from imagenet_builder.project import Project
+from imagenet_builder.store import tables
+from tests.export_parts import GOLDFISH, TENCH, UMBRELLA, project_with, some_pictures, tree_of
+
+REQUEST = ExportRequest(Sizes(val=10, test=10, min_train=10, max_train=40), classes=3)
+
+# Says when the first batch of pictures is written, and then waits to be killed.
+HANGS_HALF_WAY = """
+import sys, time
+from pathlib import Path
+from imagenet_builder.project import find_project
+from imagenet_builder.export.release import export
+from tests.integration.test_export_interrupted import REQUEST
+
+def hang(done, total):
+    if done < total:
+        print("half way", flush=True)
+        time.sleep(600)
+
+export(find_project(Path(sys.argv[1])), REQUEST, Path(sys.argv[2]), progress=hang)
+"""
+
+# Files may not grow beyond two kilobytes once the store is open: what a full disk does, for one process only.
+RUNS_OUT_OF_ROOM = """
+import resource, sys
+from pathlib import Path
+from hits import database
+from imagenet_builder.cli import run
+from imagenet_builder.project import find_project
+from imagenet_builder.export.release import export
+from tests.integration.test_export_interrupted import REQUEST
+
+project = find_project(Path(sys.argv[1]))
+with database.reading(project.engine):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+    sys.exit(run(lambda **_: export(project, REQUEST, Path(sys.argv[2]))))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, wordnet_folder: Path) -> Project:
+    return project_with(
+        tmp_path / "project", wordnet_folder, some_pictures({TENCH: 40, GOLDFISH: 45, UMBRELLA: 35})
+    )
+
+
+def start(script: str, project: Project, out: Path) -> subprocess.Popen[str]:
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(project.folder), str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
+def recorded(project: Project) -> int:
+    with database.reading(project.engine) as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(tables.releases)) or 0
+
+
+def test_a_killed_export_leaves_nothing_that_looks_finished_and_the_next_run_is_undisturbed(
+    project: Project, tmp_path: Path
+) -> None:
+    out = tmp_path / "releases" / "first"
+    running = start(HANGS_HALF_WAY, project, out)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    said = running.stdout.readline()
+    running.send_signal(signal.SIGKILL)
+    assert said == "half way\n", running.stderr.read()
+    assert running.wait() == -signal.SIGKILL
+    running.stdout.close()
+    running.stderr.close()
+    partial = out.with_name(".first.partial")
+    assert list(partial.rglob("*.JPEG"))
+    assert not out.exists()
+    assert not (partial / "manifest.json").exists()
+    assert recorded(project) == 0
+
+    export(project, REQUEST, out)
+    assert [path.name for path in out.parent.iterdir()] == ["first"]
+    assert recorded(project) == 1
+    undisturbed = export(project, REQUEST, tmp_path / "undisturbed")
+    assert tree_of(out) == tree_of(undisturbed.folder)
+    assert verify_release(out) == []
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_room_is_given_back(project: Project, tmp_path: Path) -> None:
+    out = tmp_path / "releases" / "first"
+    running = start(RUNS_OUT_OF_ROOM, project, out)
+    _, complaint = running.communicate()
+    assert running.returncode == 1, complaint
+    assert complaint.startswith(f"Error: cannot write the release {out}: File too large"), complaint
+    assert len(complaint.splitlines()) == 1
+    assert list(out.parent.iterdir()) == []
+    assert recorded(project) == 0
+    export(project, REQUEST, out)
+    assert verify_release(out) == []
+
+
+def test_an_interruption_takes_the_unfinished_release_away(project: Project, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(project, REQUEST, tmp_path / "releases" / "first", progress=interrupt)
+    assert list((tmp_path / "releases").iterdir()) == []
+
+
+def test_a_release_that_the_store_does_not_take_is_taken_away_again(project: Project, tmp_path: Path) -> None:
+    def forget(connection: sa.Connection) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    out = tmp_path / "releases" / "first"
+    sa.event.listen(project.engine, "commit", forget)
+    with pytest.raises(DatabaseError, match="free some disk space"):
+        export(project, REQUEST, out)
+    sa.event.remove(project.engine, "commit", forget)
+    assert list(out.parent.iterdir()) == []
+    assert recorded(project) == 0
+    export(project, REQUEST, out)
+    assert recorded(project) == 1

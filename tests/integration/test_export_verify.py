@@ -1,0 +1,137 @@
+"""`verify-release`: a sound release passes, and every kind of harm is named."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imagenet_builder.cli import run
+from imagenet_builder.cli.verify_release import command
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.release import export
+from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.export.verify import GROUND_TRUTH, verify_release
+from tests.export_parts import GOLDFISH, TENCH, project_with, some_pictures
+
+
+@pytest.fixture
+def release(tmp_path: Path, wordnet_folder: Path) -> Path:
+    project = project_with(tmp_path / "project", wordnet_folder, some_pictures({TENCH: 9, GOLDFISH: 9}))
+    return export(project, ExportRequest(Sizes(2, 2, 3, 9), classes=2), tmp_path / "release").folder
+
+
+def first(release: Path, where: str) -> Path:
+    return min((release / where).rglob("*.JPEG"))
+
+
+def sign_again(release: Path) -> None:
+    """What someone would do who changes a release and hides it: new checksums, and a manifest that vouches for them."""
+    lines = []
+    for path in sorted(release.rglob("*")):
+        if path.is_file() and path.name not in {"SHA256SUMS", "manifest.json"}:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            lines.append(f"{digest}  {path.relative_to(release).as_posix()}\n")
+    (release / "SHA256SUMS").write_text("".join(lines))
+    manifest = json.loads((release / "manifest.json").read_text())
+    manifest["sha256sums"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+    (release / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_sound_release_has_no_problems(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command.main, str(release)) == 0
+    assert "is sound" in capsys.readouterr().out
+
+
+def test_a_changed_file_is_named(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    victim = first(release, "train")
+    victim.write_bytes(victim.read_bytes() + b" ")
+    assert run(command.main, str(release)) == 1
+    said = capsys.readouterr()
+    assert said.out == f"{victim.relative_to(release)} was changed\n"
+    assert "has 1 problems" in said.err
+
+
+def test_missing_extra_and_linked_files_are_named(release: Path) -> None:
+    missing, linked = first(release, "train"), first(release, "val")
+    missing.unlink()
+    target = release.parent / "elsewhere.JPEG"
+    linked.rename(target)
+    linked.symlink_to(target)
+    (release / "extra.txt").write_text("")
+    (release / "more").symlink_to(release / "train")
+    problems = verify_release(release)
+    assert f"{missing.relative_to(release)} is missing" in problems
+    assert f"{linked.relative_to(release)} is missing" in problems
+    assert "extra.txt is not listed in SHA256SUMS" in problems
+    assert "more is not listed in SHA256SUMS" in problems
+
+
+def test_other_checksums_than_the_manifest_s_are_told(release: Path) -> None:
+    sums = release / "SHA256SUMS"
+    sums.write_text(sums.read_text() + f"{'0' * 64}  ../outside\nnonsense\n{'0' * 64}  /etc/passwd\n")
+    problems = verify_release(release)
+    assert "SHA256SUMS is not the one that manifest.json vouches for" in problems
+    assert sum("is not a checksum and a path in the release" in problem for problem in problems) == 3
+
+
+def test_a_picture_on_two_sides_is_a_leak_even_if_all_is_signed_again(release: Path) -> None:
+    train, val = first(release, f"train/{TENCH}"), first(release, f"val/{TENCH}")
+    val.write_bytes(train.read_bytes())
+    sign_again(release)
+    assert verify_release(release, near_duplicates=False) == [
+        f"{val.relative_to(release)} and {train.relative_to(release)} are the same picture"
+    ]
+
+
+def test_a_near_duplicate_on_two_sides_is_a_leak(release: Path) -> None:
+    train, test = first(release, f"train/{TENCH}"), first(release, "unlabelled")
+    written = io.BytesIO()
+    Image.open(train).save(written, "JPEG", quality=40)
+    test.write_bytes(written.getvalue())
+    sign_again(release)
+    assert verify_release(release, near_duplicates=False) == []
+    assert verify_release(release) == [
+        f"{train.relative_to(release)} and {test.relative_to(release)} are near-duplicates in different splits"
+    ]
+
+
+def test_moved_pictures_and_wrong_ground_truth_are_told(release: Path) -> None:
+    moved = first(release, f"train/{TENCH}")
+    moved.rename(release / "train" / GOLDFISH / moved.name)
+    truth = release / GROUND_TRUTH
+    truth.write_text("".join(reversed(truth.read_text().splitlines(keepends=True))) + "1\n")
+    sign_again(release)
+    assert verify_release(release) == [
+        f"train {TENCH} has 4 pictures, the manifest says 5",
+        f"train {GOLDFISH} has 6 pictures, the manifest says 5",
+        f"{GROUND_TRUTH} does not say which classes the val pictures have",
+    ]
+
+
+def test_a_picture_that_cannot_be_decoded_is_named(release: Path) -> None:
+    victim = first(release, "val")
+    victim.write_bytes(victim.read_bytes()[:300])
+    sign_again(release)
+    assert [problem for problem in verify_release(release) if "is not a whole picture" in problem]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "is not a release"),
+        ("{", "is damaged"),
+        ("[]", "not the manifest"),
+        ('{"kind": "x"}', "not the manifest"),
+    ],
+)
+def test_what_is_no_release_is_refused(tmp_path: Path, content: str | None, complaint: str) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ReleaseError, match=complaint):
+        verify_release(tmp_path)

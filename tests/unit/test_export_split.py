@@ -1,0 +1,159 @@
+"""Splits: exact sizes, no cluster on two sides, and little change when the store grows."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagenet_builder.export.choose import Sizes, shared_clusters
+from imagenet_builder.export.split import Division, divide, keyed_rank
+from imagenet_builder.records import Split
+
+SIZES = Sizes(val=2, test=3, min_train=2, max_train=6)
+
+
+def sha(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def labels_of(pictures: dict[str, list[str]], cluster_of: dict[str, str]) -> dict[str, set[str]]:
+    labels: dict[str, set[str]] = {}
+    for wnid, shas in pictures.items():
+        for sha256 in shas:
+            labels.setdefault(cluster_of[sha256], set()).add(wnid)
+    return labels
+
+
+def random_store(seed: int) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Three classes over pictures in clusters of one to several, some of them accepted for two classes."""
+    chance = random.Random(seed)
+    cluster_of: dict[str, str] = {}
+    pictures: dict[str, list[str]] = {"n1": [], "n2": [], "n3": []}
+    for number in range(chance.randrange(24, 70)):
+        joined = number > 0 and chance.random() < 0.15
+        cluster_of[sha(number)] = cluster_of[sha(chance.randrange(number))] if joined else sha(number)
+        for wnid in {f"n{number % 3 + 1}", *(["n2"] if chance.random() < 0.04 else [])}:
+            pictures[wnid].append(sha(number))
+    return pictures, cluster_of
+
+
+def has_enough(store: tuple[dict[str, list[str]], dict[str, str]]) -> bool:
+    pictures, cluster_of = store
+    shared = shared_clusters(labels_of(pictures, cluster_of), pictures)
+    return all(len({cluster_of[one] for one in shas} - shared) >= SIZES.needed for shas in pictures.values())
+
+
+def stores() -> st.SearchStrategy[tuple[dict[str, list[str]], dict[str, str]]]:
+    return st.integers(0, 2**32).map(random_store).filter(has_enough)
+
+
+def divided(pictures: dict[str, list[str]], cluster_of: dict[str, str], seed: int = 0) -> Division:
+    return divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, seed)
+
+
+@settings(max_examples=150, deadline=None)
+@given(stores(), st.integers(0, 2**63 - 1))
+def test_sizes_are_exact_and_no_cluster_is_on_two_sides(
+    store: tuple[dict[str, list[str]], dict[str, str]], seed: int
+) -> None:
+    pictures, cluster_of = store
+    division = divided(pictures, cluster_of, seed)
+    count = Counter((one.wnid, one.split) for one in division.placements)
+    for wnid in pictures:
+        assert count[wnid, Split.VAL] == SIZES.val
+        assert count[wnid, Split.TEST] == SIZES.test
+        assert SIZES.min_train <= count[wnid, Split.TRAIN] <= SIZES.max_train
+    sides: dict[str, set[tuple[str, Split]]] = {}
+    for one in division.placements:
+        assert one.sha256 in pictures[one.wnid]
+        sides.setdefault(cluster_of[one.sha256], set()).add((one.wnid, one.split))
+    assert all(len(side) == 1 for side in sides.values())
+    # In val and test every cluster is there once.
+    held_out = [cluster_of[one.sha256] for one in division.placements if one.split is not Split.TRAIN]
+    assert len(set(held_out)) == len(held_out)
+
+
+@settings(max_examples=100, deadline=None)
+@given(stores())
+def test_every_picture_is_placed_once_or_counted_as_left_out(
+    store: tuple[dict[str, list[str]], dict[str, str]],
+) -> None:
+    pictures, cluster_of = store
+    division = divided(pictures, cluster_of)
+    placed = [one.sha256 for one in division.placements]
+    assert len(set(placed)) == len(placed)
+    everything = {sha256 for shas in pictures.values() for sha256 in shas}
+    left_out = division.multi_label + division.near_duplicates + division.surplus
+    assert len(placed) + left_out == len(everything)
+
+
+@settings(max_examples=150, deadline=None)
+@given(stores(), st.integers(1000, 2000))
+def test_one_new_picture_moves_at_most_two_others_and_none_from_test_to_val(
+    store: tuple[dict[str, list[str]], dict[str, str]], number: int
+) -> None:
+    pictures, cluster_of = store
+    before = {(one.wnid, one.sha256): one.split for one in divided(pictures, cluster_of).placements}
+    pictures["n1"].append(sha(number))
+    cluster_of[sha(number)] = sha(number)
+    after = {(one.wnid, one.sha256): one.split for one in divided(pictures, cluster_of).placements}
+    moved = [key for key, split in before.items() if after.get(key) is not split]
+    # One gives up its place in val or test, and one its place in a full train split. Near-duplicates of a picture
+    # that leaves val or test for train may come with it: they were in no split before.
+    assert len(moved) <= 2 + sum(1 for key in after if key not in before)
+    assert sum(before[key] is not Split.TRAIN for key in moved) <= 1
+    assert not any({before[key], after.get(key)} == {Split.VAL, Split.TEST} for key in moved)
+    assert all(key[0] == "n1" for key in moved)
+
+
+@given(stores())
+def test_the_order_of_pictures_does_not_matter(
+    store: tuple[dict[str, list[str]], dict[str, str]],
+) -> None:
+    pictures, cluster_of = store
+    reverse = {wnid: shas[::-1] for wnid, shas in reversed(pictures.items())}
+    assert set(divided(pictures, cluster_of).placements) == set(divided(reverse, cluster_of).placements)
+
+
+def test_another_seed_gives_another_split() -> None:
+    pictures = {"n1": [sha(number) for number in range(40)]}
+    cluster_of = {sha256: sha256 for sha256 in pictures["n1"]}
+    val = {
+        seed: {one.sha256 for one in divided(pictures, cluster_of, seed).placements if one.split is Split.VAL}
+        for seed in range(4)
+    }
+    assert len({frozenset(chosen) for chosen in val.values()}) > 1
+
+
+def test_a_cluster_of_two_classes_stays_out_of_every_split() -> None:
+    pictures = {"n1": [sha(number) for number in range(10)], "n2": [sha(number) for number in range(10, 20)]}
+    cluster_of = {sha(number): sha(number) for number in range(20)}
+    cluster_of[sha(10)] = sha(0)
+    division = divided(pictures, cluster_of)
+    assert division.multi_label == 2
+    assert not {sha(0), sha(10)} & {one.sha256 for one in division.placements}
+
+
+def test_a_full_train_split_keeps_distinct_pictures_rather_than_near_duplicates() -> None:
+    shas = [sha(number) for number in range(30)]
+    # Twelve clusters: one has nineteen pictures, the others one each.
+    cluster_of = {sha256: shas[0] if place < 19 else sha256 for place, sha256 in enumerate(shas)}
+    train = [one.sha256 for one in divided({"n1": shas}, cluster_of).placements if one.split is Split.TRAIN]
+    assert len(train) == SIZES.max_train
+    assert len({cluster_of[sha256] for sha256 in train}) == SIZES.max_train
+
+
+def test_too_few_clusters_are_a_defect_of_the_caller() -> None:
+    shas = [sha(number) for number in range(6)]
+    with pytest.raises(ValueError, match="n1 has 6"):
+        divided({"n1": shas}, {sha256: sha256 for sha256 in shas})
+
+
+def test_ranks_are_the_same_on_every_machine_and_differ_by_purpose() -> None:
+    assert keyed_rank(7, "split", "a").hex() == keyed_rank(7, "split", "a").hex()
+    assert len({keyed_rank(7, "split", "a"), keyed_rank(8, "split", "a"), keyed_rank(7, "order", "a")}) == 3
