@@ -1,0 +1,101 @@
+"""`imagenet-builder aggregate`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from imagenet_builder.aggregate import AggregateReport
+    from imagenet_builder.cli import Invocation
+
+REPORTED_SHOWN = 10
+
+
+@click.command("aggregate")
+@click.option("--rule", help="Decide by this rule, not by the one questions were published with.")
+@click.option("--finalise", is_flag=True, help="Decide everything for good from the votes there are.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: bool) -> None:
+    """Collect assignments, pay workers, decide questions. Run it from cron as often as you like.
+
+    A question without the votes that it needs stays undecided; `publish-hits --again` asks it again.
+
+    \b
+    Example:
+      imagenet-builder aggregate
+      */10 * * * * imagenet-builder --project /srv/dataset --log-format json aggregate
+    """
+    from imagenet_builder.aggregate import aggregate
+    from imagenet_builder.cli.progress import shown_progress
+
+    with shown_progress() as progress:
+        report = aggregate(invocation.project, rule=rule, finalise=finalise, progress=progress)
+    if as_json:
+        click.echo(json.dumps(_document(report), indent=2))
+    else:
+        for line in _lines(report):
+            click.echo(line)
+
+
+def _document(report: AggregateReport) -> dict[str, Any]:
+    import dataclasses
+
+    # By hand where keys are enumerations: JSON knows only strings.
+    document = {
+        name: value
+        for name, value in dataclasses.asdict(report).items()
+        if name not in {"decisions", "collected"}
+    }
+    collected = dataclasses.asdict(report.collected)
+    collected["votes"] = {answer.value: number for answer, number in report.collected.votes.items()}
+    decisions = {decision.value: number for decision, number in report.decisions.items()}
+    return {"collected": collected, "decisions": decisions, **document}
+
+
+def _lines(report: AggregateReport) -> list[str]:
+    from hits.model import Answer
+    from imagenet_builder.publish import dollars
+
+    collected = report.collected
+    votes = ", ".join(f"{collected.votes[answer]} {answer}" for answer in Answer)
+    verdicts = ", ".join(f"{number} {decision}" for decision, number in report.decisions.items())
+    lines = [
+        f"assignments {collected.assignments} collected, {collected.payments} paid "
+        f"({dollars(collected.paid_cents)}; {dollars(report.spent_cents)} so far)",
+        f"votes       {votes}",
+    ]
+    if collected.controls_shown:
+        share = collected.controls_right / collected.controls_shown
+        lines.append(
+            f"controls    {collected.controls_right} of {collected.controls_shown} right ({share:.1%})"
+        )
+    lines.append(f"verdicts    {verdicts}; {report.provisional} may still change")
+    lines.append(f"pages       {report.hits_open} open, {report.hits_closed} closed in this run")
+    return lines + _oddities(report) + _reported(report)
+
+
+def _oddities(report: AggregateReport) -> list[str]:
+    collected = report.collected
+    counted = [
+        (collected.unreadable, "assignments could not be read (they are paid)"),
+        (collected.unknown_pictures, "answers named pictures that are not on their page"),
+        (collected.missing_pictures, "pictures were left without an answer"),
+        (collected.repeated, "votes do not count: their workers had voted on the same question before"),
+        (collected.payments_refused, "payments were refused; the next run tries again"),
+        (report.payments_given_up, "payments were refused too often and are left to you"),
+        (collected.lost_hits, "pages are not known to their marketplace; see `imagenet-builder reconcile`"),
+    ]
+    return [f"note        {number} {what}" for number, what in counted if number]
+
+
+def _reported(report: AggregateReport) -> list[str]:
+    lines = [
+        f"reported    {one.sha256} as {one.wnid}: {', '.join(one.reasons)}"
+        for one in report.reported[:REPORTED_SHOWN]
+    ]
+    more = len(report.reported) - REPORTED_SHOWN
+    return [*lines, f"reported    and {more} more (--json lists all)"] if more > 0 else lines

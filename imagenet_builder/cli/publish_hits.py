@@ -1,0 +1,176 @@
+"""`imagenet-builder publish-hits`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from imagenet_builder.cli import Invocation
+    from imagenet_builder.publish import PublishReport
+
+
+def cents_of(dollars: str) -> int:
+    """An amount of US dollars on the command line, in cents."""
+    try:
+        cents = Decimal(dollars.removeprefix("$")) * 100
+    except InvalidOperation:
+        raise click.BadParameter(f"{dollars!r} is not an amount of dollars, such as 0.15") from None
+    if not cents.is_finite() or cents != cents.to_integral_value() or cents < 0:
+        raise click.BadParameter(f"{dollars!r} is not a number of whole cents from 0 up")
+    return int(cents)
+
+
+@click.command("publish-hits")
+@click.option(
+    "--sandbox", "where", flag_value="sandbox", help="On the project's own marketplace: play money."
+)
+@click.option("--live", "where", flag_value="live", help="On [marketplace] live_endpoint, for money.")
+@click.option("--votes", type=click.IntRange(1), help="Workers a question.  [default: 3]")
+@click.option(
+    "--page-size", type=click.IntRange(1), help="Pictures a page, controls included.  [default: 48]"
+)
+@click.option("--controls", type=click.IntRange(0), help="Controls a page.  [default: 6]")
+@click.option(
+    "--reward",
+    type=cents_of,
+    metavar="USD",
+    help="What a worker gets for a page.  [default: from the pay floor]",
+)
+@click.option("--budget", type=cents_of, metavar="USD", help="Commit at most so much, fees included.")
+@click.option("--category", "categories", multiple=True, metavar="WNID", help="Only these categories.")
+@click.option("--again", is_flag=True, help="Also ask again about pictures that stayed undecided.")
+@click.option("--dry-run", is_flag=True, help="Show what would be published, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    where: str | None,
+    votes: int | None,
+    page_size: int | None,
+    controls: int | None,
+    reward: int | None,
+    budget: int | None,
+    categories: tuple[str, ...],
+    again: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Publish verification HITs for the pictures that have no verdict.
+
+    \b
+    Example:
+      imagenet-builder publish-hits --sandbox --dry-run
+      imagenet-builder publish-hits --sandbox --votes 3 --budget 20
+    """
+    from imagenet_builder.cli.progress import shown_progress
+    from imagenet_builder.config import override
+    from imagenet_builder.publish import PublishRequest, publish
+
+    if where is None:
+        raise click.UsageError("say where: --sandbox (play money) or --live")
+    project = dataclasses.replace(
+        invocation.project,
+        settings=override(
+            invocation.project.settings,
+            "verification",
+            votes=votes,
+            page_size=page_size,
+            controls=controls,
+        ),
+    )
+    request = PublishRequest(where == "live", again, dry_run, categories, reward, budget)
+    confirm = _confirm_live if request.live and not dry_run else None
+    if confirm is not None:
+        _require_terminal()
+    with shown_progress() as progress:
+        report = publish(project, request, confirm=confirm, progress=progress)
+    if as_json:
+        click.echo(json.dumps(_document(report), indent=2))
+    else:
+        _show(report)
+
+
+def _require_terminal() -> None:
+    from imagenet_builder.errors import PublishError
+
+    if not sys.stdin.isatty():
+        raise PublishError(
+            "--live spends money and asks for the word LIVE, but standard input is not a terminal; "
+            "run it in one, or use --sandbox"
+        )
+
+
+def _confirm_live(plan: PublishReport) -> None:
+    from imagenet_builder.errors import PublishError
+
+    for line in _lines(plan):
+        click.echo(line, err=True)
+    if click.prompt("Type LIVE to spend this", default="", show_default=False, err=True) != "LIVE":
+        raise PublishError("not confirmed: nothing was published")
+
+
+def _document(report: PublishReport) -> dict[str, Any]:
+    return {**dataclasses.asdict(report), "total_cents": report.cost.total_cents}
+
+
+def _show(report: PublishReport) -> None:
+    if report.nothing:
+        click.echo("nothing to publish: " + _why_nothing(report))
+        return
+    for line in _lines(report):
+        click.echo(line)
+    if report.dry_run:
+        click.echo("dry run: nothing was changed")
+    else:
+        click.echo(f"published  {_counted(report.published, 'page')} on {report.endpoint}")
+
+
+def _why_nothing(report: PublishReport) -> str:
+    if report.over_budget:
+        return f"the budget pays for no page; {report.over_budget} pictures wait"
+    if report.unshowable:
+        return f"{report.unshowable} pictures that are pending cannot be shown"
+    return "every stored picture has a verdict or is being asked about (--again asks undecided ones again)"
+
+
+def _lines(report: PublishReport) -> list[str]:
+    from imagenet_builder.publish import dollars
+
+    cost = report.cost
+    lines = [
+        f"pages      {cost.pages}" + (f", {report.resumed} of an earlier run" if report.resumed else ""),
+        f"questions  {report.questions} in {_counted(report.categories, 'category', 'categories')}, "
+        f"and {_counted(report.controls, 'control')}",
+        f"votes      {report.votes} a question, {cost.assignments} assignments",
+        f"reward     {_reward(report)}, {dollars(cost.reward_cents)} in all",
+        f"fees       {dollars(cost.fees_cents)}",
+        f"total      {dollars(cost.total_cents)}",
+    ]
+    if report.balance_cents is not None:
+        lines.append(f"balance    {dollars(report.balance_cents)}")
+    if report.over_budget:
+        lines.append(f"waiting    {report.over_budget} pictures, for lack of budget")
+    if report.unshowable:
+        lines.append(f"left out   {report.unshowable} pictures that cannot be shown")
+    if not report.controls and report.questions:
+        lines.append(
+            "no controls: workers cannot be measured; make some with `imagenet-builder controls label`"
+        )
+    return lines
+
+
+def _reward(report: PublishReport) -> str:
+    from imagenet_builder.publish import dollars
+
+    average = report.cost.reward_cents / report.cost.assignments
+    return f"{dollars(round(average))} a page on average"
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

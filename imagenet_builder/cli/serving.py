@@ -1,0 +1,40 @@
+"""Running one of this project's servers until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+SECONDS_TO_FINISH = 5.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `host` and `port` (0: any). Raises ProjectError if it cannot be had."""
+    from imagenet_builder.errors import ProjectError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ProjectError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; "
+            "stop the other program or choose another --port"
+        ) from error
+
+
+def serve_until_stopped(app: web.Application, listener: socket.socket, *, verbose: bool) -> None:
+    """Serve `app` until SIGINT or SIGTERM, then let open requests finish; with `verbose` each is logged."""
+    from aiohttp import web
+
+    web.run_app(
+        app,
+        sock=listener,
+        print=None,
+        shutdown_timeout=SECONDS_TO_FINISH,
+        access_log=logging.getLogger("imagenet_builder.requests") if verbose else None,
+        access_log_format='%a "%r" %s %b %Tf',
+    )

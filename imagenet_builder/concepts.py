@@ -1,0 +1,53 @@
+"""What a verification page tells its workers about a category, out of WordNet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hits.model import Concept
+
+if TYPE_CHECKING:
+    from wordnet_synsets.graph import Graph
+
+NOT_COUNTING = 4
+
+
+def concept_of(graph: Graph, wnid: str) -> Concept:
+    """Return a category's words, definition, parents, Wikipedia page and up to four siblings that do not count.
+
+    The same synset always gives the same concept: a page that is published again after a crash must not
+    change. Raises UnknownSynset.
+    """
+    synset = graph[wnid]
+    name, *synonyms = synset.words
+    return Concept(
+        name=name,
+        synonyms=tuple(synonyms),
+        definition=synset.definition,
+        parents=tuple(graph[parent].words[0] for parent in graph.parents(wnid)),
+        wikipedia_url=wikipedia_url(synset.lemmas[0]),
+        not_counting=_siblings(graph, wnid),
+    )
+
+
+def wikipedia_url(lemma: str) -> str:
+    """The English Wikipedia's page of a lemma, which is an article or a list of its meanings."""
+    title = lemma[0].upper() + lemma[1:]
+    return f"https://en.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='')}"
+
+
+def _siblings(graph: Graph, wnid: str) -> tuple[str, ...]:
+    own = {word.casefold() for word in graph[wnid].words}
+    siblings = {
+        sibling
+        for parent in graph.parents(wnid)
+        for sibling in graph.children(parent)
+        # A synset with the same word would read "a crane, not a crane"; one below is the concept itself.
+        if own.isdisjoint(word.casefold() for word in graph[sibling].words)
+        and wnid not in graph.ancestors(sibling)
+    }
+    # Synsets with many kinds are those that people know by name.
+    known_first = sorted(siblings, key=lambda sibling: (-len(graph.children(sibling)), sibling))
+    words = dict.fromkeys(graph[sibling].words[0] for sibling in known_first)
+    return tuple(words)[:NOT_COUNTING]

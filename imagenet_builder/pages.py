@@ -1,0 +1,129 @@
+"""The pages of HITs: laid out before they are intended, rendered when they are published."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hits.design import lay_out
+from hits.model import Cell, HitTerms, Page
+from hits.page import render
+from hits.pricing import fee_cents, reward_cents
+
+from .concepts import concept_of
+from .errors import ProjectError, PublishError
+from .store.publish import HitIntent, IntendedSlot, StoredHit
+
+if TYPE_CHECKING:
+    from .config import VerificationSettings
+    from .project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class PageDesigner:
+    """Lays one category's questions out as HITs; pure but for the tokens."""
+
+    settings: VerificationSettings
+    secret: bytes
+    endpoint: str
+    live: bool
+    reward_cents: int | None
+
+    def design(
+        self, wnid: str, pending: Sequence[str], known: Sequence[str], earlier: int
+    ) -> list[HitIntent]:
+        """Return HITs that ask about each of `pending` once, with `known` as controls.
+
+        The order on the pages follows from the secret, the category and `earlier`, the number of HITs it had.
+        Raises PublishError for a page without room for questions.
+        """
+        shown = [*pending, *known]
+        seed = hmac.digest(self.secret, f"layout:{wnid}:{earlier}".encode(), hashlib.sha256)
+        try:
+            pages = lay_out(
+                range(len(pending)),
+                range(len(pending), len(shown)),
+                page_size=self.settings.page_size,
+                controls_per_page=self.settings.controls,
+                rng=random.Random(seed),
+            )
+        except ValueError as error:
+            raise PublishError(f"no page can be laid out: {error}; see --page-size and --controls") from error
+        return [
+            self._intent(wnid, [(shown[slot.question_id], slot.is_control) for slot in page])
+            for page in pages
+        ]
+
+    def _intent(self, wnid: str, slots: Sequence[tuple[str, bool]]) -> HitIntent:
+        token = secrets.token_hex(16)
+        reward = self.reward_cents
+        if reward is None:
+            reward = reward_cents(
+                len(slots),
+                seconds_per_picture=self.settings.seconds_per_picture,
+                hourly_floor_cents=self.settings.pay_per_hour_cents,
+            )
+        return HitIntent(
+            wnid=wnid,
+            token=token,
+            endpoint=self.endpoint,
+            live=self.live,
+            votes=self.settings.votes,
+            rule=self.settings.rule,
+            reward_cents=reward,
+            fee_cents=fee_cents(reward, self.settings.votes),
+            slots=tuple(
+                IntendedSlot(sha256, is_control, picture_name(self.secret, token, sha256))
+                for sha256, is_control in slots
+            ),
+        )
+
+
+class PageMaker:
+    """Renders HITs: the same HIT always gives the same page."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.pictures_url = project.settings.marketplace.pictures_url.rstrip("/")
+        if not self.pictures_url.startswith(("http://", "https://")):
+            raise ProjectError(
+                f"[marketplace] pictures_url must begin with http:// or https://: {self.pictures_url}"
+            )
+
+    def question(self, wnid: str, names: Sequence[str]) -> str:
+        """The HTMLQuestion of a page. Raises PageTooLarge."""
+        cells = tuple(Cell(name, f"{self.pictures_url}/{name}.jpg") for name in names)
+        return render(Page(concept_of(self.project.graph, wnid), cells))
+
+    def check_fits(self, intent: HitIntent) -> None:
+        """Raise PageTooLarge now rather than between two HITs; a category's first page is its largest."""
+        self.question(intent.wnid, [slot.picture_name for slot in intent.slots])
+
+    def terms(self, hit: StoredHit, shown: int) -> HitTerms:
+        """What a HIT with `shown` pictures offers."""
+        settings = self.project.settings.verification
+        name = self.project.graph[hit.wnid].words[0]
+        return HitTerms(
+            title=f"Which of these pictures show this: {name}?",
+            description=(
+                f"Look at {shown} pictures and say of each whether it shows what is described. "
+                "No account elsewhere and no special knowledge are needed."
+            ),
+            keywords=("pictures", "images", "labelling", "yes or no"),
+            reward_cents=hit.reward_cents,
+            assignment_duration=settings.assignment_duration,
+            lifetime=settings.lifetime,
+            auto_approval_delay=settings.auto_approval_delay,
+            max_assignments=hit.votes,
+        )
+
+
+def picture_name(secret: bytes, token: str, sha256: str) -> str:
+    """The name (128 bits, hexadecimal) under which one HIT shows a picture: no worker can tell that two HITs
+    show the same one, which would give controls away."""
+    return hmac.digest(secret, f"picture:{token}:{sha256}".encode(), hashlib.sha256).hex()[:32]

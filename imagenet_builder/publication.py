@@ -1,0 +1,87 @@
+"""What a publication is asked for, what it costs, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hits.pricing import Cost
+
+from .store.publish import HitIntent, StoredHit
+
+NOTHING = Cost(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """What to publish: all categories unless some are named; money in US cents.
+
+    `reward_cents` is what one worker gets for a page (None: from the pay floor); `budget_cents` caps what this
+    run may commit, fees included. `again` also asks about pictures whose final verdict is "undecided".
+    """
+
+    live: bool = False
+    again: bool = False
+    dry_run: bool = False
+    categories: tuple[str, ...] = ()
+    reward_cents: int | None = None
+    budget_cents: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """What is to be published (`cost` and the counts beside it), and what was.
+
+    `resumed` of the pages were intended by an earlier run; the counts of questions and controls are of the new
+    pages. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions wait for money.
+    """
+
+    endpoint: str
+    live: bool
+    dry_run: bool
+    categories: int = 0
+    questions: int = 0
+    controls: int = 0
+    resumed: int = 0
+    votes: int = 0
+    cost: Cost = NOTHING
+    over_budget: int = 0
+    unshowable: int = 0
+    published: int = 0
+    balance_cents: int | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there was nothing to publish."""
+        return self.cost.pages == 0
+
+
+def dollars(cents: int) -> str:
+    """US cents as people write them."""
+    return f"${cents / 100:,.2f}"
+
+
+def counted(report: PublishReport, intents: Sequence[HitIntent]) -> PublishReport:
+    """The report with a category's intents counted."""
+    asked = sum(map(question_count, intents))
+    return replace(
+        report,
+        categories=report.categories + bool(intents),
+        questions=report.questions + asked,
+        controls=report.controls + sum(len(intent.slots) for intent in intents) - asked,
+    )
+
+
+def question_count(intent: HitIntent) -> int:
+    """How many of a page's pictures are no controls."""
+    return sum(not slot.is_control for slot in intent.slots)
+
+
+def intent_cost(intent: HitIntent) -> Cost:
+    """What a page costs that is to be intended."""
+    return Cost(1, intent.votes, intent.votes * intent.reward_cents, intent.votes * intent.fee_cents)
+
+
+def hit_cost(hit: StoredHit) -> Cost:
+    """What a page costs that was intended."""
+    return Cost(1, hit.votes, hit.votes * hit.reward_cents, hit.votes * hit.fee_cents)

@@ -1,0 +1,285 @@
+"""`publish-hits`: pictures without a verdict become questions on HITs.
+
+Every HIT is committed with its unique token before the platform is called with that token, and with the
+platform's id after. A run that is killed in between leaves intended HITs; the next run creates those first,
+with the same tokens, so that none is created twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hits import database
+from hits.consensus import RULES
+from hits.errors import HitsError, MarketplaceUnavailable, RequestRefused
+
+from . import marketplace_keys, pictures
+from .errors import ProjectError, PublishError
+from .pages import PageDesigner, PageMaker
+from .publication import (
+    NOTHING,
+    PublishReport,
+    PublishRequest,
+    counted,
+    dollars,
+    hit_cost,
+    intent_cost,
+    question_count,
+)
+from .reconcile import ANNOTATION_PREFIX, PUBLISH_LOCK, annotation, record_found, utc_now
+from .store import categories
+from .store import publish as store
+from .store.publish import HitIntent, StoredHit
+
+if TYPE_CHECKING:
+    from hits.requester import Requester
+
+    from .project import Project
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["PublishReport", "PublishRequest", "dollars", "publish"]
+
+# The platform forgets a token after 24 hours; an hour is left for clocks that differ.
+TOKEN_LIFE = timedelta(hours=23)
+
+# The page itself was refused: the same page will be refused again.
+HOPELESS = frozenset({"InvalidParameterValue", "XMLParseError", "XHTMLParseError"})
+
+EVERYTHING = PublishRequest()
+
+Progress = Callable[[str, int, int], None]
+
+
+def publish(
+    project: Project,
+    request: PublishRequest = EVERYTHING,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    confirm: Callable[[PublishReport], None] | None = None,
+    progress: Progress | None = None,
+) -> PublishReport:
+    """Publish the pending pictures of `project`; intended HITs of earlier runs first.
+
+    `confirm` sees the plan before anything is committed and may raise. Raises LockHeld while another run
+    publishes, PublishError before anything is spent, MarketplaceUnavailable and RequestRefused; HITs that were
+    intended by then are created by the next run.
+    """
+    return _Publication(project, request, clock, progress or _silent).run(confirm)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Unasked:
+    """A category's pending pictures and controls (SHA-256), and how many HITs it had so far."""
+
+    wnid: str
+    pending: list[str]
+    controls: list[str]
+    earlier: int
+
+
+class _Publication:
+    """One run of `publish`."""
+
+    def __init__(
+        self, project: Project, request: PublishRequest, clock: Callable[[], datetime], progress: Progress
+    ) -> None:
+        self.project = project
+        self.request = request
+        self.clock = clock
+        self.progress = progress
+        self.endpoint = marketplace_keys.endpoint_of(project, live=request.live)
+        self.pages = PageMaker(project)
+
+    def run(self, confirm: Callable[[PublishReport], None] | None) -> PublishReport:
+        _check_rule(self.project.settings.verification.rule)
+        with database.exclusive_lock(self.project.engine, PUBLISH_LOCK):
+            waiting = self._waiting()
+            unasked = [found for found in map(self._unasked, self._chosen_categories()) if found.pending]
+            if not waiting and not unasked:
+                return self._empty_report()
+            requester = marketplace_keys.requester(self.project, self.endpoint)
+            # Asked first: thumbnails take long, and a marketplace that is down is told at once.
+            balance = requester.balance_cents()
+            intents, report = self._plan(waiting, unasked)
+            report = replace(report, balance_cents=balance)
+            if self.request.dry_run or report.nothing:
+                return report
+            if confirm is not None:
+                confirm(report)
+            created = self._create_all(requester, self._forgotten_tokens(requester, waiting))
+            _check_balance(requester.balance_cents(), intents)
+            for category in intents:
+                created += self._publish_category(requester, category, created, report.cost.pages)
+            return replace(report, published=created, balance_cents=requester.balance_cents())
+
+    def _empty_report(self) -> PublishReport:
+        return PublishReport(
+            endpoint=self.endpoint,
+            live=self.request.live,
+            dry_run=self.request.dry_run,
+            votes=self.project.settings.verification.votes,
+        )
+
+    def _waiting(self) -> list[StoredHit]:
+        with database.reading(self.project.engine) as connection:
+            waiting = store.hits_in_state(connection, "intended")
+        ours = [hit for hit in waiting if (hit.endpoint, hit.live) == (self.endpoint, self.request.live)]
+        for endpoint in sorted({hit.endpoint for hit in waiting} - {self.endpoint}):
+            logger.warning(
+                "some pages are intended for %s; they wait until that is the endpoint again", endpoint
+            )
+        return ours
+
+    def _plan(
+        self, waiting: Sequence[StoredHit], unasked: Sequence[_Unasked]
+    ) -> tuple[list[list[HitIntent]], PublishReport]:
+        """Lay out everything that is pending, up to the budget; a list of intents a category."""
+        report = replace(
+            self._empty_report(), resumed=len(waiting), cost=sum(map(hit_cost, waiting), NOTHING)
+        )
+        budget = self.request.budget_cents
+        if budget is not None and report.cost.total_cents > budget:
+            raise PublishError(
+                f"{len(waiting)} pages that an earlier run intended cost {dollars(report.cost.total_cents)}, "
+                f"more than the budget of {dollars(budget)}; raise --budget to publish them"
+            )
+        intents: list[list[HitIntent]] = []
+        for category in unasked:
+            laid_out, unshowable = self._lay_out(category)
+            affordable: list[HitIntent] = []
+            for intent in laid_out:
+                cost = report.cost + intent_cost(intent)
+                if budget is not None and cost.total_cents > budget:
+                    report = replace(report, over_budget=report.over_budget + question_count(intent))
+                    continue
+                affordable.append(intent)
+                report = replace(report, cost=cost)
+            report = counted(replace(report, unshowable=report.unshowable + unshowable), affordable)
+            if affordable:
+                self.pages.check_fits(affordable[0])
+                intents.append(affordable)
+        return intents, report
+
+    def _chosen_categories(self) -> list[str]:
+        with database.reading(self.project.engine) as connection:
+            known = [category.wnid for category in categories.selected(connection)]
+        unknown = [wnid for wnid in self.request.categories if wnid not in known]
+        if unknown:
+            raise PublishError(
+                f"{unknown[0]} is no category of this project; see `imagenet-builder synsets selected`"
+            )
+        return [wnid for wnid in known if not self.request.categories or wnid in self.request.categories]
+
+    def _unasked(self, wnid: str) -> _Unasked:
+        with database.reading(self.project.engine) as connection:
+            return _Unasked(
+                wnid,
+                store.pending_pictures(connection, wnid, again=self.request.again),
+                store.control_pictures(connection, wnid),
+                store.count_hits(connection, wnid),
+            )
+
+    def _lay_out(self, category: _Unasked) -> tuple[list[HitIntent], int]:
+        """The pages of one category, and how many of its pictures cannot be shown."""
+        unshowable: frozenset[str] = frozenset()
+        if not self.request.dry_run:
+            unshowable = pictures.make_thumbnails(
+                self.project,
+                [*category.pending, *category.controls],
+                lambda done, total: self.progress(f"thumbnails of {category.wnid}", done, total),
+            )
+        designer = PageDesigner(
+            self.project.settings.verification,
+            self.project.secret,
+            self.endpoint,
+            self.request.live,
+            self.request.reward_cents,
+        )
+        intents = designer.design(
+            category.wnid,
+            [sha256 for sha256 in category.pending if sha256 not in unshowable],
+            [sha256 for sha256 in category.controls if sha256 not in unshowable],
+            category.earlier,
+        )
+        return intents, len(unshowable.intersection(category.pending))
+
+    def _forgotten_tokens(self, requester: Requester, waiting: Sequence[StoredHit]) -> list[StoredHit]:
+        """The intended HITs that are still to be created: those whose token lapsed are looked for first."""
+        lapsed = [hit for hit in waiting if self.clock() - hit.intended_at > TOKEN_LIFE]
+        if not lapsed:
+            return list(waiting)
+        listed = list(requester.find_by_annotation(ANNOTATION_PREFIX))
+        found = record_found(self.project.engine, lapsed, listed)
+        return [hit for hit in waiting if hit.id not in found]
+
+    def _publish_category(
+        self, requester: Requester, intents: Sequence[HitIntent], created: int, total: int
+    ) -> int:
+        with database.writing(self.project.engine) as connection:
+            store.intend(connection, intents, self.clock())
+        tokens = {intent.token for intent in intents}
+        with database.reading(self.project.engine) as connection:
+            waiting = store.hits_in_state(connection, "intended", endpoint=self.endpoint)
+        return self._create_all(requester, [hit for hit in waiting if hit.token in tokens], created, total)
+
+    def _create_all(
+        self, requester: Requester, waiting: Sequence[StoredHit], before: int = 0, total: int | None = None
+    ) -> int:
+        for number, hit in enumerate(waiting):
+            left = len(waiting) - number
+            try:
+                self._create(requester, hit)
+            except RequestRefused as error:
+                raise self._refused(hit, left, error) from error
+            except MarketplaceUnavailable as error:
+                raise MarketplaceUnavailable(f"{error}; {_stay_intended(left)}") from error
+            self.progress("pages", before + number + 1, len(waiting) if total is None else total)
+        return len(waiting)
+
+    def _create(self, requester: Requester, hit: StoredHit) -> None:
+        with database.reading(self.project.engine) as connection:
+            names = [name for name, _ in store.page_pictures(connection, hit.id)]
+        question = self.pages.question(hit.wnid, names)
+        terms = self.pages.terms(hit, len(names))
+        platform_hit_id = requester.create_hit(hit.token, annotation(hit.token), terms, question)
+        with database.writing(self.project.engine) as connection:
+            store.record_published(connection, hit.id, platform_hit_id, self.clock())
+        logger.debug("published HIT %s of %s", platform_hit_id, hit.wnid)
+
+    def _refused(self, hit: StoredHit, left: int, error: RequestRefused) -> HitsError | PublishError:
+        if error.code not in HOPELESS:
+            return RequestRefused(f"{error}; {_stay_intended(left)}", error.code)
+        with database.writing(self.project.engine) as connection:
+            store.record_abandoned(connection, [hit.id])
+        return PublishError(
+            f"the marketplace does not take a page of {hit.wnid}: {error}; the page was given up, its pictures "
+            "can be published again when the cause is mended"
+        )
+
+
+def _check_rule(rule: str) -> None:
+    # Now, and not when votes that were paid for cannot be decided.
+    if rule not in RULES:
+        raise ProjectError(f"[verification] rule {rule!r} is none of {', '.join(sorted(RULES))}")
+
+
+def _stay_intended(left: int) -> str:
+    return f"{left} pages of this category stay intended, the next publish-hits creates them first"
+
+
+def _check_balance(balance: int, intents: Sequence[Sequence[HitIntent]]) -> None:
+    needed = sum(intent_cost(intent).total_cents for category in intents for intent in category)
+    if needed > balance:
+        raise PublishError(
+            f"these pages cost {dollars(needed)}, but the balance is {dollars(balance)}; "
+            "pay more in, or publish fewer with --budget or --category"
+        )

@@ -1,0 +1,131 @@
+"""`reconcile`: the store and the marketplace brought into line after a crash, by the annotation of each HIT."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hits import database
+
+from . import marketplace_keys
+from .store import publish as store
+from .store.publish import StoredHit
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hits.model import PublishedHit
+    from hits.requester import Requester
+
+    from .project import Project
+
+logger = logging.getLogger(__name__)
+
+ANNOTATION_PREFIX = "imagenet-builder:"
+PUBLISH_LOCK = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileReport:
+    """What was found. Intended HITs that are `missing` were never created: publish-hits creates them.
+
+    `unknown` HITs are published as far as the store knows, but their marketplace does not list them.
+    """
+
+    found: int = 0
+    missing: int = 0
+    published: int = 0
+    unknown: int = 0
+    abandoned: int = 0
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def annotation(token: str) -> str:
+    """What a HIT says of itself to its requester: it finds the HIT again when the token has lapsed."""
+    return f"{ANNOTATION_PREFIX}{token}"
+
+
+def reconcile(
+    project: Project, *, abandon: bool = False, clock: Callable[[], datetime] = utc_now
+) -> ReconcileReport:
+    """Ask every marketplace that has open HITs of this project for them, and write down what it says.
+
+    Intended HITs that exist get their platform's id. With `abandon`, published HITs that the marketplace no
+    longer knows are given up, so that their questions can be asked again. Raises LockHeld while something is
+    published, MarketplaceUnavailable, and ProjectError without keys.
+    """
+    engine = project.engine
+    report = ReconcileReport()
+    with database.exclusive_lock(engine, PUBLISH_LOCK):
+        with database.reading(engine) as connection:
+            intended = store.hits_in_state(connection, "intended")
+            published = store.hits_in_state(connection, "published")
+        for endpoint in sorted({hit.endpoint for hit in (*intended, *published)}):
+            requester = marketplace_keys.requester(project, endpoint)
+            report = _add(
+                report,
+                _reconcile_endpoint(
+                    engine,
+                    requester,
+                    [hit for hit in intended if hit.endpoint == endpoint],
+                    [hit for hit in published if hit.endpoint == endpoint],
+                    abandon,
+                ),
+            )
+    return report
+
+
+def _reconcile_endpoint(
+    engine: sa.Engine,
+    requester: Requester,
+    intended: Sequence[StoredHit],
+    published: Sequence[StoredHit],
+    abandon: bool,
+) -> ReconcileReport:
+    listed = list(requester.find_by_annotation(ANNOTATION_PREFIX))
+    found = record_found(engine, intended, listed)
+    known = {hit.hit_id for hit in listed}
+    unknown = [hit.id for hit in published if hit.platform_hit_id not in known]
+    if unknown and abandon:
+        with database.writing(engine) as connection:
+            store.record_abandoned(connection, unknown)
+    return ReconcileReport(
+        found=len(found),
+        missing=len(intended) - len(found),
+        published=len(published),
+        unknown=len(unknown),
+        abandoned=len(unknown) if abandon else 0,
+    )
+
+
+def record_found(
+    engine: sa.Engine, intended: Sequence[StoredHit], listed: Sequence[PublishedHit]
+) -> set[int]:
+    """Write down the platform's ids of intended HITs that are among `listed`; returns the ids of their rows."""
+    by_annotation = {hit.annotation: hit for hit in listed}
+    found: set[int] = set()
+    with database.writing(engine) as connection:
+        for hit in intended:
+            there = by_annotation.get(annotation(hit.token))
+            if there is not None:
+                store.record_published(connection, hit.id, there.hit_id, there.created_at)
+                found.add(hit.id)
+                logger.info("found HIT %s again by its annotation", there.hit_id)
+    return found
+
+
+def _add(one: ReconcileReport, other: ReconcileReport) -> ReconcileReport:
+    return ReconcileReport(
+        one.found + other.found,
+        one.missing + other.missing,
+        one.published + other.published,
+        one.unknown + other.unknown,
+        one.abandoned + other.abandoned,
+    )

@@ -1,0 +1,218 @@
+"""What publishing reads and writes: pending pictures, intended HITs, their questions, the platform's ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from hits.model import Decision
+
+from .tables import candidates, controls, hit_questions, hits, questions, verdicts
+
+OPEN = ("intended", "published")
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedSlot:
+    """One place on a page: a picture under the name that only this HIT shows it under."""
+
+    sha256: str
+    is_control: bool
+    picture_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HitIntent:
+    """A HIT as it is committed before the platform hears of it. Money in US cents, for one assignment."""
+
+    wnid: str
+    token: str
+    endpoint: str
+    live: bool
+    votes: int
+    rule: str
+    reward_cents: int
+    fee_cents: int
+    slots: tuple[IntendedSlot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHit:
+    """A HIT's row; `platform_hit_id` is None until the platform has answered."""
+
+    id: int
+    wnid: str
+    token: str
+    endpoint: str
+    live: bool
+    votes: int
+    reward_cents: int
+    fee_cents: int
+    intended_at: datetime
+    platform_hit_id: str | None
+
+
+def pending_pictures(connection: sa.Connection, wnid: str, *, again: bool) -> list[str]:
+    """Stored pictures of a category that nobody is asked about and that have no verdict, by SHA-256.
+
+    Controls are not among them. With `again`, pictures whose final verdict is "undecided" are.
+    """
+    verdict = sa.exists().where(verdicts.c.question_id == questions.c.id, verdicts.c.superseded_at.is_(None))
+    if again:
+        verdict = verdict.where(~sa.and_(verdicts.c.decision == Decision.UNDECIDED, verdicts.c.final))
+    settled = sa.exists().where(
+        questions.c.sha256 == candidates.c.sha256,
+        questions.c.wnid == candidates.c.wnid,
+        sa.or_(verdict, _is_asked(OPEN), sa.exists().where(controls.c.question_id == questions.c.id)),
+    )
+    stored = sa.select(candidates.c.sha256).where(
+        candidates.c.wnid == wnid, candidates.c.state == "stored", ~settled
+    )
+    return list(connection.scalars(stored.distinct().order_by(candidates.c.sha256)))
+
+
+def _is_asked(states: Collection[str]) -> sa.Exists:
+    """Whether a question stands, not as a control, on a HIT in one of `states`."""
+    return sa.exists().where(
+        hit_questions.c.question_id == questions.c.id,
+        ~hit_questions.c.as_control,
+        hits.c.id == hit_questions.c.hit_id,
+        hits.c.state.in_(states),
+    )
+
+
+def control_pictures(connection: sa.Connection, wnid: str) -> list[str]:
+    """The pictures of a category whose answer is known, by SHA-256."""
+    known = (
+        sa.select(questions.c.sha256).select_from(questions.join(controls)).where(questions.c.wnid == wnid)
+    )
+    return list(connection.scalars(known.order_by(questions.c.sha256)))
+
+
+def count_hits(connection: sa.Connection, wnid: str) -> int:
+    """How many HITs a category ever had."""
+    return connection.scalar(sa.select(sa.func.count()).select_from(hits).where(hits.c.wnid == wnid)) or 0
+
+
+def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetime) -> None:
+    """Write HITs that are about to be created, with their questions. One transaction: all of them or none."""
+    for intent in intents:
+        known = add_questions(connection, intent.wnid, [slot.sha256 for slot in intent.slots], now)
+        hit_id = connection.execute(
+            hits.insert()
+            .values(
+                wnid=intent.wnid,
+                token=intent.token,
+                endpoint=intent.endpoint,
+                live=intent.live,
+                state="intended",
+                votes_wanted=intent.votes,
+                rule=intent.rule,
+                reward_cents=intent.reward_cents,
+                fee_cents=intent.fee_cents,
+                intended_at=now,
+            )
+            .returning(hits.c.id)
+        ).scalar_one()
+        connection.execute(
+            hit_questions.insert(),
+            [
+                {
+                    "hit_id": hit_id,
+                    "position": position,
+                    "question_id": known[slot.sha256],
+                    "as_control": slot.is_control,
+                    "picture_name": slot.picture_name,
+                }
+                for position, slot in enumerate(intent.slots)
+            ],
+        )
+
+
+def add_questions(
+    connection: sa.Connection, wnid: str, pictures: Sequence[str], now: datetime
+) -> dict[str, int]:
+    """Make sure that there is a question for each picture of a category; returns SHA-256 → question id."""
+    asked = (
+        sa.select(questions.c.sha256, questions.c.id)
+        .where(questions.c.wnid == wnid)
+        .where(questions.c.sha256.in_(pictures))
+    )
+    known = dict(connection.execute(asked).all())
+    new = [sha256 for sha256 in dict.fromkeys(pictures) if sha256 not in known]
+    if new:
+        connection.execute(
+            questions.insert(), [{"sha256": sha256, "wnid": wnid, "asked_at": now} for sha256 in new]
+        )
+        known = dict(connection.execute(asked).all())
+    return known
+
+
+def hits_in_state(
+    connection: sa.Connection, state: str, *, endpoint: str | None = None, live: bool | None = None
+) -> list[StoredHit]:
+    """The HITs in a state, oldest first; of one endpoint and kind if they are given."""
+    chosen = sa.select(hits).where(hits.c.state == state)
+    if endpoint is not None:
+        chosen = chosen.where(hits.c.endpoint == endpoint)
+    if live is not None:
+        chosen = chosen.where(hits.c.live == live)
+    return [
+        StoredHit(
+            id=row.id,
+            wnid=row.wnid,
+            token=row.token,
+            endpoint=row.endpoint,
+            live=row.live,
+            votes=row.votes_wanted,
+            reward_cents=row.reward_cents,
+            fee_cents=row.fee_cents,
+            intended_at=row.intended_at,
+            platform_hit_id=row.platform_hit_id,
+        )
+        for row in connection.execute(chosen.order_by(hits.c.id))
+    ]
+
+
+def page_pictures(connection: sa.Connection, hit_id: int) -> list[tuple[str, str]]:
+    """A HIT's (picture name, SHA-256), in the order of its page."""
+    slots = (
+        sa.select(hit_questions.c.picture_name, questions.c.sha256)
+        .select_from(hit_questions.join(questions))
+        .where(hit_questions.c.hit_id == hit_id)
+        .order_by(hit_questions.c.position)
+    )
+    return [(name, sha256) for name, sha256 in connection.execute(slots)]
+
+
+def record_published(
+    connection: sa.Connection, hit_id: int, platform_hit_id: str, published_at: datetime
+) -> None:
+    """Write down what the platform calls a HIT that was intended."""
+    connection.execute(
+        hits.update()
+        .where(hits.c.id == hit_id, hits.c.state == "intended")
+        .values(state="published", platform_hit_id=platform_hit_id, published_at=published_at)
+    )
+
+
+def record_abandoned(connection: sa.Connection, hit_ids: Collection[int]) -> None:
+    """Give HITs up: their questions without a verdict may be asked again."""
+    for hit_id in hit_ids:
+        connection.execute(hits.update().where(hits.c.id == hit_id).values(state="abandoned"))
+
+
+def picture_named(connection: sa.Connection, picture_name: str) -> str | None:
+    """The SHA-256 of the picture that some HIT shows under a name; None if no HIT does."""
+    shown = sa.select(questions.c.sha256).select_from(questions.join(hit_questions))
+    return connection.scalar(shown.where(hit_questions.c.picture_name == picture_name))
+
+
+def picture_names(connection: sa.Connection) -> list[tuple[str, str, str]]:
+    """(picture name, SHA-256, wnid) of every picture on every HIT: for simulations that know the truth."""
+    columns = (hit_questions.c.picture_name, questions.c.sha256, questions.c.wnid)
+    shown = sa.select(*columns).select_from(hit_questions.join(questions))
+    return [(name, sha256, wnid) for name, sha256, wnid in connection.execute(shown)]
