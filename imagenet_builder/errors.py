@@ -13,7 +13,10 @@
     │   ├── AnswersUnreadable          an answer that is not our page's
     │   ├── MarketplaceUnavailable     no answer, or keys refused
     │   ├── RequestRefused             the protocol's own errors, with TurkErrorCode
-    │   └── SimulationError            the worker site misbehaved
+    │   ├── SimulationError            the worker site misbehaved
+    │   ├── marketplace.codec.ProtocolError    a request that is not the protocol's
+    │   ├── marketplace.working.CannotAccept   this worker cannot have this HIT, and why
+    │   └── marketplace.working.NotHeld        this worker does not hold this assignment
     └── imagenet_builder.errors.BuilderError
         ├── ProjectError               no project here, or its settings are wrong
         ├── SourceError                a source is down or answers nonsense

@@ -1,0 +1,112 @@
+"""The marketplace as one web application: Requester API, worker site and question frames on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from aiohttp import web
+from sqlalchemy.engine import Engine
+
+from ..database import open_engine, require_schema
+from ..errors import DatabaseError
+from . import endpoint
+from .auth import SignedRequest
+from .people import site_secret
+from .settings import MarketplaceSettings, utc_now
+from .site.frames import external_submit, show_frame
+from .site.pages import ROUTES
+from .site.rendering import STATIC, environment
+from .site.visits import MARKETPLACE, Handler, Marketplace
+from .tables import SCHEMA
+from .working import settle
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 1024 * 1024
+
+
+def create_app(
+    settings: MarketplaceSettings, *, engine: Engine | None = None, clock: Callable[[], datetime] = utc_now
+) -> web.Application:
+    """Return the application on a migrated store; add routes (say, /pictures/) before it starts.
+
+    `engine` may be shared with the caller; `clock` is for tests. Raises SchemaMismatch or DatabaseError.
+    """
+    opened = engine or open_engine(settings.database_url)
+    require_schema(opened, SCHEMA)
+    secret = settings.session_secret or site_secret(opened)
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures])
+    app[MARKETPLACE] = Marketplace(settings, opened, clock, secret, environment(settings))
+    app.add_routes(ROUTES)
+    app.add_routes(
+        [
+            web.post("/", requester_api),
+            web.get("/frame/{hit_id:[A-Z0-9]{1,64}}", show_frame),
+            web.post("/mturk/externalSubmit", external_submit),
+            web.static("/static", STATIC),
+        ]
+    )
+    app.on_response_prepare.append(_never_guess_types)
+    app.cleanup_ctx.append(sweeping)
+    if engine is None:
+        app.on_cleanup.append(_close_store)
+    return app
+
+
+async def requester_api(request: web.Request) -> web.Response:
+    """POST /: the Requester API."""
+    marketplace = request.app[MARKETPLACE]
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        headers[key] = f"{headers[key]},{value}" if key in headers else value
+    signed = SignedRequest(
+        "POST", request.raw_path.partition("?")[0], request.query_string, headers, await request.read()
+    )
+    answer = await asyncio.to_thread(
+        endpoint.answer, marketplace.engine, signed, marketplace.secret, marketplace.clock
+    )
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+@web.middleware
+async def store_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn a failing store into a 503 that says so, instead of a traceback."""
+    try:
+        return await handler(request)
+    except DatabaseError as error:
+        logger.error("the marketplace's store failed: %s", error)
+        raise web.HTTPServiceUnavailable(
+            text="The marketplace cannot reach its store. Nothing was lost; please try again in a minute.",
+            headers={"Retry-After": "30"},
+        ) from error
+
+
+async def sweeping(app: web.Application) -> AsyncIterator[None]:
+    """While the application runs, do now and then what is due, so that no visitor has to wait for it."""
+    sweep = asyncio.create_task(_sweep(app[MARKETPLACE]))
+    yield
+    sweep.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweep
+
+
+async def _sweep(marketplace: Marketplace) -> None:
+    while True:
+        await asyncio.sleep(marketplace.settings.sweep_seconds)
+        try:
+            await asyncio.to_thread(settle, marketplace.engine, marketplace.clock())
+        except DatabaseError as error:
+            logger.error("the sweep failed and will be tried again: %s", error)
+
+
+async def _never_guess_types(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+
+
+async def _close_store(app: web.Application) -> None:
+    app[MARKETPLACE].engine.dispose()

@@ -1,0 +1,38 @@
+"""New identifiers and secrets, in the shapes that the protocol's model prescribes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+
+_LETTERS = string.ascii_uppercase + string.digits
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(count))
+
+
+def new_entity_id() -> str:
+    """An unguessable id of a HIT, HIT type or assignment: 30 capitals and digits, about 150 bits."""
+    return "3" + _letters(29)
+
+
+def new_person_id() -> str:
+    """A worker's or requester's id (`CustomerId` in the model)."""
+    return "A" + _letters(13)
+
+
+def new_access_key() -> str:
+    """An access key; its prefix tells it from Amazon's own."""
+    return "HITS" + _letters(16)
+
+
+def new_token() -> str:
+    """A secret for a link, a cookie or a key: 40 URL-safe characters, 240 bits."""
+    return secrets.token_urlsafe(30)
+
+
+def digest(secret: str) -> str:
+    """What is stored of a link's or cookie's secret, so that a copy of the store signs nobody in."""
+    return hashlib.sha256(secret.encode()).hexdigest()

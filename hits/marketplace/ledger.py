@@ -1,0 +1,108 @@
+"""Double-entry book-keeping: every transfer takes from one account what it gives to another.
+
+Accounts: `requester:ID` (what can be spent), `escrow:HITID` (held for a HIT's open and undecided assignments),
+`worker:ID` (earned), `fees` (the marketplace's), and `grants`, from which play money comes and which alone may
+go below zero. All balances together are always zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..errors import RequestRefused
+from .store import insert_unless_there
+from .tables import accounts, hits, transfers
+
+FEES = "fees"
+GRANTS = "grants"
+
+Kind = Literal["grant", "hold", "reward", "fee", "refund"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """`cents` on their way from account `source` to account `destination`; zero cents are no transfer."""
+
+    kind: Kind
+    source: str
+    destination: str
+    cents: int
+    hit_number: int | None = None
+    assignment_number: int | None = None
+
+
+def requester_account(requester_id: str) -> str:
+    return f"requester:{requester_id}"
+
+
+def worker_account(worker_id: str) -> str:
+    return f"worker:{worker_id}"
+
+
+def escrow_account(hit_id: str) -> str:
+    return f"escrow:{hit_id}"
+
+
+def open_account(connection: Connection, name: str) -> None:
+    """Open an account with nothing in it, unless it is open already."""
+    insert_unless_there(connection, accounts, name=name, cents=0)
+
+
+def balance(connection: Connection, name: str) -> int:
+    """What an account holds, in cents; 0 for one that was never opened."""
+    return connection.scalar(sa.select(accounts.c.cents).where(accounts.c.name == name)) or 0
+
+
+def held_for(connection: Connection, requester_id: str) -> int:
+    """What all HITs of a requester hold in escrow, in cents."""
+    escrow = accounts.join(hits, accounts.c.name == sa.literal("escrow:") + hits.c.hit_id)
+    total = connection.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(accounts.c.cents), 0))
+        .select_from(escrow)
+        .where(hits.c.requester_id == requester_id, hits.c.disposed_at.is_(None))
+    )
+    return int(total or 0)
+
+
+def post(connection: Connection, now: datetime, *postings: Transfer) -> None:
+    """Make transfers between open accounts; raises RequestRefused (InsufficientFunds) and the caller rolls back."""
+    real = [transfer for transfer in postings if transfer.cents]
+    changes: dict[str, int] = {}
+    for transfer in real:
+        changes[transfer.source] = changes.get(transfer.source, 0) - transfer.cents
+        changes[transfer.destination] = changes.get(transfer.destination, 0) + transfer.cents
+    # In one order everywhere, so that two transactions never wait for each other's accounts.
+    for name, cents in sorted(changes.items()):
+        _change(connection, name, cents)
+    if real:
+        connection.execute(
+            transfers.insert(),
+            [
+                {
+                    "at": now,
+                    "kind": transfer.kind,
+                    "source": transfer.source,
+                    "destination": transfer.destination,
+                    "cents": transfer.cents,
+                    "hit_number": transfer.hit_number,
+                    "assignment_number": transfer.assignment_number,
+                }
+                for transfer in real
+            ],
+        )
+
+
+def _change(connection: Connection, name: str, cents: int) -> None:
+    statement = accounts.update().where(accounts.c.name == name).values(cents=accounts.c.cents + cents)
+    if name != GRANTS:
+        statement = statement.where(accounts.c.cents + cents >= 0)
+    if connection.execute(statement).rowcount != 1:
+        held = balance(connection, name)
+        raise RequestRefused(
+            f"this needs ${-cents / 100:.2f}, but the account holds ${held / 100:.2f}", "InsufficientFunds"
+        )

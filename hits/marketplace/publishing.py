@@ -1,0 +1,234 @@
+"""What requesters do with HITs: create, extend, expire, mark and delete. One operation, one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from ..database import writing
+from ..errors import RequestRefused
+from . import ledger, lifecycle
+from .identifiers import new_entity_id
+from .ledger import Transfer
+from .questions import parse_question
+from .store import Hit, find_hit, insert_unless_there, save_state
+from .tables import hit_types, hits, questions, request_tokens, requesters
+
+
+@dataclass(frozen=True, slots=True)
+class HitTypeTerms:
+    """The values that make a HIT type: two with equal values are one type."""
+
+    title: str
+    description: str
+    keywords: str
+    reward_cents: int
+    assignment_seconds: int
+    auto_approval_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HitOrder:
+    """One HIT to be made; `question` is XML."""
+
+    question: str
+    max_assignments: int
+    lifetime_seconds: int
+    annotation: str | None = None
+    token: str | None = None
+
+
+def create_hit_type(engine: Engine, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
+    """The id of the requester's HIT type with these values, made if there is none."""
+    with writing(engine) as connection:
+        return _ensure_hit_type(connection, requester_id, terms, now)
+
+
+def create_hit(
+    engine: Engine, requester_id: str, terms: HitTypeTerms | str, order: HitOrder, now: datetime
+) -> Hit:
+    """Make a HIT of a type given by its values or its id, and hold its cost in escrow.
+
+    Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
+    XMLParseError or InvalidParameterValue for the question.
+    """
+    parse_question(order.question)
+    with writing(engine) as connection:
+        _lock_requester(connection, requester_id)
+        _require_unused(connection, requester_id, "create", order.token, now)
+        type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
+        hit = _insert_hit(connection, requester_id, type_id, order, now)
+        _remember(connection, requester_id, "create", order.token, hit, now)
+        ledger.open_account(connection, ledger.escrow_account(hit.hit_id))
+        _hold(connection, hit, order.max_assignments, now)
+        return hit
+
+
+def extend_hit(
+    engine: Engine, requester_id: str, hit_id: str, more: int, token: str | None, now: datetime
+) -> None:
+    """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
+    with writing(engine) as connection:
+        _lock_requester(connection, requester_id)
+        _require_unused(connection, requester_id, "extend", token, now)
+        hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
+        save_state(connection, hit, lifecycle.extended(hit_id, hit.state, more, now))
+        _remember(connection, requester_id, "extend", token, hit, now)
+        _hold(connection, hit, more, now)
+
+
+def set_expiration(
+    engine: Engine, requester_id: str, hit_id: str, expires_at: datetime, now: datetime
+) -> None:
+    """Give a HIT another expiration; repeating it is harmless."""
+    with writing(engine) as connection:
+        hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
+        save_state(connection, hit, lifecycle.expiring(hit_id, hit.state, expires_at, now))
+
+
+def set_reviewing(engine: Engine, requester_id: str, hit_id: str, revert: bool, now: datetime) -> None:
+    """Mark a HIT Reviewing, or Reviewable again."""
+    with writing(engine) as connection:
+        hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
+        save_state(connection, hit, lifecycle.reviewed(hit_id, hit.state, revert, now))
+
+
+def delete_hit(engine: Engine, requester_id: str, hit_id: str, now: datetime) -> None:
+    """Dispose of a HIT whose work is decided, and give back what its escrow still holds."""
+    with writing(engine) as connection:
+        hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
+        dispose(connection, hit, now)
+
+
+def dispose(connection: Connection, hit: Hit, now: datetime) -> None:
+    """Dispose of a locked HIT; refuses as `lifecycle.disposed` does."""
+    save_state(connection, hit, lifecycle.disposed(hit.hit_id, hit.state, now))
+    escrow = ledger.escrow_account(hit.hit_id)
+    left = ledger.balance(connection, escrow)
+    account = ledger.requester_account(hit.requester_id)
+    ledger.post(connection, now, Transfer("refund", escrow, account, left, hit.number))
+
+
+def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
+    fingerprint = hashlib.sha256(json.dumps(asdict(terms), sort_keys=True).encode()).hexdigest()
+    insert_unless_there(
+        connection,
+        hit_types,
+        hit_type_id=new_entity_id(),
+        hit_group_id=new_entity_id(),
+        requester_id=requester_id,
+        fingerprint=fingerprint,
+        created_at=now,
+        **asdict(terms),
+    )
+    found = connection.execute(
+        sa.select(hit_types.c.hit_type_id).where(
+            hit_types.c.requester_id == requester_id, hit_types.c.fingerprint == fingerprint
+        )
+    ).scalar_one()
+    return str(found)
+
+
+def _insert_hit(
+    connection: Connection, requester_id: str, type_id: str, order: HitOrder, now: datetime
+) -> Hit:
+    hit_type = connection.execute(
+        sa.select(hit_types.c.number, hit_types.c.reward_cents).where(
+            hit_types.c.hit_type_id == type_id, hit_types.c.requester_id == requester_id
+        )
+    ).one_or_none()
+    if hit_type is None:
+        raise RequestRefused(f"HIT type {type_id} does not exist", "HITTypeDoesNotExist")
+    hit_id = new_entity_id()
+    connection.execute(
+        hits.insert().values(
+            hit_id=hit_id,
+            type_number=hit_type.number,
+            requester_id=requester_id,
+            question_digest=_store_question(connection, order.question),
+            annotation=order.annotation,
+            max_assignments=order.max_assignments,
+            fee_cents=lifecycle.fee_cents(hit_type.reward_cents, order.max_assignments),
+            pending=0,
+            submitted=0,
+            approved=0,
+            rejected=0,
+            reviewing=False,
+            created_at=now,
+            expires_at=now + timedelta(seconds=order.lifetime_seconds),
+            changed_at=now,
+        )
+    )
+    return find_hit(connection, hit_id, with_question=True)
+
+
+def _store_question(connection: Connection, xml: str) -> str:
+    """HITs with the same question share one row."""
+    digest = hashlib.sha256(xml.encode()).hexdigest()
+    insert_unless_there(connection, questions, digest=digest, xml=xml)
+    return digest
+
+
+def _hold(connection: Connection, hit: Hit, count: int, now: datetime) -> None:
+    source = ledger.requester_account(hit.requester_id)
+    cost = count * hit.price_cents
+    ledger.post(
+        connection, now, Transfer("hold", source, ledger.escrow_account(hit.hit_id), cost, hit.number)
+    )
+
+
+# --- unique request tokens -----------------------------------------------------------------------------
+
+Scope = Literal["create", "extend"]
+
+
+def _lock_requester(connection: Connection, requester_id: str) -> None:
+    """Two requests of one requester with the same token must not both find it unused."""
+    connection.execute(
+        sa.select(requesters.c.requester_id)
+        .where(requesters.c.requester_id == requester_id)
+        .with_for_update(key_share=True)
+    ).one()
+
+
+def _token_is(requester_id: str, scope: Scope, token: str) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        request_tokens.c.requester_id == requester_id,
+        request_tokens.c.scope == scope,
+        request_tokens.c.token == token,
+    )
+
+
+def _require_unused(
+    connection: Connection, requester_id: str, scope: Scope, token: str | None, now: datetime
+) -> None:
+    if token is None:
+        return
+    used = connection.execute(
+        sa.select(hits.c.hit_id, request_tokens.c.used_at)
+        .select_from(request_tokens.join(hits))
+        .where(_token_is(requester_id, scope, token))
+    ).one_or_none()
+    if used is not None and now - used.used_at < lifecycle.TOKEN_LIFE:
+        raise RequestRefused(
+            f"UniqueRequestToken {token} was used at {used.used_at.isoformat()} for HITId {used.hit_id}",
+            "HitAlreadyExists",
+        )
+    connection.execute(request_tokens.delete().where(_token_is(requester_id, scope, token)))
+
+
+def _remember(
+    connection: Connection, requester_id: str, scope: Scope, token: str | None, hit: Hit, now: datetime
+) -> None:
+    if token is not None:
+        connection.execute(
+            request_tokens.insert().values(
+                requester_id=requester_id, scope=scope, token=token, hit_number=hit.number, used_at=now
+            )
+        )

@@ -1,0 +1,1 @@
+"""The worker site, its question frames and their templates."""

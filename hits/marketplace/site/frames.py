@@ -1,0 +1,143 @@
+"""Requesters' pages in their frames, and the answers that come out of them.
+
+A frame runs under another hostname and without an origin of its own, so that a requester's script reaches no
+session. Its address is signed instead of relying on cookies, which such a frame does not send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import web
+
+from ...errors import RequestRefused
+from ..lifecycle import AssignmentState
+from ..offers import Offer, offer
+from ..people import session_worker
+from ..questions import Question, parse_question
+from ..store import AssignmentRecord
+from ..working import NotHeld, settle, submit
+from .rendering import QUESTION_SANDBOX, html, protect
+from .visits import COOKIE, MARKETPLACE, Marketplace, form_of, see_other
+
+PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
+_MOST_FIELDS = 5000
+
+
+class FrameSource:
+    """Where a question's frame gets its page, and what that page may do."""
+
+    def __init__(
+        self,
+        marketplace: Marketplace,
+        hit_id: str,
+        question: Question,
+        worker_id: str,
+        assignment: AssignmentRecord | None,
+    ) -> None:
+        settings = marketplace.settings
+        assignment_id = PREVIEW if assignment is None else assignment.assignment_id
+        parameters = {"assignmentId": assignment_id, "hitId": hit_id}
+        if assignment is not None:
+            parameters |= {"workerId": worker_id, "turkSubmitTo": settings.public_url}
+        self.height = question.frame_height
+        if question.url is None:
+            proof = marketplace.sign("frame", hit_id, assignment_id, worker_id)
+            query = urlencode({**parameters, "visitor": worker_id, "proof": proof})
+            self.address = f"{settings.frame_url}/frame/{hit_id}?{query}"
+            # The site's own answer to a submission comes into the frame too.
+            self.shown = (settings.frame_url, settings.public_url)
+            self.sandbox = QUESTION_SANDBOX
+            return
+        parts = urlsplit(question.url)
+        query = "&".join(filter(None, (parts.query, urlencode(parameters))))
+        self.address = parts._replace(query=query).geturl()
+        self.shown = (f"{parts.scheme}://{parts.netloc}", settings.public_url)
+        # Another site's page needs its own origin to work at all; ours must never be given to it.
+        foreign = parts.hostname not in {settings.public_host, settings.frame_host}
+        self.sandbox = f"{QUESTION_SANDBOX} allow-same-origin allow-popups" if foreign else QUESTION_SANDBOX
+
+
+async def show_frame(request: web.Request) -> web.Response:
+    """GET /frame/{hit_id}: an HTMLQuestion's page as its requester wrote it, for whom the address was signed."""
+    marketplace = request.app[MARKETPLACE]
+    hit_id = request.match_info["hit_id"]
+    assignment_id, worker_id = request.query.get("assignmentId", ""), request.query.get("visitor", "")
+    proof = request.query.get("proof", "")
+    if not marketplace.signed(proof, "frame", hit_id, assignment_id, worker_id):
+        raise web.HTTPForbidden(text="this question's address is not valid; open the HIT again")
+    now = marketplace.clock()
+    found = await asyncio.to_thread(_offered, marketplace, hit_id, assignment_id, worker_id, now)
+    if found is None or (page := parse_question(found.hit.question or "").html) is None:
+        raise web.HTTPForbidden(
+            text="this assignment is no longer in your hands; go back to the list of HITs"
+        )
+    response = web.Response(text=page, content_type="text/html")
+    # The sandbox is said again here for whoever opens the address outside of its frame.
+    protect(response, f"sandbox {QUESTION_SANDBOX}; frame-ancestors {marketplace.settings.public_url}")
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _offered(
+    marketplace: Marketplace, hit_id: str, assignment_id: str, worker_id: str, now: datetime
+) -> Offer | None:
+    settle(marketplace.engine, now)
+    found = offer(marketplace.engine, hit_id, worker_id)
+    if assignment_id == PREVIEW:
+        return None if found.hit.state.disposed_at is not None else found
+    own = found.own
+    if own is None or own.assignment_id != assignment_id or own.state is not AssignmentState.ACCEPTED:
+        return None
+    return found
+
+
+async def external_submit(request: web.Request) -> web.Response:
+    """POST /mturk/externalSubmit: a page's answers.
+
+    It carries no form token: the frame has no session, and an assignment's id is unguessable. Where a session
+    is sent along it must be the assignment's own worker's.
+    """
+    marketplace = request.app[MARKETPLACE]
+    form = await form_of(request)
+    fields = [(name, value) for name, value in form.items() if isinstance(value, str)]
+    assignment_id = next((value for name, value in fields if name == "assignmentId"), "")
+    if not assignment_id.isalnum() or not assignment_id.isascii() or len(assignment_id) > 64:
+        return _frame_page(marketplace, 400, "NoAssignment", "The page sent no assignmentId.")
+    if len(fields) > _MOST_FIELDS:
+        return _frame_page(marketplace, 400, "TooMuch", f"The page sent more than {_MOST_FIELDS} fields.")
+    answers = [(name, value) for name, value in fields if name != "assignmentId"]
+    try:
+        await asyncio.to_thread(
+            _take_in, marketplace, assignment_id, answers, request.cookies.get(COOKIE, "")
+        )
+    except RequestRefused:
+        return _frame_page(marketplace, 404, "NoAssignment", "There is no such assignment.")
+    except NotHeld as error:
+        if error.state is AssignmentState.RETURNED:
+            return _frame_page(marketplace, 409, "Returned", "You returned this HIT before.", assignment_id)
+        text = "The time for this HIT is over, so the answers could not be taken."
+        return _frame_page(marketplace, 409, "TimeOver", text, assignment_id)
+    if request.headers.get("Sec-Fetch-Dest") == "document":
+        return see_other(f"/assignments/{assignment_id}")
+    return _frame_page(marketplace, 200, "", "Your answers were received.", assignment_id)
+
+
+def _take_in(
+    marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], cookie: str
+) -> None:
+    now = marketplace.clock()
+    settle(marketplace.engine, now)
+    visitor = session_worker(marketplace.engine, cookie, now) if cookie else None
+    submit(marketplace.engine, assignment_id, answers, now, visitor.worker_id if visitor else None)
+
+
+def _frame_page(
+    marketplace: Marketplace, status: int, reason: str, text: str, assignment_id: str = ""
+) -> web.Response:
+    """What stands in the frame after submitting; its script tells the site, its link works without one."""
+    public = marketplace.settings.public_url
+    values = {"reason": reason, "text": text, "assignment_id": assignment_id}
+    return html(marketplace.templates, "submitted.html", values, status=status, shown_in=f"'self' {public}")

@@ -1,0 +1,213 @@
+"""The marketplace's tables. Money is integer US cents, times are UTC, identifiers are MTurk's shapes."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from ..database import NAMING_CONVENTION, UtcDateTime, choice
+from .lifecycle import AssignmentState
+
+SCHEMA = "0001"
+"""The revision that this program's tables are at (see `hits.database.require_schema`)."""
+
+MIGRATIONS = "hits.marketplace.migrations"
+"""The package with the Alembic history."""
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+# SQLite numbers rows by itself only where the key is INTEGER.
+RowNumber = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+Identifier = sa.String(64)
+Digest = sa.String(64)
+
+requesters = sa.Table(
+    "requesters",
+    metadata,
+    sa.Column("requester_id", Identifier, primary_key=True),
+    sa.Column("name", sa.String(128), nullable=False, unique=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+requester_keys = sa.Table(
+    "requester_keys",
+    metadata,
+    sa.Column("access_key", sa.String(128), primary_key=True),
+    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False, index=True),
+    # SigV4 is symmetric: the server needs the secret itself. The file is readable by its owner only.
+    sa.Column("secret_key", sa.String(128), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("worker_id", Identifier, primary_key=True),
+    sa.Column("pseudonym", sa.String(128), nullable=False, unique=True),
+    sa.Column("invited_at", UtcDateTime, nullable=False),
+    sa.Column("consented_at", UtcDateTime),
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("token_digest", Digest, primary_key=True),
+    sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False, index=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token_digest", Digest, primary_key=True),
+    sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False, index=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.String(128), nullable=False),
+)
+
+hit_types = sa.Table(
+    "hit_types",
+    metadata,
+    sa.Column("number", RowNumber, primary_key=True),
+    sa.Column("hit_type_id", Identifier, nullable=False, unique=True),
+    sa.Column("hit_group_id", Identifier, nullable=False),
+    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False),
+    # Of all values below: types with equal values are one type.
+    sa.Column("fingerprint", Digest, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("keywords", sa.Text, nullable=False),
+    sa.Column("reward_cents", sa.BigInteger, nullable=False),
+    sa.Column("assignment_seconds", sa.Integer, nullable=False),
+    sa.Column("auto_approval_seconds", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("requester_id", "fingerprint"),
+)
+
+questions = sa.Table(
+    "questions",
+    metadata,
+    sa.Column("digest", Digest, primary_key=True),
+    sa.Column("xml", sa.Text, nullable=False),
+)
+
+hits = sa.Table(
+    "hits",
+    metadata,
+    sa.Column("number", RowNumber, primary_key=True),
+    sa.Column("hit_id", Identifier, nullable=False, unique=True),
+    sa.Column("type_number", sa.ForeignKey("hit_types.number"), nullable=False),
+    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False),
+    sa.Column("question_digest", sa.ForeignKey("questions.digest"), nullable=False),
+    sa.Column("annotation", sa.Text),
+    sa.Column("max_assignments", sa.Integer, nullable=False),
+    sa.Column("fee_cents", sa.BigInteger, nullable=False),
+    # How many assignments are in each state; kept in the transaction that moves an assignment.
+    sa.Column("pending", sa.Integer, nullable=False),
+    sa.Column("submitted", sa.Integer, nullable=False),
+    sa.Column("approved", sa.Integer, nullable=False),
+    sa.Column("rejected", sa.Integer, nullable=False),
+    sa.Column("reviewing", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("disposed_at", UtcDateTime),
+    sa.CheckConstraint("pending + submitted + approved + rejected <= max_assignments", "not_oversubscribed"),
+    sa.CheckConstraint("pending >= 0 AND submitted >= 0 AND approved >= 0 AND rejected >= 0", "counts"),
+)
+
+UNTAKEN = sa.text("pending + submitted + approved + rejected < max_assignments AND disposed_at IS NULL")
+KEPT = sa.text("disposed_at IS NULL")
+
+sa.Index(
+    "ix_hits_untaken",
+    hits.c.type_number,
+    hits.c.number,
+    sqlite_where=UNTAKEN,
+    postgresql_where=UNTAKEN,
+)
+sa.Index("ix_hits_kept", hits.c.requester_id, hits.c.number, sqlite_where=KEPT, postgresql_where=KEPT)
+sa.Index("ix_hits_changed_at", hits.c.changed_at, sqlite_where=KEPT, postgresql_where=KEPT)
+
+assignments = sa.Table(
+    "assignments",
+    metadata,
+    sa.Column("number", RowNumber, primary_key=True),
+    sa.Column("assignment_id", Identifier, nullable=False, unique=True),
+    sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
+    sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False),
+    sa.Column("state", choice("state", *(state.value for state in AssignmentState)), nullable=False),
+    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("deadline", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("submitted_at", UtcDateTime),
+    sa.Column("auto_approval_at", UtcDateTime),
+    sa.Column("approved_at", UtcDateTime),
+    sa.Column("rejected_at", UtcDateTime),
+    sa.Column("answer", sa.Text),
+    sa.Column("feedback", sa.Text),
+)
+
+HELD_OR_DONE = sa.text("state NOT IN ('Returned', 'Abandoned')")
+ACCEPTED = sa.text("state = 'Accepted'")
+SUBMITTED = sa.text("state = 'Submitted'")
+
+# One worker, one assignment of a HIT: whatever races, the database holds it.
+sa.Index(
+    "uq_assignments_hit_number_worker_id",
+    assignments.c.hit_number,
+    assignments.c.worker_id,
+    unique=True,
+    sqlite_where=HELD_OR_DONE,
+    postgresql_where=HELD_OR_DONE,
+)
+sa.Index("ix_assignments_review", assignments.c.hit_number, assignments.c.submitted_at, assignments.c.number)
+sa.Index("ix_assignments_worker", assignments.c.worker_id, assignments.c.number)
+sa.Index("ix_assignments_deadline", assignments.c.deadline, sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
+sa.Index(
+    "ix_assignments_auto_approval",
+    assignments.c.auto_approval_at,
+    sqlite_where=SUBMITTED,
+    postgresql_where=SUBMITTED,
+)
+
+request_tokens = sa.Table(
+    "request_tokens",
+    metadata,
+    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), primary_key=True),
+    sa.Column("scope", choice("scope", "create", "extend"), primary_key=True),
+    sa.Column("token", Identifier, primary_key=True),
+    sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
+    sa.Column("used_at", UtcDateTime, nullable=False),
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("cents", sa.BigInteger, nullable=False),
+    # Play money comes out of the account "grants"; nobody else can owe.
+    sa.CheckConstraint("cents >= 0 OR name = 'grants'", "no_overdraft"),
+)
+
+transfers = sa.Table(
+    "transfers",
+    metadata,
+    sa.Column("number", RowNumber, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("kind", choice("kind", "grant", "hold", "reward", "fee", "refund"), nullable=False),
+    # Each row is both entries of one transaction, so that no transaction can fail to sum to zero.
+    sa.Column("source", sa.ForeignKey("accounts.name"), nullable=False, index=True),
+    sa.Column("destination", sa.ForeignKey("accounts.name"), nullable=False, index=True),
+    sa.Column("cents", sa.BigInteger, nullable=False),
+    sa.Column("hit_number", sa.ForeignKey("hits.number"), index=True),
+    sa.Column("assignment_number", sa.ForeignKey("assignments.number")),
+    sa.CheckConstraint("cents > 0", "positive"),
+    sa.CheckConstraint("source <> destination", "two_sides"),
+)

@@ -1,0 +1,275 @@
+"""What happens to assignments: workers accept, return and submit; requesters decide; time does the rest.
+
+One operation, one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from ..database import reading, writing
+from ..errors import HitsError, RequestRefused
+from . import ledger, lifecycle
+from .identifiers import new_entity_id
+from .ledger import Transfer
+from .lifecycle import AssignmentState, Unavailable
+from .publishing import dispose
+from .questions import answers_xml
+from .store import (
+    LIVE_STATES,
+    PUBLIC_STATES,
+    AssignmentRecord,
+    Hit,
+    find_assignment,
+    find_hit,
+    lock_assignment,
+    move_assignment,
+    save_state,
+)
+from .tables import ACCEPTED, KEPT, SUBMITTED, assignments, hits, workers
+
+_BATCH = 200
+
+
+class CannotAccept(HitsError):
+    """A worker cannot accept a HIT; `reason` is why."""
+
+    def __init__(self, reason: Unavailable) -> None:
+        super().__init__(f"the HIT cannot be accepted: {reason}")
+        self.reason = reason
+
+
+class NotHeld(HitsError):
+    """An assignment is no longer in its worker's hands; `state` is what became of it."""
+
+    def __init__(self, state: AssignmentState) -> None:
+        super().__init__(f"the assignment is {state}")
+        self.state = state
+
+
+def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: datetime) -> str:
+    """Give a worker an assignment of the HIT and return its id; the same id if she holds one already.
+
+    Raises CannotAccept, or RequestRefused (HITDoesNotExist).
+    """
+    with writing(engine) as connection:
+        connection.execute(
+            sa.select(workers.c.worker_id)
+            .where(workers.c.worker_id == worker_id)
+            .with_for_update(key_share=True)
+        ).one()
+        hit = find_hit(connection, hit_id, lock=True)
+        own = connection.execute(
+            sa.select(assignments.c.assignment_id, assignments.c.state, assignments.c.deadline).where(
+                assignments.c.hit_number == hit.number,
+                assignments.c.worker_id == worker_id,
+                assignments.c.state.in_(LIVE_STATES),
+            )
+        ).one_or_none()
+        if own is not None and own.state == AssignmentState.ACCEPTED and now < own.deadline:
+            return str(own.assignment_id)
+        held = connection.scalar(
+            sa.select(sa.func.count()).where(
+                assignments.c.worker_id == worker_id,
+                assignments.c.state == AssignmentState.ACCEPTED,
+                assignments.c.deadline > now,
+            )
+        )
+        own_state = None if own is None else AssignmentState(own.state)
+        reason = lifecycle.why_not_accept(hit.state, own_state, held or 0, most_held, now)
+        if reason is not None:
+            raise CannotAccept(reason)
+        return _insert_assignment(connection, hit, worker_id, now)
+
+
+def _insert_assignment(connection: Connection, hit: Hit, worker_id: str, now: datetime) -> str:
+    assignment_id = new_entity_id()
+    connection.execute(
+        assignments.insert().values(
+            assignment_id=assignment_id,
+            hit_number=hit.number,
+            worker_id=worker_id,
+            state=AssignmentState.ACCEPTED.value,
+            accepted_at=now,
+            deadline=now + timedelta(seconds=hit.hit_type.assignment_seconds),
+        )
+    )
+    save_state(connection, hit, lifecycle.moved(hit.state, None, AssignmentState.ACCEPTED, now))
+    return assignment_id
+
+
+def give_back(engine: Engine, assignment_id: str, worker_id: str, now: datetime) -> None:
+    """Return an assignment unfinished; raises NotHeld, or RequestRefused if it is not this worker's."""
+    with writing(engine) as connection:
+        hit, assignment = lock_assignment(connection, assignment_id)
+        if assignment.worker_id != worker_id:
+            raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
+        if assignment.state is not AssignmentState.ACCEPTED:
+            raise NotHeld(assignment.state)
+        move_assignment(connection, hit, assignment, AssignmentState.RETURNED, now, ended_at=now)
+
+
+def submit(
+    engine: Engine,
+    assignment_id: str,
+    fields: Iterable[tuple[str, str]],
+    now: datetime,
+    worker_id: str | None = None,
+) -> AssignmentRecord:
+    """Take in an assignment's answers; a repeat changes nothing and gets the assignment as it is.
+
+    `worker_id` is who sends them, if that is known; another worker's assignment does not exist for
+    her. Raises NotHeld for one that was returned or whose time is over, RequestRefused for one that does
+    not exist.
+    """
+    answer = answers_xml(fields)
+    with writing(engine) as connection:
+        hit, assignment = lock_assignment(connection, assignment_id)
+        if worker_id is not None and assignment.worker_id != worker_id:
+            raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
+        if assignment.state in PUBLIC_STATES:
+            return assignment
+        if assignment.state is not AssignmentState.ACCEPTED:
+            raise NotHeld(assignment.state)
+        if now >= assignment.deadline:
+            raise NotHeld(AssignmentState.ABANDONED)
+        move_assignment(
+            connection,
+            hit,
+            assignment,
+            AssignmentState.SUBMITTED,
+            now,
+            submitted_at=now,
+            ended_at=now,
+            auto_approval_at=now + timedelta(seconds=hit.hit_type.auto_approval_seconds),
+            answer=answer,
+        )
+        stored = find_assignment(connection, assignment_id)
+        assert stored is not None, "its row was written in this transaction"
+        return stored
+
+
+# --- decisions -----------------------------------------------------------------------------------------
+
+
+def approve(
+    engine: Engine,
+    requester_id: str,
+    assignment_id: str,
+    feedback: str | None,
+    override_rejection: bool,
+    now: datetime,
+) -> None:
+    """Approve and pay; with `override_rejection` a rejected one too, within 30 days.
+
+    Raises RequestRefused: AssignmentDoesNotExist, InvalidAssignmentState, InvalidHITState, InsufficientFunds.
+    """
+    with writing(engine) as connection:
+        hit, assignment = _lock_own(connection, requester_id, assignment_id)
+        override_of = assignment.rejected_at if override_rejection else None
+        lifecycle.require_decidable(assignment_id, assignment.state, hit.state, now, override_of=override_of)
+        _pay(connection, hit, assignment, now, feedback)
+
+
+def reject(engine: Engine, requester_id: str, assignment_id: str, feedback: str, now: datetime) -> None:
+    """Reject an assignment, with the reason that its worker will read; its price goes back to the requester."""
+    with writing(engine) as connection:
+        hit, assignment = _lock_own(connection, requester_id, assignment_id)
+        lifecycle.require_decidable(assignment_id, assignment.state, hit.state, now)
+        move_assignment(
+            connection, hit, assignment, AssignmentState.REJECTED, now, rejected_at=now, feedback=feedback
+        )
+        escrow, account = ledger.escrow_account(hit.hit_id), ledger.requester_account(hit.requester_id)
+        refund = Transfer("refund", escrow, account, hit.price_cents, hit.number, assignment.number)
+        ledger.post(connection, now, refund)
+
+
+def _lock_own(connection: Connection, requester_id: str, assignment_id: str) -> tuple[Hit, AssignmentRecord]:
+    hit, assignment = lock_assignment(connection, assignment_id)
+    if hit.requester_id != requester_id:
+        raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
+    return hit, assignment
+
+
+def _pay(
+    connection: Connection, hit: Hit, assignment: AssignmentRecord, now: datetime, feedback: str | None
+) -> None:
+    columns = {"approved_at": now} if feedback is None else {"approved_at": now, "feedback": feedback}
+    move_assignment(connection, hit, assignment, AssignmentState.APPROVED, now, **columns)
+    escrow = ledger.escrow_account(hit.hit_id)
+    earner = ledger.worker_account(assignment.worker_id)
+    place = (hit.number, assignment.number)
+    postings = [
+        Transfer("reward", escrow, earner, hit.hit_type.reward_cents, *place),
+        Transfer("fee", escrow, ledger.FEES, hit.fee_cents, *place),
+    ]
+    if assignment.state is AssignmentState.REJECTED:  # Its price went back at the rejection.
+        payer = ledger.requester_account(hit.requester_id)
+        postings.insert(0, Transfer("hold", payer, escrow, hit.price_cents, *place))
+    ledger.post(connection, now, *postings)
+
+
+# --- time ----------------------------------------------------------------------------------------------
+
+
+def settle(engine: Engine, now: datetime) -> None:
+    """Do what is due: abandon overdue assignments, approve what was left undecided, dispose of old HITs.
+
+    Every operation calls this first, so that what it sees is true at `now`; a sweep calls it too.
+    """
+    overdue = sa.select(assignments.c.assignment_id).where(ACCEPTED, assignments.c.deadline <= now)
+    undecided = sa.select(assignments.c.assignment_id).where(SUBMITTED, assignments.c.auto_approval_at <= now)
+    old = sa.select(hits.c.hit_id).where(
+        KEPT,
+        hits.c.changed_at <= now - lifecycle.DISPOSAL_DELAY,
+        hits.c.pending == 0,
+        hits.c.submitted == 0,
+        sa.or_(
+            hits.c.expires_at <= now,
+            hits.c.approved + hits.c.rejected >= hits.c.max_assignments,
+        ),
+    )
+    while True:
+        with reading(engine) as connection:
+            late = connection.scalars(overdue.order_by(assignments.c.deadline).limit(_BATCH)).all()
+            silent = connection.scalars(
+                undecided.order_by(assignments.c.auto_approval_at).limit(_BATCH)
+            ).all()
+            stale = connection.scalars(old.limit(_BATCH)).all()
+        for assignment_id in late:
+            _abandon(engine, assignment_id, now)
+        for assignment_id in silent:
+            _approve_silently(engine, assignment_id, now)
+        for hit_id in stale:
+            _dispose_of_old(engine, hit_id, now)
+        if max(len(late), len(silent), len(stale)) < _BATCH:
+            return
+
+
+def _abandon(engine: Engine, assignment_id: str, now: datetime) -> None:
+    with writing(engine) as connection:
+        hit, assignment = lock_assignment(connection, assignment_id)
+        # Another process may have been faster, or the worker.
+        if assignment.state is AssignmentState.ACCEPTED and assignment.deadline <= now:
+            ended_at = assignment.deadline
+            move_assignment(connection, hit, assignment, AssignmentState.ABANDONED, now, ended_at=ended_at)
+
+
+def _approve_silently(engine: Engine, assignment_id: str, now: datetime) -> None:
+    with writing(engine) as connection:
+        hit, assignment = lock_assignment(connection, assignment_id)
+        due = assignment.auto_approval_at
+        if assignment.state is AssignmentState.SUBMITTED and due is not None and due <= now:
+            _pay(connection, hit, assignment, due, None)
+
+
+def _dispose_of_old(engine: Engine, hit_id: str, now: datetime) -> None:
+    with writing(engine) as connection:
+        hit = find_hit(connection, hit_id, lock=True)
+        old = hit.state.changed_at <= now - lifecycle.DISPOSAL_DELAY
+        if old and hit.state.disposed_at is None and hit.state.submitted == 0:
+            dispose(connection, hit, now)

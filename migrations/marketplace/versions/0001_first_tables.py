@@ -1,0 +1,352 @@
+"""The first tables: people, HITs, assignments, ledger.
+
+Revision ID: 0001
+Revises: none
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+UNTAKEN = sa.text("pending + submitted + approved + rejected < max_assignments AND disposed_at IS NULL")
+KEPT = sa.text("disposed_at IS NULL")
+HELD_OR_DONE = sa.text("state NOT IN ('Returned', 'Abandoned')")
+ACCEPTED = sa.text("state = 'Accepted'")
+SUBMITTED = sa.text("state = 'Submitted'")
+RowNumber = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("cents", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("cents >= 0 OR name = 'grants'", name=op.f("ck_accounts_no_overdraft")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_accounts")),
+    )
+    op.create_table(
+        "questions",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("xml", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_questions")),
+    )
+    op.create_table(
+        "requesters",
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("requester_id", name=op.f("pk_requesters")),
+        sa.UniqueConstraint("name", name=op.f("uq_requesters_name")),
+    )
+    op.create_table(
+        "secrets",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_secrets")),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("pseudonym", sa.String(length=128), nullable=False),
+        sa.Column("invited_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("consented_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_workers")),
+        sa.UniqueConstraint("pseudonym", name=op.f("uq_workers_pseudonym")),
+    )
+    op.create_table(
+        "hit_types",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("hit_type_id", sa.String(length=64), nullable=False),
+        sa.Column("hit_group_id", sa.String(length=64), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("keywords", sa.Text(), nullable=False),
+        sa.Column("reward_cents", sa.BigInteger(), nullable=False),
+        sa.Column("assignment_seconds", sa.Integer(), nullable=False),
+        sa.Column("auto_approval_seconds", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["requester_id"], ["requesters.requester_id"], name=op.f("fk_hit_types_requester_id_requesters")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_hit_types")),
+        sa.UniqueConstraint("hit_type_id", name=op.f("uq_hit_types_hit_type_id")),
+        sa.UniqueConstraint(
+            "requester_id", "fingerprint", name=op.f("uq_hit_types_requester_id_fingerprint")
+        ),
+    )
+    op.create_table(
+        "invitations",
+        sa.Column("token_digest", sa.String(length=64), nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_invitations_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("token_digest", name=op.f("pk_invitations")),
+    )
+    with op.batch_alter_table("invitations") as batch_op:
+        batch_op.create_index(batch_op.f("ix_invitations_worker_id"), ["worker_id"], unique=False)
+
+    op.create_table(
+        "requester_keys",
+        sa.Column("access_key", sa.String(length=128), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("secret_key", sa.String(length=128), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["requester_id"],
+            ["requesters.requester_id"],
+            name=op.f("fk_requester_keys_requester_id_requesters"),
+        ),
+        sa.PrimaryKeyConstraint("access_key", name=op.f("pk_requester_keys")),
+    )
+    with op.batch_alter_table("requester_keys") as batch_op:
+        batch_op.create_index(batch_op.f("ix_requester_keys_requester_id"), ["requester_id"], unique=False)
+
+    op.create_table(
+        "sessions",
+        sa.Column("token_digest", sa.String(length=64), nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_sessions_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("token_digest", name=op.f("pk_sessions")),
+    )
+    with op.batch_alter_table("sessions") as batch_op:
+        batch_op.create_index(batch_op.f("ix_sessions_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_sessions_worker_id"), ["worker_id"], unique=False)
+
+    op.create_table(
+        "hits",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("hit_id", sa.String(length=64), nullable=False),
+        sa.Column("type_number", RowNumber, nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("question_digest", sa.String(length=64), nullable=False),
+        sa.Column("annotation", sa.Text(), nullable=True),
+        sa.Column("max_assignments", sa.Integer(), nullable=False),
+        sa.Column("fee_cents", sa.BigInteger(), nullable=False),
+        sa.Column("pending", sa.Integer(), nullable=False),
+        sa.Column("submitted", sa.Integer(), nullable=False),
+        sa.Column("approved", sa.Integer(), nullable=False),
+        sa.Column("rejected", sa.Integer(), nullable=False),
+        sa.Column("reviewing", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disposed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "pending + submitted + approved + rejected <= max_assignments",
+            name=op.f("ck_hits_not_oversubscribed"),
+        ),
+        sa.CheckConstraint(
+            "pending >= 0 AND submitted >= 0 AND approved >= 0 AND rejected >= 0", name=op.f("ck_hits_counts")
+        ),
+        sa.ForeignKeyConstraint(
+            ["question_digest"], ["questions.digest"], name=op.f("fk_hits_question_digest_questions")
+        ),
+        sa.ForeignKeyConstraint(
+            ["requester_id"], ["requesters.requester_id"], name=op.f("fk_hits_requester_id_requesters")
+        ),
+        sa.ForeignKeyConstraint(
+            ["type_number"], ["hit_types.number"], name=op.f("fk_hits_type_number_hit_types")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_hits")),
+        sa.UniqueConstraint("hit_id", name=op.f("uq_hits_hit_id")),
+    )
+    with op.batch_alter_table("hits") as batch_op:
+        batch_op.create_index(
+            "ix_hits_changed_at", ["changed_at"], unique=False, sqlite_where=KEPT, postgresql_where=KEPT
+        )
+        batch_op.create_index(
+            "ix_hits_kept", ["requester_id", "number"], unique=False, sqlite_where=KEPT, postgresql_where=KEPT
+        )
+        batch_op.create_index(
+            "ix_hits_untaken",
+            ["type_number", "number"],
+            unique=False,
+            sqlite_where=UNTAKEN,
+            postgresql_where=UNTAKEN,
+        )
+
+    op.create_table(
+        "assignments",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("assignment_id", sa.String(length=64), nullable=False),
+        sa.Column("hit_number", RowNumber, nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "Accepted",
+                "Submitted",
+                "Approved",
+                "Rejected",
+                "Returned",
+                "Abandoned",
+                name="state",
+                native_enum=False,
+                create_constraint=True,
+            ),
+            nullable=False,
+        ),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("auto_approval_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rejected_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("feedback", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["hit_number"], ["hits.number"], name=op.f("fk_assignments_hit_number_hits")),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_assignments_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_assignments")),
+        sa.UniqueConstraint("assignment_id", name=op.f("uq_assignments_assignment_id")),
+    )
+    with op.batch_alter_table("assignments") as batch_op:
+        batch_op.create_index(
+            "ix_assignments_auto_approval",
+            ["auto_approval_at"],
+            unique=False,
+            sqlite_where=SUBMITTED,
+            postgresql_where=SUBMITTED,
+        )
+        batch_op.create_index(
+            "ix_assignments_deadline",
+            ["deadline"],
+            unique=False,
+            sqlite_where=ACCEPTED,
+            postgresql_where=ACCEPTED,
+        )
+        batch_op.create_index("ix_assignments_review", ["hit_number", "submitted_at", "number"], unique=False)
+        batch_op.create_index("ix_assignments_worker", ["worker_id", "number"], unique=False)
+        batch_op.create_index(
+            "uq_assignments_hit_number_worker_id",
+            ["hit_number", "worker_id"],
+            unique=True,
+            sqlite_where=HELD_OR_DONE,
+            postgresql_where=HELD_OR_DONE,
+        )
+
+    op.create_table(
+        "request_tokens",
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "scope",
+            sa.Enum("create", "extend", name="scope", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("token", sa.String(length=64), nullable=False),
+        sa.Column("hit_number", RowNumber, nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["hit_number"], ["hits.number"], name=op.f("fk_request_tokens_hit_number_hits")
+        ),
+        sa.ForeignKeyConstraint(
+            ["requester_id"],
+            ["requesters.requester_id"],
+            name=op.f("fk_request_tokens_requester_id_requesters"),
+        ),
+        sa.PrimaryKeyConstraint("requester_id", "scope", "token", name=op.f("pk_request_tokens")),
+    )
+    op.create_table(
+        "transfers",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "grant",
+                "hold",
+                "reward",
+                "fee",
+                "refund",
+                name="kind",
+                native_enum=False,
+                create_constraint=True,
+            ),
+            nullable=False,
+        ),
+        sa.Column("source", sa.String(length=128), nullable=False),
+        sa.Column("destination", sa.String(length=128), nullable=False),
+        sa.Column("cents", sa.BigInteger(), nullable=False),
+        sa.Column("hit_number", RowNumber, nullable=True),
+        sa.Column("assignment_number", RowNumber, nullable=True),
+        sa.CheckConstraint("cents > 0", name=op.f("ck_transfers_positive")),
+        sa.CheckConstraint("source <> destination", name=op.f("ck_transfers_two_sides")),
+        sa.ForeignKeyConstraint(
+            ["assignment_number"],
+            ["assignments.number"],
+            name=op.f("fk_transfers_assignment_number_assignments"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["destination"], ["accounts.name"], name=op.f("fk_transfers_destination_accounts")
+        ),
+        sa.ForeignKeyConstraint(["hit_number"], ["hits.number"], name=op.f("fk_transfers_hit_number_hits")),
+        sa.ForeignKeyConstraint(["source"], ["accounts.name"], name=op.f("fk_transfers_source_accounts")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_transfers")),
+    )
+    with op.batch_alter_table("transfers") as batch_op:
+        batch_op.create_index(batch_op.f("ix_transfers_destination"), ["destination"], unique=False)
+        batch_op.create_index(batch_op.f("ix_transfers_hit_number"), ["hit_number"], unique=False)
+        batch_op.create_index(batch_op.f("ix_transfers_source"), ["source"], unique=False)
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("transfers") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_transfers_source"))
+        batch_op.drop_index(batch_op.f("ix_transfers_hit_number"))
+        batch_op.drop_index(batch_op.f("ix_transfers_destination"))
+
+    op.drop_table("transfers")
+    op.drop_table("request_tokens")
+    with op.batch_alter_table("assignments") as batch_op:
+        batch_op.drop_index(
+            "uq_assignments_hit_number_worker_id", sqlite_where=HELD_OR_DONE, postgresql_where=HELD_OR_DONE
+        )
+        batch_op.drop_index("ix_assignments_worker")
+        batch_op.drop_index("ix_assignments_review")
+        batch_op.drop_index("ix_assignments_deadline", sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
+        batch_op.drop_index(
+            "ix_assignments_auto_approval", sqlite_where=SUBMITTED, postgresql_where=SUBMITTED
+        )
+
+    op.drop_table("assignments")
+    with op.batch_alter_table("hits") as batch_op:
+        batch_op.drop_index("ix_hits_untaken", sqlite_where=UNTAKEN, postgresql_where=UNTAKEN)
+        batch_op.drop_index("ix_hits_kept", sqlite_where=KEPT, postgresql_where=KEPT)
+        batch_op.drop_index("ix_hits_changed_at", sqlite_where=KEPT, postgresql_where=KEPT)
+
+    op.drop_table("hits")
+    with op.batch_alter_table("sessions") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sessions_worker_id"))
+        batch_op.drop_index(batch_op.f("ix_sessions_expires_at"))
+
+    op.drop_table("sessions")
+    with op.batch_alter_table("requester_keys") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_requester_keys_requester_id"))
+
+    op.drop_table("requester_keys")
+    with op.batch_alter_table("invitations") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_invitations_worker_id"))
+
+    op.drop_table("invitations")
+    op.drop_table("hit_types")
+    op.drop_table("workers")
+    op.drop_table("secrets")
+    op.drop_table("requesters")
+    op.drop_table("questions")
+    op.drop_table("accounts")
