@@ -40,7 +40,7 @@ class DemoPlan:
 
     classes: int = 12
     per_category: int = 110
-    epochs: int = 20
+    epochs: int = 30
     picture_size: int = 64
     seed: int = 7
     crowd: tuple[str, ...] = ("careful", "careful", "hurried", "careful", "hurried", "careful", "spamming", "careful")
@@ -241,8 +241,8 @@ def _export_and_train(plan: DemoPlan, run: Callable[[list[str]], str]) -> str:
     run(["verify-release", release])
     run(
         [
-            *("train", release, "--arch", "resnet18", "--size", str(plan.picture_size)),
-            *("--epochs", str(plan.epochs), "--seed", str(plan.seed), "--out", training),
+            *("train", release, "--arch", "small", "--recipe", "modern", "--size", str(plan.picture_size)),
+            *("--batch-size", "32", "--epochs", str(plan.epochs), "--seed", str(plan.seed), "--out", training),
         ]
     )
     return training

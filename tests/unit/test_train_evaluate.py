@@ -1,0 +1,96 @@
+"""Scoring as the devkit scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagenet_builder.errors import TrainingError
+from imagenet_builder.train.evaluate import (
+    flat_error,
+    flat_errors,
+    parse_predictions,
+    parse_truth,
+    read_submission,
+)
+
+VECTORS = Path(__file__).parent / "vectors" / "evaluation"
+
+
+def test_the_devkits_own_figures_come_out_for_two_thousand_pictures() -> None:
+    truth, predictions = read_submission(VECTORS / "ground_truth.txt", VECTORS / "predictions.txt")
+    lines = (VECTORS / "expected.tsv").read_text().splitlines()[1:]
+    expected = tuple(float(line.split("\t")[1]) for line in lines)
+    assert len(expected) == 5
+    assert flat_errors(truth, predictions) == pytest.approx(expected, abs=5e-7)
+
+
+def test_guesses_beyond_the_kth_are_ignored_and_missing_ones_are_wrong() -> None:
+    truth = [7, 8, 9]
+    predictions = [[1, 7], [8], [1, 2, 3, 4, 5, 9]]
+    assert flat_errors(truth, predictions) == pytest.approx((2 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3))
+    assert flat_error(truth, predictions, 6) == 0
+
+
+def test_arrays_and_lists_score_alike() -> None:
+    truth, predictions = [0, 1, 2], [[0, 1], [2, 1], [0, 1]]
+    for k in (1, 2, 5):
+        assert flat_error(np.array(truth), np.array(predictions), k) == flat_error(truth, predictions, k)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.lists(st.integers(1, 6), max_size=7)), min_size=1, max_size=30)
+)
+def test_more_guesses_never_raise_the_error(rows: list[tuple[int, list[int]]]) -> None:
+    errors = flat_errors([truth for truth, _ in rows], [guesses for _, guesses in rows], 7)
+    assert list(errors) == sorted(errors, reverse=True)
+    right = sum(truth in guesses for truth, guesses in rows)
+    assert errors[-1] == pytest.approx(1 - right / len(rows))
+
+
+def test_a_blank_line_is_refused_with_its_number() -> None:
+    with pytest.raises(TrainingError, match="mine, line 2 is blank"):
+        parse_predictions(["1 2", "  ", "3"], "mine")
+
+
+def test_zero_stands_for_no_guess() -> None:
+    assert flat_error([1], parse_predictions(["0 0 1"]), 2) == 1
+    assert flat_error([1], parse_predictions(["0 0 1"]), 3) == 0
+
+
+@pytest.mark.parametrize("line", ["1 x", "1.5", "-3", "1,2", "²"])
+def test_what_is_no_class_id_is_refused(line: str) -> None:
+    with pytest.raises(TrainingError, match="line 1"):
+        parse_predictions([line])
+
+
+@pytest.mark.parametrize("line", ["1 2", "0"])
+def test_a_ground_truth_has_one_id_a_line(line: str) -> None:
+    with pytest.raises(TrainingError, match="line 2 must hold exactly one class id"):
+        parse_truth(["5", line])
+
+
+def test_unequal_line_counts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "truth").write_text("1\n2\n")
+    (tmp_path / "mine").write_text("1\n")
+    with pytest.raises(TrainingError, match=r"has 1 lines, .* has 2"):
+        read_submission(tmp_path / "truth", tmp_path / "mine")
+    with pytest.raises(TrainingError, match="1 lines of predictions for 2 pictures"):
+        flat_error([1, 2], [[1]], 1)
+
+
+def test_nothing_to_score_and_no_guesses_are_refused() -> None:
+    with pytest.raises(TrainingError, match="no pictures"):
+        flat_error([], [], 1)
+    with pytest.raises(TrainingError, match="at least one"):
+        flat_error([1], [[1]], 0)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TrainingError, match="binary cannot be read"):
+        read_submission(tmp_path / "binary", tmp_path / "none")
