@@ -1,0 +1,100 @@
+"""`imagenet-builder candidates`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from imagenet_builder.cli import Invocation
+    from imagenet_builder.store.candidates import CategoryCounts, EndedCandidate, ReasonCount
+
+
+@click.command("candidates")
+@click.option(
+    "--category", "wnids", multiple=True, metavar="WNID", help="Only this category; may be repeated."
+)
+@click.option("--failed", "state", flag_value="failed", help="Those that could not be fetched, with reasons.")
+@click.option("--rejected", "state", flag_value="rejected", help="Those that were refused, with reasons.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="List so many with --failed or --rejected.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def command(
+    invocation: Invocation, wnids: tuple[str, ...], state: str | None, limit: int, as_json: bool
+) -> None:
+    """Show what was found, by category and outcome.
+
+    \b
+    Examples:
+      imagenet-builder candidates
+      imagenet-builder candidates --failed --category n02084071
+    """
+    from hits import database
+    from imagenet_builder.store import candidates
+
+    with database.reading(invocation.project.engine) as connection:
+        if state is None:
+            counts = candidates.counts_by_category(connection, wnids)
+            if as_json:
+                click.echo(json.dumps([dataclasses.asdict(row) for row in counts], indent=2))
+            else:
+                _show_categories(counts)
+            return
+        reasons = candidates.counts_by_reason(connection, state, wnids)
+        listed = candidates.ended(connection, state, wnids, limit)
+    if as_json:
+        click.echo(json.dumps(_document(reasons, listed), indent=2))
+    else:
+        _show_reasons(state, reasons, listed)
+
+
+def _document(reasons: list[ReasonCount], listed: list[EndedCandidate]) -> dict[str, object]:
+    return {
+        "reasons": [dataclasses.asdict(row) for row in reasons],
+        "candidates": [{**dataclasses.asdict(row), "ended_at": row.ended_at.isoformat()} for row in listed],
+    }
+
+
+def _show_categories(counts: list[CategoryCounts]) -> None:
+    from imagenet_builder.cli.output import figures, plain_table
+
+    columns = ("pending", "stored", "rejected", "failed")
+    table = plain_table("wnid", "name", *(f"{column}#" for column in columns))
+    for row in counts:
+        table.add_row(row.wnid, row.name, *(str(getattr(row, column)) for column in columns))
+    totals = (str(sum(getattr(row, column) for row in counts)) for column in columns)
+    table.add_section()
+    table.add_row(f"{len(counts)} categories", "", *totals)
+    figures().print(table)
+
+
+def _show_reasons(state: str, reasons: list[ReasonCount], listed: list[EndedCandidate]) -> None:
+    from imagenet_builder.cli.output import figures, plain_table
+
+    console = figures()
+    if not reasons:
+        console.print(f"no {state} candidates")
+        return
+    columns = ("wnid", "name", "reason", "count#", *(("retryable#",) if state == "failed" else ()))
+    table = plain_table(*columns)
+    for row in reasons:
+        retryable = (str(row.retryable),) if state == "failed" else ()
+        table.add_row(row.wnid, row.name, row.reason, str(row.count), *retryable)
+    console.print(table)
+    for candidate in listed:
+        # Not console.print: an address may hold what rich takes for its own marks.
+        click.echo(
+            f"{candidate.wnid}  {candidate.reason:<18}  {candidate.url}  {candidate.detail or ''}".rstrip()
+        )
+    left = sum(row.count for row in reasons) - len(listed)
+    if left > 0:
+        console.print(f"and {left} more; --limit shows them")

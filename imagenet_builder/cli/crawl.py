@@ -1,0 +1,151 @@
+"""`imagenet-builder crawl`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from imagenet_builder.cli import Invocation
+    from imagenet_builder.crawl.report import CrawlReport, Progress, ProgressListener
+
+logger = logging.getLogger(__name__)
+
+
+@click.command("crawl")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
+@click.option(
+    "--category", "wnids", multiple=True, metavar="WNID", help="Only this category; may be repeated."
+)
+@click.option("--per-category", type=click.IntRange(min=1), help="Candidates wanted for each category.")
+@click.option(
+    "--licence",
+    "licences",
+    metavar="CODE,…",
+    help="Licences to take: cc0, pd, by, by-sa …; `unknown` for pictures that tell none.",
+)
+@click.option("--retry", is_flag=True, help="Search nothing; fetch again what failed and may succeed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    sources: tuple[str, ...],
+    wnids: tuple[str, ...],
+    per_category: int | None,
+    licences: str | None,
+    retry: bool,
+    as_json: bool,
+) -> None:
+    """Search sources for candidates of the project's categories, and fetch and check them.
+
+    Stopped at any time, it goes on where it was when it is run again.
+
+    \b
+    Examples:
+      imagenet-builder crawl --per-category 200
+      imagenet-builder crawl --category n02084071 --licence cc0,by
+      imagenet-builder crawl --retry
+    """
+    from imagenet_builder.config import override
+    from imagenet_builder.crawl.crawl import crawl
+    from imagenet_builder.errors import SourceError
+
+    settings = override(
+        invocation.project.settings,
+        "crawl",
+        sources=sources or None,
+        per_category=per_category,
+        licences=_codes(licences),
+    )
+    project = dataclasses.replace(invocation.project, settings=settings)
+    with _progress() as listener:
+        report = crawl(project, wnids=wnids, retry=retry, listener=listener)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(report), indent=2))
+    else:
+        _show(report)
+    if report.interrupted:
+        raise click.Abort
+    if report.source_errors:
+        first, *others = report.source_errors
+        raise SourceError(first + (f" (and {len(others)} other errors, above)" if others else ""))
+
+
+def _codes(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    codes = tuple(code.strip().lower() for code in text.split(",") if code.strip())
+    if not codes:
+        raise click.BadParameter("give at least one licence code", param_hint="--licence")
+    return codes
+
+
+@contextmanager
+def _progress() -> Iterator[ProgressListener]:
+    """A bar for each stage on a terminal; off one the log's lines suffice."""
+    from rich import progress as bar
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _log_progress
+        return
+    columns = (
+        bar.TextColumn("{task.description}"),
+        bar.BarColumn(),
+        bar.MofNCompleteColumn(),
+        bar.TimeRemainingColumn(),
+        bar.TextColumn("{task.fields[note]}", markup=False),
+    )
+    with bar.Progress(*columns, console=console) as bars:
+        tasks = {
+            stage: bars.add_task(stage, total=None, note="", visible=False) for stage in ("search", "fetch")
+        }
+
+        def show(progress: Progress) -> None:
+            bars.update(
+                tasks[progress.stage],
+                completed=progress.done,
+                total=progress.total,
+                note=progress.note,
+                visible=True,
+            )
+
+        yield show
+
+
+def _log_progress(progress: Progress) -> None:
+    """Off a terminal: a line at the start of fetching and at each tenth of it."""
+    if progress.stage != "fetch":
+        return
+    step = max(1, progress.total // 10)
+    if progress.done % step == 0 or progress.done == progress.total:
+        logger.info(
+            "fetched %d of %d%s", progress.done, progress.total, f", {progress.note}" if progress.note else ""
+        )
+
+
+def _show(report: CrawlReport) -> None:
+    from imagenet_builder.cli.output import figures, plain_table
+
+    console = figures()
+    if report.pages:
+        console.print(
+            f"{report.new_candidates} new candidates on {report.pages} pages of results "
+            f"for {report.categories} categories"
+        )
+    if report.outcomes:
+        table = plain_table("outcome", "reason", "candidates#")
+        for outcome in report.outcomes:
+            table.add_row(outcome.state, outcome.reason or "", str(outcome.count))
+        console.print(table)
+    elif not report.new_candidates:
+        console.print("nothing to do")
+    if report.without_candidates:
+        console.print(f"no usable candidate for {', '.join(report.without_candidates)}")

@@ -1,0 +1,149 @@
+"""From pending candidates to stored images: fetch, inspect, store the bytes, and only then commit the row."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+from imagenet_builder.config import CrawlSettings
+from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
+from imagenet_builder.project import Project
+from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
+from imagenet_builder.sources import Source
+from imagenet_builder.store import crawl as sql
+from imagenet_builder.store.crawl import PendingCandidate, Scope
+from imagenet_builder.store.thread import StoreThread
+
+from . import inspect as inspection
+from .fetch import Download, Fetcher, Stopped
+from .flight import Flight
+from .politeness import user_agent
+from .recorder import Recorder
+from .report import Progress, ProgressListener, Tally
+
+# Candidates at work at once: most of them wait for their host's turn and hold nothing.
+WINDOW = 1000
+PAGE = 2000
+
+
+class Collector:
+    """One run's fetching. A failure that belongs to a picture ends in its row; one of the store ends the run."""
+
+    def __init__(
+        self,
+        project: Project,
+        store: StoreThread,
+        sources: Sequence[Source],
+        scope: Scope,
+        tally: Tally,
+        clock: Callable[[], datetime],
+        listener: ProgressListener,
+    ) -> None:
+        self._images = project.images
+        self._settings = project.settings.crawl
+        self._agent = user_agent(project.settings.project)
+        self._store = store
+        self._sources = {source.name: source for source in sources}
+        self._scope = scope
+        self._tally = tally
+        self._clock = clock
+        self._listener = listener
+        self._recorder = Recorder(store)
+        self._done = self._total = 0
+
+    async def run(self, stop: asyncio.Event, *, retry: bool) -> None:
+        """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError."""
+        self._total = await self._store.read(
+            functools.partial(sql.waiting_count, scope=self._scope, retry=retry)
+        )
+        if not self._total:
+            return
+        self._listener(Progress("fetch", 0, self._total))
+        flight = Flight(WINDOW, stop)
+        commits = asyncio.create_task(self._recorder.commit_regularly(flight))
+        try:
+            with _inspection_pool(self._settings) as pool:
+                async with Fetcher(self._settings, self._agent, self._sources) as fetcher:
+                    flight.when_stopping(lambda: setattr(fetcher, "stopping", True))
+                    async for candidate in self._waiting(retry):
+                        if not await flight.start(self._collect(candidate, fetcher, pool)):
+                            break
+                    await flight.land()
+        finally:
+            commits.cancel()
+            await self._recorder.commit()
+        if flight.failure is not None:
+            raise flight.failure
+
+    async def _waiting(self, retry: bool) -> AsyncIterator[PendingCandidate]:
+        after = 0
+        while True:
+            page = await self._store.read(
+                functools.partial(sql.waiting, scope=self._scope, retry=retry, after=after, limit=PAGE)
+            )
+            for candidate in page:
+                yield candidate
+            if len(page) < PAGE:
+                return
+            after = page[-1].candidate_id
+
+    async def _collect(
+        self,
+        candidate: PendingCandidate,
+        fetcher: Fetcher,
+        pool: ProcessPool[Inspected | Rejected],
+    ) -> None:
+        try:
+            download = await fetcher.fetch(candidate)
+        except Stopped:
+            return
+        outcome = await _outcome(download, pool)
+        if isinstance(outcome, Inspected) and download.content is not None:
+            await asyncio.to_thread(self._images.put, download.content)
+        fetched = Fetched(
+            outcome=outcome,
+            at=self._clock(),
+            attempts=download.attempts,
+            http_status=download.http_status,
+            robots=download.robots,
+            opt_out=download.opt_out,
+            etag=download.etag,
+            last_modified=download.last_modified,
+        )
+        await self._recorder.record(candidate.candidate_id, fetched)
+        self._tally.count(outcome)
+        self._done += 1
+        self._listener(
+            Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")
+        )
+
+
+def _inspection_pool(settings: CrawlSettings) -> ProcessPool[Inspected | Rejected]:
+    limits = inspection.Limits(
+        min_side=settings.min_side, max_side=settings.max_side, max_aspect=settings.max_aspect
+    )
+    return ProcessPool(
+        functools.partial(inspection.inspect, limits=limits),
+        workers=worker_count(),
+        preload=(inspection.__name__,),
+    )
+
+
+async def _outcome(
+    download: Download, pool: ProcessPool[Inspected | Rejected]
+) -> Inspected | Rejected | Failed:
+    if download.content is None:
+        if download.refusal is None:
+            raise RuntimeError("a download has neither content nor a refusal")
+        return download.refusal
+    try:
+        return await pool.run(download.content)
+    except WorkerLost as error:
+        first = error
+    # Once more: the system may have ended the worker for want of memory that another one took.
+    try:
+        return await pool.run(download.content)
+    except WorkerLost:
+        return Rejected(Reason.DAMAGED, f"decoding it fails: {first}")

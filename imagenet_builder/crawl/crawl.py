@@ -1,0 +1,176 @@
+"""The crawl: search for candidates, then fetch and inspect the pending ones; stopped anywhere, it goes on there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from hits import database
+from imagenet_builder.config import CrawlSettings
+from imagenet_builder.errors import ProjectError
+from imagenet_builder.project import Project
+from imagenet_builder.records import Category
+from imagenet_builder.sources import Source, open_sources
+from imagenet_builder.sources.licences import FREEDOM, UNKNOWN
+from imagenet_builder.store import categories as categories_sql
+from imagenet_builder.store import crawl as sql
+from imagenet_builder.store.crawl import Scope
+from imagenet_builder.store.thread import StoreThread
+
+from .collect import Collector
+from .politeness import user_agent
+from .report import CrawlReport, Progress, ProgressListener, Tally
+from .search import Search
+
+API_SECONDS = 60.0
+
+
+def now_utc() -> datetime:
+    """The system clock."""
+    return datetime.now(UTC)
+
+
+def ignore_progress(progress: Progress) -> None:
+    """The listener of those who do not watch."""
+
+
+def crawl(
+    project: Project,
+    *,
+    wnids: Sequence[str] = (),
+    retry: bool = False,
+    sources: Sequence[Source] | None = None,
+    listener: ProgressListener = ignore_progress,
+    clock: Callable[[], datetime] = now_utc,
+) -> CrawlReport:
+    """Search for and fetch candidates of the selected categories (of `wnids` only, if given).
+
+    `sources` are those that the settings name, unless given.
+    With `retry` nothing is searched, and only candidates that failed and may succeed are fetched. A stop by Ctrl-C or
+    SIGTERM ends it within seconds, everything finished committed, with `interrupted` set in the report.
+    Raises ProjectError, LockHeld, ImageStoreError, DatabaseError, WordNetError. Sources that failed are in the
+    report: what others found is fetched nevertheless.
+    """
+    settings = project.settings.crawl
+    _check_licences(settings)
+    if sources is None:
+        sources = open_sources(settings.sources, project.settings, project.folder)
+    with database.exclusive_lock(project.engine, "crawl"):
+        with database.reading(project.engine) as connection:
+            categories = _chosen(categories_sql.selected(connection), wnids)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_crawl(project, sources, categories, retry, listener, clock))
+
+
+async def _crawl(
+    project: Project,
+    sources: Sequence[Source],
+    categories: Sequence[Category],
+    retry: bool,
+    listener: ProgressListener,
+    clock: Callable[[], datetime],
+) -> CrawlReport:
+    settings, tally, stop = project.settings.crawl, Tally(), asyncio.Event()
+    scope = Scope(
+        wnids=tuple(category.wnid for category in categories),
+        sources=tuple(source.name for source in sources),
+        licences=settings.licences,
+    )
+    with StoreThread(project.engine) as store, _stopped_by_signals(stop):
+        await store.write(functools.partial(sql.apply_licences, scope=scope, now=clock()))
+        if not retry:
+            async with _api_session(project) as session:
+                search = Search(
+                    store,
+                    session,
+                    sources,
+                    scope,
+                    settings.per_category,
+                    lambda: project.graph,
+                    tally,
+                    clock,
+                    listener,
+                )
+                await _unless_stopped(search.run(categories), stop)
+        if not stop.is_set():
+            collector = Collector(project, store, sources, scope, tally, clock, listener)
+            await collector.run(stop, retry=retry)
+    return tally.report(categories=len(categories), interrupted=stop.is_set())
+
+
+def _check_licences(settings: CrawlSettings) -> None:
+    for code in settings.licences:
+        if code not in (*FREEDOM, UNKNOWN):
+            raise ProjectError(
+                f"{code!r} is not a licence that sources name; known are {', '.join(FREEDOM)} and {UNKNOWN}"
+            )
+
+
+def _chosen(selected: Sequence[Category], wnids: Sequence[str]) -> list[Category]:
+    if not selected:
+        raise ProjectError("no categories are selected; run `imagenet-builder synsets select` first")
+    known = {category.wnid for category in selected}
+    for wnid in wnids:
+        if wnid not in known:
+            raise ProjectError(
+                f"{wnid} is not a category here; run `imagenet-builder synsets select {wnid}` first"
+            )
+    return [category for category in selected if not wnids or category.wnid in wnids]
+
+
+def _api_session(project: Project) -> aiohttp.ClientSession:
+    """For documented APIs, whose addresses come from the settings: the address guard is not for them."""
+    return aiohttp.ClientSession(
+        headers={"User-Agent": user_agent(project.settings.project)},
+        timeout=aiohttp.ClientTimeout(total=API_SECONDS),
+    )
+
+
+async def _unless_stopped(work: Any, stop: asyncio.Event) -> None:
+    """Run `work`, or cancel it when `stop` is set. Transactions that have begun are finished (StoreThread)."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not task.done():
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set `stop`; a second one ends the program at once, which is as safe."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def ask_to_stop() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+        stop.set()
+
+    for number in signals:
+        loop.add_signal_handler(number, ask_to_stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

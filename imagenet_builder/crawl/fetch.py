@@ -1,0 +1,282 @@
+"""Fetching one picture: what was downloaded, or a named reason why not. Nothing here raises for a bad server."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+from yarl import URL
+
+from imagenet_builder.config import CrawlSettings
+from imagenet_builder.records import Failed, Reason, Rejected
+from imagenet_builder.sources import FileSource, Source
+from imagenet_builder.store.crawl import PendingCandidate
+
+from .addresses import AddressGuard, ForbiddenAddress
+from .permission import ROBOTS_BYTES, Robots, RobotsFile, RobotsState, opt_out
+from .politeness import LONGEST_PAUSE, HostPaused, Hosts, backoff, retry_after_seconds
+
+MOST_REDIRECTS = 5
+CONNECT_SECONDS = 10.0
+# A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Content codings that are undone although none was asked for; zlib tells gzip and deflate apart itself.
+CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What came of fetching a candidate: `content`, or the refusal, and what the servers said on the way."""
+
+    content: bytes | None = None
+    refusal: Rejected | Failed | None = None
+    location: str | None = None
+    attempts: int = 1
+    http_status: int | None = None
+    robots: str | None = None
+    opt_out: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class Stopped(Exception):
+    """The run is stopping, and this fetch had not begun: the candidate stays as it was."""
+
+
+class Fetcher:
+    """Fetches candidates over HTTP, host by host, and the files that a FileSource vouches for.
+
+    Used as an async context manager, within one event loop. Setting `stopping` lets no request begin any more.
+    """
+
+    def __init__(self, settings: CrawlSettings, agent: str, sources: Mapping[str, Source]) -> None:
+        self._settings = settings
+        self._agent = agent
+        self._sources = sources
+        self._guard = AddressGuard(settings.allow_addresses)
+        self._robots = Robots(self._fetch_robots)
+        self._connections = asyncio.Semaphore(settings.connections)
+        self._hosts = Hosts(settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time)
+        self._session: aiohttp.ClientSession
+        self.stopping = False
+
+    async def __aenter__(self) -> Fetcher:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, resolver=self._guard, ttl_dns_cache=300),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Pictures are compressed already; a coding could only be a bomb.
+            headers={"User-Agent": self._agent, "Accept": "image/*", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(
+                total=self._settings.timeout, sock_connect=min(CONNECT_SECONDS, self._settings.timeout)
+            ),
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def fetch(self, candidate: PendingCandidate) -> Download:
+        """Download a candidate's picture, trying again where that may help. Raises Stopped when `stopping`."""
+        if candidate.url.startswith("file:"):
+            source = self._sources.get(candidate.source)
+            path = source.file(candidate.url) if isinstance(source, FileSource) else None
+            return await asyncio.to_thread(read_file, path, self._settings.max_bytes)
+        return await self._with_retries(candidate.url, self._settings.max_bytes, for_robots=False)
+
+    async def _with_retries(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
+        attempt = 1
+        while True:
+            download = await self._follow(url, most_bytes, for_robots=for_robots)
+            refusal = download.refusal
+            worth_it = (
+                isinstance(refusal, Failed)
+                and refusal.retryable
+                # Asked for once a run: it fails again at once. A long pause does not end within the run.
+                and download.robots != RobotsState.UNREACHABLE
+                and self._pause(url) <= LONGEST_PAUSE
+            )
+            if not worth_it or attempt >= self._settings.attempts:
+                return dataclasses.replace(download, attempts=attempt)
+            await asyncio.sleep(backoff(attempt, random.random()))
+            attempt += 1
+
+    def _pause(self, url: str) -> float:
+        address = URL(url)
+        return self._hosts[f"{address.raw_host}:{address.port}"].pause
+
+    async def _follow(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
+        """One attempt: over redirects, each of which is judged as if it had been proposed itself."""
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                address = URL(url)
+                if address.scheme not in ("http", "https") or not address.port:
+                    raise ValueError("not an http or https address")
+                if not _HOST.fullmatch(address.raw_host or ""):
+                    raise ValueError(f"{address.raw_host!r} cannot be a host")
+            except (ValueError, UnicodeError) as error:
+                return Download(refusal=Failed(Reason.BAD_URL, False, f"{url[:200]}: {error}"))
+            download = await self._hop(address, most_bytes, for_robots=for_robots)
+            if download.location is None:
+                return download
+            try:
+                url = str(address.join(URL(download.location)))
+            except ValueError as error:
+                return Download(refusal=Failed(Reason.BAD_URL, False, f"redirect: {error}"))
+        return Download(refusal=Failed(Reason.TOO_MANY_REDIRECTS, False, f"over {MOST_REDIRECTS}"))
+
+    async def _hop(self, address: URL, most_bytes: int, *, for_robots: bool) -> Download:
+        host, port = str(address.raw_host), int(address.port or 0)
+        try:
+            self._guard.check_literal(host, port)
+        except ForbiddenAddress as error:
+            return Download(refusal=Failed(Reason.FORBIDDEN_ADDRESS, False, str(error)))
+        robots: str | None = None
+        if not for_robots:
+            state, failure = await self._robots.judge(str(address.origin()), str(address))
+            robots = state.value
+            if failure is not None:
+                failure = dataclasses.replace(failure, detail=f"robots.txt: {failure.detail}")
+                return Download(refusal=failure, robots=robots)
+            if state is RobotsState.DISALLOWED:
+                return Download(refusal=Rejected(Reason.ROBOTS, str(address.origin())), robots=robots)
+        try:
+            async with self._hosts[f"{host}:{port}"].turn(), self._connections:
+                if self.stopping:
+                    raise Stopped
+                download = await self._get(address, most_bytes, cut=for_robots)
+        except HostPaused as error:
+            download = Download(refusal=Failed(Reason.RATE_LIMITED, True, str(error)))
+        return dataclasses.replace(download, robots=robots)
+
+    async def _get(self, address: URL, most_bytes: int, *, cut: bool) -> Download:
+        begun = Download()
+        try:
+            async with self._session.get(address, allow_redirects=False) as response:
+                begun = self._judge_headers(response, address)
+                if begun.refusal is not None or begun.location is not None:
+                    return begun
+                content = await _read_body(response, most_bytes, cut=cut)
+                if isinstance(content, bytes):
+                    return dataclasses.replace(begun, content=content)
+                return dataclasses.replace(begun, refusal=content)
+        except TimeoutError:
+            failed = Failed(Reason.TIMEOUT, True, f"not done after {self._settings.timeout:.0f} s")
+        except (aiohttp.ClientError, OSError) as error:
+            failed = _classified(error, body_begun=begun.http_status is not None)
+        except ValueError as error:
+            failed = Failed(Reason.BAD_URL, False, _one_line(error))
+        return dataclasses.replace(begun, refusal=failed)
+
+    def _judge_headers(self, response: aiohttp.ClientResponse, address: URL) -> Download:
+        """What is known before the body: status, validators, opt-outs; with a refusal if it will not be read."""
+        status, headers = response.status, response.headers
+        seen = Download(
+            http_status=status, etag=headers.get("ETag"), last_modified=headers.get("Last-Modified")
+        )
+        host = self._hosts[f"{address.raw_host}:{address.port}"]
+        if status in (429, 503) or (status >= 500 and "Retry-After" in headers):
+            host.troubled(retry_after_seconds(headers.get("Retry-After")))
+        elif status < 400:
+            host.satisfied()
+        if status in REDIRECTS and "Location" in headers:
+            return dataclasses.replace(seen, location=headers["Location"])
+        if status not in (200, 203):
+            return dataclasses.replace(seen, refusal=_refused(status))
+        stated = opt_out(headers.getall("X-Robots-Tag", []), headers)
+        if stated:
+            return dataclasses.replace(seen, opt_out=stated, refusal=Rejected(Reason.OPT_OUT, stated))
+        return seen
+
+    async def _fetch_robots(self, url: str) -> RobotsFile:
+        download = await self._with_retries(url, ROBOTS_BYTES, for_robots=True)
+        if download.content is not None:
+            return RobotsFile(download.content.decode("utf-8-sig", "replace"))
+        unavailable = (Reason.NOT_FOUND, Reason.REFUSED, Reason.TOO_MANY_REDIRECTS)
+        if isinstance(download.refusal, Failed) and download.refusal.reason not in unavailable:
+            return RobotsFile(failure=download.refusal)
+        return RobotsFile()
+
+
+async def _read_body(
+    response: aiohttp.ClientResponse, most_bytes: int, *, cut: bool
+) -> bytes | Rejected | Failed:
+    """The body with its content coding undone; refused beyond `most_bytes`, or ended there if `cut`."""
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in CODINGS and coding not in ("", "identity"):
+        return Failed(Reason.REFUSED, False, f"sent as {coding[:40]}, which was not asked for")
+    too_large = Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes")
+    if not cut and response.content_length is not None and response.content_length > most_bytes:
+        return too_large
+    undo = zlib.decompressobj(wbits=47) if coding in CODINGS else None
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        try:
+            # One byte more than allowed tells a bomb without unpacking it.
+            content += undo.decompress(chunk, most_bytes + 1 - len(content)) if undo else chunk
+        except zlib.error as error:
+            return Rejected(Reason.DAMAGED, f"its {coding} coding: {error}")
+        if len(content) > most_bytes:
+            return bytes(content[:most_bytes]) if cut else too_large
+    if undo is not None and not undo.eof:
+        return Failed(Reason.INTERRUPTED, True, f"its {coding} coding ends early")
+    return bytes(content)
+
+
+def read_file(path: Path | None, most_bytes: int) -> Download:
+    """Read a file of the user's own; None stands for an address that no source vouches for."""
+    if path is None:
+        return Download(refusal=Failed(Reason.BAD_URL, False, "a file that no source of this project names"))
+    try:
+        if not path.is_file():
+            return Download(refusal=Failed(Reason.NOT_FOUND, False, "there is no such file now"))
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except PermissionError as error:
+        return Download(refusal=Failed(Reason.REFUSED, True, str(error.strerror)))
+    except OSError as error:
+        return Download(refusal=Failed(Reason.UNREACHABLE, True, str(error.strerror)))
+    if len(content) > most_bytes:
+        return Download(refusal=Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes"))
+    return Download(content=content)
+
+
+def _refused(status: int) -> Failed:
+    detail = f"HTTP {status}"
+    if status in (404, 410):
+        return Failed(Reason.NOT_FOUND, False, detail)
+    if status == 408:
+        return Failed(Reason.TIMEOUT, True, detail)
+    if status == 429:
+        return Failed(Reason.RATE_LIMITED, True, detail)
+    if status >= 500:
+        return Failed(Reason.SERVER_ERROR, True, detail)
+    return Failed(Reason.REFUSED, False, detail)
+
+
+def _classified(error: Exception, *, body_begun: bool) -> Failed:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ForbiddenAddress):
+        return Failed(Reason.FORBIDDEN_ADDRESS, False, str(cause))
+    if isinstance(error, aiohttp.InvalidURL):
+        return Failed(Reason.BAD_URL, False, _one_line(error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Failed(Reason.SERVER_ERROR, True, f"not HTTP: {_one_line(error)}")
+    if body_begun:
+        return Failed(Reason.INTERRUPTED, True, _one_line(error))
+    return Failed(Reason.UNREACHABLE, True, _one_line(error))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,236 @@
+"""The check at the door: bytes in; an image, or a named rejection, out. No I/O.
+
+It runs in worker processes (`executors.local`), because decoders are where hostile files do harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+
+from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
+
+from .file_rights import orientation, read_exif, read_file_rights
+from .formats import ACCEPTED, sniff
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Grey = npt.NDArray[np.uint8]
+
+# Pillow must not guess: only the plug-in of the format that was sniffed is tried.
+PILLOW_NAMES = {"jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP"}
+JPEG_MODES = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}
+FEW_BYTES = 16
+
+# Markers (ITU-T T.81, table B.1): restarts stand below the end, segments without pixels above the start of a scan.
+_END, _FIRST_SEGMENT = 0xD9, 0xDB
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+_HARMLESS = ("unknown jfif revision", "unknown adobe color transform", "inconsistent progression sequence")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a picture must be; sides in pixels, `max_pixels` for width × height, `blank` in grey levels.
+
+    A picture whose grey values deviate less than `blank` from their mean shows nothing.
+    """
+
+    min_side: int = 100
+    max_side: int = 20_000
+    max_pixels: int = 100_000_000
+    max_aspect: float = 5.0
+    blank: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """What a file says of its picture in front of the pixels."""
+
+    width: int
+    height: int
+    orientation: int
+    rights: FileRights
+
+
+class _Refusal(Exception):
+    """Carries a rejection out of the depth of a check; never leaves `inspect`."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(detail)
+        self.rejected = Rejected(reason, detail)
+
+
+def inspect(content: bytes, limits: Limits) -> Inspected | Rejected:
+    """Decode `content` far enough to know that it is whole, and measure it. Never raises for bad bytes.
+
+    JPEG is decoded strictly at an eighth of its size, everything else in full.
+    """
+    try:
+        kind = sniff(content)
+        if kind is None:
+            raise _Refusal(Reason.NOT_AN_IMAGE, _beginning(content))
+        if kind not in ACCEPTED:
+            raise _Refusal(Reason.UNSUPPORTED_FORMAT, kind)
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata and of sizes; the limits here decide on the latter.
+            warnings.simplefilter("ignore")
+            return _inspect_jpeg(content, limits) if kind == "jpeg" else _inspect_other(content, kind, limits)
+    except _Refusal as refusal:
+        return refusal.rejected
+    except MemoryError:
+        return Rejected(Reason.DAMAGED, "decoding it takes more memory than a worker may use")
+    except Exception as error:  # noqa: BLE001  Decoders raise of every kind: each means that the file is bad.
+        return Rejected(Reason.DAMAGED, _one_line(error))
+
+
+def _inspect_jpeg(content: bytes, limits: Limits) -> Inspected:
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content, strict=False)
+    except ValueError as error:
+        raise _Refusal(Reason.DAMAGED, _one_line(error)) from error
+    _check_size(width, height, limits)
+    grey = _decode_jpeg(content, width, height)
+    _check_blank(grey, limits)
+    # Opening reads the segments in front of the picture and decodes nothing.
+    with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
+        return _measured(content, "jpeg", JPEG_MODES.get(colours, "RGB"), _metadata(image), grey)
+
+
+def _decode_jpeg(content: bytes, width: int, height: int) -> Grey:
+    """The picture in grey at an eighth of its size; refuses it if libjpeg finds damage."""
+    try:
+        grey: Grey = simplejpeg.decode_jpeg(
+            content,
+            "GRAY",
+            min_height=-(-height // 8),
+            min_width=-(-width // 8),
+            min_factor=8,
+            strict=True,
+        )
+        return grey[:, :, 0]
+    except ValueError as error:
+        if not is_harmless(str(error)):
+            raise _Refusal(Reason.DAMAGED, _one_line(error)) from error
+    # libjpeg stopped at a warning that real cameras cause. Pillow goes on over it, to the end of the picture.
+    with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
+        image.draft("L", (max(1, width // 8), max(1, height // 8)))
+        return np.asarray(image.convert("L"))
+
+
+def is_harmless(warning: str) -> bool:
+    """Whether a warning of libjpeg leaves the picture whole.
+
+    Any number of stray bytes between segments does, and a few before the end of the file, which cameras write to
+    fill up. More of them there, or any before a restart, are left over because the decoder lost its way.
+    """
+    lowered = warning.lower()
+    stray = _EXTRANEOUS.search(lowered)
+    if stray:
+        count, marker = int(stray[1]), int(stray[2], 16)
+        return marker >= _FIRST_SEGMENT or (marker == _END and count <= FEW_BYTES)
+    return any(text in lowered for text in _HARMLESS)
+
+
+def _inspect_other(content: bytes, kind: str, limits: Limits) -> Inspected:
+    try:
+        image = Image.open(BytesIO(content), formats=[PILLOW_NAMES[kind]])
+    except UnidentifiedImageError as error:
+        raise _Refusal(Reason.DAMAGED, f"its {kind} header cannot be read") from error
+    except Image.DecompressionBombError as error:
+        raise _Refusal(Reason.TOO_LARGE, _one_line(error)) from error
+    with image:
+        _check_size(*image.size, limits)
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise _Refusal(Reason.ANIMATED, f"{frames} {'pages' if kind == 'tiff' else 'frames'}")
+        mode, metadata = image.mode, _metadata(image)
+        # From here on Pillow has turned a TIFF upright: what is stored was read before.
+        image.load()
+        grey = _grey(image)
+        _check_blank(grey, limits)
+        return _measured(content, kind, mode, metadata, grey)
+
+
+def _grey(image: Image.Image) -> Grey:
+    """Grey at an eighth, as for JPEG; what is transparent counts as white, as viewers show it."""
+    small = image.reduce(8) if image.mode in ("L", "RGB", "RGBA", "LA", "CMYK") else image
+    if small.mode in ("RGBA", "LA", "PA") or "transparency" in small.info:
+        clear = small.convert("RGBA")
+        white = Image.new("RGBA", clear.size, "white")
+        small = Image.alpha_composite(white, clear)
+    if small.mode.startswith(("I", "F")):
+        wide = np.asarray(small, dtype=np.float64)
+        low, high = float(wide.min()), float(wide.max())
+        return ((wide - low) * (255.0 / (high - low or 1.0))).astype(np.uint8)
+    return np.asarray(small.convert("L"))
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    size = f"{width}×{height}"
+    if min(width, height) < limits.min_side:
+        raise _Refusal(Reason.TOO_SMALL, size)
+    if max(width, height) > limits.max_side or width * height > limits.max_pixels:
+        raise _Refusal(Reason.TOO_LARGE, size)
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise _Refusal(Reason.ASPECT, size)
+
+
+def _check_blank(grey: Grey, limits: Limits) -> None:
+    deviation = float(grey.std())
+    if deviation < limits.blank:
+        raise _Refusal(Reason.BLANK, f"grey values deviate by {deviation:.2f}")
+
+
+def _metadata(image: ImageFile.ImageFile) -> _Metadata:
+    exif = read_exif(image)
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Pillow gives the size that a TIFF has when turned upright; its tags have the stored one.
+        width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
+    return _Metadata(width, height, orientation(exif), read_file_rights(image, exif))
+
+
+def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: Grey) -> Inspected:
+    return Inspected(
+        sha256=hashlib.sha256(content).hexdigest(),
+        format=kind,
+        mode=mode,
+        width=metadata.width,
+        height=metadata.height,
+        byte_count=len(content),
+        perceptual_hash=difference_hash(grey),
+        orientation=metadata.orientation,
+        rights=metadata.rights,
+    )
+
+
+def difference_hash(grey: Grey) -> int:
+    """64 bits, as a signed integer: whether each of 8 × 8 fields is darker than its right neighbour.
+
+    Equal for a picture at several sizes and qualities, or nearly: compare by Hamming distance.
+    """
+    fields = np.asarray(Image.fromarray(grey).resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    bits = np.packbits(fields[:, :-1] < fields[:, 1:])
+    return int.from_bytes(bits.tobytes(), "big", signed=True)
+
+
+def _beginning(content: bytes) -> str:
+    if not content:
+        return "empty"
+    head = content[:512].lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")) or b"<html" in head:
+        return "an HTML page"
+    return "begins with " + content[:16].hex(" ")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,170 @@
+"""Image bytes under their SHA-256, in a folder or a bucket (obstore)."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from .errors import ImageStoreError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
+_KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class ImageStore:
+    """Bytes that are found again by their SHA-256; safe to use from several threads and processes.
+
+    Every method raises ImageStoreError, with the remedy, when the store itself fails.
+    """
+
+    def __init__(self, store: ObjectStore, *, name: str, folder: Path | None = None) -> None:
+        self._store = store
+        self._folder = folder
+        self.name = name
+
+    @property
+    def is_folder(self) -> bool:
+        """True for a folder on this machine, False for a bucket that other machines reach too."""
+        return self._folder is not None
+
+    def put(self, content: bytes) -> str:
+        """Store `content` and return its SHA-256; it is whole and durable when this returns.
+
+        Storing the same bytes again changes nothing, and mends a copy that was damaged.
+        """
+        import obstore
+
+        sha256 = hashlib.sha256(content).hexdigest()
+        with self._translated("write"):
+            # A folder's file is written beside its name and renamed: it appears whole or not at all.
+            obstore.put(self._store, _key(sha256), content, use_multipart=False)
+            if self._folder is not None:
+                _make_durable(self._folder, _key(sha256))
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes of `sha256`; ImageStoreError if they are missing or do not hash to their name."""
+        import obstore
+
+        with self._translated("read"):
+            try:
+                content = bytes(obstore.get(self._store, _key(sha256)).bytes())
+            except FileNotFoundError as error:
+                raise ImageStoreError(
+                    f"image {sha256} is missing from {self.name}: restore it from a backup"
+                ) from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ImageStoreError(f"image {sha256} in {self.name} is damaged: restore it from a backup")
+        return content
+
+    def exists(self, sha256: str) -> bool:
+        """Whether bytes are stored under `sha256` (their content is not looked at)."""
+        import obstore
+
+        with self._translated("read"):
+            try:
+                obstore.head(self._store, _key(sha256))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def delete(self, sha256: str) -> None:
+        """Remove the bytes of `sha256`; nothing happens if there are none."""
+        import obstore
+
+        with self._translated("write"):
+            try:
+                obstore.delete(self._store, _key(sha256))
+            except FileNotFoundError:
+                return
+
+    def __iter__(self) -> Iterator[str]:
+        """Every SHA-256 that is stored, in no order; files that are not this store's are passed over."""
+        import obstore
+
+        with self._translated("read"):
+            for batch in obstore.list(self._store):
+                for found in batch:
+                    match = _KEY.fullmatch(found["path"])
+                    if match:
+                        yield match[3]
+
+    @contextmanager
+    def _translated(self, verb: str) -> Iterator[None]:
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            # obstore puts its diagnosis on the first line and a dump of its own types below.
+            cause = str(error).strip().splitlines()[0]
+            raise ImageStoreError(
+                f"cannot {verb} images in {self.name}: {cause}; {_remedy(str(error), self.is_folder)}"
+            ) from error
+
+
+def open_image_store(url: str, *, relative_to: Path) -> ImageStore:
+    """Open the image store at `url`: a folder (taken from `relative_to`, made if absent), s3://, gs:// or az://.
+
+    Buckets take keys and endpoints from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
+    Raises ImageStoreError for an address that cannot be used.
+    """
+    from obstore.exceptions import BaseError
+    from obstore.store import LocalStore, from_url
+
+    scheme = urlsplit(url).scheme
+    if scheme in BUCKET_SCHEMES:
+        try:
+            return ImageStore(from_url(url), name=url)
+        except (BaseError, ValueError) as error:
+            cause = str(error).strip().splitlines()[0]
+            raise ImageStoreError(f"cannot use the image store {url}: {cause}") from error
+    if "://" in url and scheme != "file":
+        raise ImageStoreError(
+            f"cannot use the image store {url}: give a folder, or an address with s3://, gs:// or az://"
+        )
+    folder = relative_to / (unquote(urlsplit(url).path) if scheme == "file" else url)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return ImageStore(LocalStore(folder), name=str(folder), folder=folder)
+    except (OSError, BaseError) as error:
+        cause = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+        raise ImageStoreError(
+            f"cannot make the image folder {folder}: {cause}; correct `url` in [images]"
+        ) from error
+
+
+def _key(sha256: str) -> str:
+    if not _HASH.fullmatch(sha256):
+        raise ImageStoreError(f"{sha256!r} is not a SHA-256: 64 small hexadecimal digits")
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _make_durable(folder: Path, key: str) -> None:
+    """Flush a file and the folders that name it, so that a row committed later never outlives its bytes."""
+    path = folder / key
+    for step in (path, path.parent, path.parent.parent, folder):
+        descriptor = os.open(step, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remedy(cause: str, is_folder: bool) -> str:
+    if os.strerror(errno.ENOSPC) in cause or os.strerror(errno.EDQUOT) in cause:
+        return "free some disk space and run the command again: nothing committed is lost"
+    if is_folder:
+        return "check that the folder exists and that you may write to it, and run the command again"
+    return "check the address, the keys and the network, and run the command again"

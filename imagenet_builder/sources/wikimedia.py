@@ -1,0 +1,186 @@
+"""Wikimedia Commons, or any MediaWiki: full-text search for files, with licence and author.
+
+The action API is documented at https://www.mediawiki.org/wiki/API:Search and API:Imageinfo.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+from imagenet_builder.config import Settings, WikimediaSettings
+from imagenet_builder.errors import SourceError
+from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
+
+from .licences import parse_licence
+from .mediawiki_api import MediaWikiApi
+from .source import require_contact
+from .wikitext import read_rights
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from wordnet_synsets.graph import Graph
+
+NAME = "wikimedia"
+FILE_NAMESPACE = 6
+# The API's limit for a search by those without special rights.
+PAGE_SIZE = 50
+LANGUAGE = "en"
+
+
+class Wikimedia:
+    """The `wikimedia` source: pictures of a MediaWiki, at a standard width where they are wider."""
+
+    name = NAME
+
+    def __init__(
+        self, settings: WikimediaSettings, *, page_size: int = PAGE_SIZE, api: MediaWikiApi | None = None
+    ) -> None:
+        self._settings = settings
+        self._page_size = page_size
+        self._api = api or MediaWikiApi(settings.endpoint)
+
+    def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
+        """The phrases of the category's synset. Raises UnknownSynset, WordNetNotFound."""
+        from wordnet_synsets.queries import phrases
+
+        return tuple(
+            Query(wnid=category.wnid, source=self.name, words=phrase.words, language=phrase.language)
+            for phrase in phrases(graph(), category.wnid)
+        )
+
+    async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
+        """One page of files that match; raises SourceError."""
+        going_on = _read_continuation(query)
+        answer = await self._api.ask(session, {**self._parameters(query), **going_on})
+        try:
+            pages = sorted(answer.get("query", {}).get("pages", ()), key=lambda page: int(page["index"]))
+            # A page without imageinfo comes again, with it, under the next continuation.
+            found = [page for page in pages if _is_picture(page)]
+            rights = {page["pageid"]: _extended_rights(page) for page in found}
+            untold = [page for page, told in rights.items() if told.licence is None]
+            if untold:
+                rights |= await self._described_rights(session, untold, rights)
+            candidates = tuple(self._candidate(query, page, rights[page["pageid"]]) for page in found)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SourceError(
+                f"{self._settings.endpoint} answered something that is not MediaWiki's format: {error!r}"
+            ) from error
+        next_part = answer.get("continue")
+        return SearchPage(candidates, json.dumps(next_part, sort_keys=True) if next_part else None)
+
+    def _parameters(self, query: Query) -> dict[str, str | int]:
+        text = self._settings.search_text
+        parameters: dict[str, str | int] = {
+            "action": "query",
+            "generator": "search",
+            # Plain MediaWiki knows no filetype: and looks at titles only, unless told to look at texts.
+            "gsrsearch": query.words if text else f"filetype:bitmap {query.words}",
+            "gsrnamespace": FILE_NAMESPACE,
+            "gsrlimit": self._page_size,
+            "prop": "imageinfo",
+            "iiprop": "url|size|mime|sha1|extmetadata",
+            "iiurlwidth": self._settings.width,
+            "iiextmetadatafilter": "License|LicenseShortName|LicenseUrl|Artist|Credit",
+            "iiextmetadatalanguage": LANGUAGE,
+        }
+        return parameters | ({"gsrwhat": "text"} if text else {})
+
+    def _candidate(self, query: Query, page: Mapping[str, Any], rights: Rights) -> Candidate:
+        picture = page["imageinfo"][0]
+        reduced = int(picture["width"]) > self._settings.width and bool(picture.get("thumburl"))
+        original = self._address(picture["url"])
+        return Candidate(
+            wnid=query.wnid,
+            url=self._address(picture["thumburl"]) if reduced else original,
+            source=self.name,
+            rank=int(page["index"]),
+            title=str(page["title"]),
+            page_url=self._address(picture["descriptionurl"]),
+            rights=rights,
+            original_url=original if reduced else None,
+            original_sha1=str(picture["sha1"]) if reduced else None,
+            width=int(picture["thumbwidth"] if reduced else picture["width"]),
+            height=int(picture["thumbheight"] if reduced else picture["height"]),
+        )
+
+    def _address(self, url: str) -> str:
+        """`url` made absolute, without the campaign marks that would make one picture look like two."""
+        parts = urlsplit(urljoin(self._settings.endpoint, url))
+        kept = [(name, value) for name, value in parse_qsl(parts.query) if not name.startswith("utm_")]
+        return urlunsplit(parts._replace(query=urlencode(kept)))
+
+    async def _described_rights(
+        self, session: aiohttp.ClientSession, pages: list[int], told: Mapping[int, Rights]
+    ) -> dict[int, Rights]:
+        """What the templates of the description pages say, in one request for all of them."""
+        # Page numbers, not titles: fifty long titles do not fit into an address.
+        answer = await self._api.ask(
+            session,
+            {
+                "action": "query",
+                "prop": "revisions",
+                "rvprop": "content",
+                "rvslots": "main",
+                "pageids": "|".join(str(page) for page in pages),
+            },
+        )
+        rights: dict[int, Rights] = {}
+        for page in answer["query"]["pages"]:
+            if "revisions" not in page:
+                continue
+            described = read_rights(page["revisions"][0]["slots"]["main"]["content"])
+            known = told[page["pageid"]]
+            rights[page["pageid"]] = dataclasses.replace(
+                described,
+                author=known.author or described.author,
+                credit=known.credit or described.credit,
+            )
+        return rights
+
+
+def build(settings: Settings, folder: Path) -> Wikimedia:
+    """The `wikimedia` source of a project; raises ProjectError where the wiki must be told a contact."""
+    require_contact(settings, settings.wikimedia.endpoint)
+    return Wikimedia(settings.wikimedia)
+
+
+def _read_continuation(query: Query) -> dict[str, str | int]:
+    if query.continuation is None:
+        return {}
+    try:
+        going_on: dict[str, str | int] = json.loads(query.continuation)
+    except ValueError as error:
+        raise SourceError(f"the store's continuation of {query.words!r} is unreadable") from error
+    return going_on
+
+
+def _is_picture(page: Mapping[str, Any]) -> bool:
+    mime = str(page["imageinfo"][0].get("mime", "")) if page.get("imageinfo") else ""
+    return mime.startswith("image/") and not mime.startswith(("image/svg", "image/vnd.djvu"))
+
+
+def _extended_rights(page: Mapping[str, Any]) -> Rights:
+    """Rights from `extmetadata`, which holds a licence only where CommonsMetadata is installed."""
+    told = page["imageinfo"][0].get("extmetadata") or {}
+    values = {name: str(field["value"]) for name, field in told.items()}
+    texts = (values.get(name, "") for name in ("License", "LicenseShortName", "LicenseUrl"))
+    licence = next((found for text in texts if (found := parse_licence(text))), Rights())
+    return dataclasses.replace(
+        licence,
+        licence_url=(values.get("LicenseUrl") or licence.licence_url) if licence.licence else None,
+        author=_text(values.get("Artist", "")),
+        credit=_text(values.get("Credit", "")),
+    )
+
+
+def _text(markup: str) -> str | None:
+    """The words of a piece of HTML; None if there are none."""
+    return " ".join(html.unescape(re.sub(r"<[^<>]*>", " ", markup)).split()) or None

@@ -1,0 +1,267 @@
+"""A web server that misbehaves in named ways, and a source that proposes its pictures from a list."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from .mediawiki_server import picture
+
+Handler = Callable[["FaultServer", web.Request], Awaitable[web.StreamResponse]]
+
+GOOD = picture(1)
+GZIP_BOMB = gzip.compress(bytes(30_000_000), 1)
+
+
+@dataclass
+class FaultServer:
+    """The running server: its address, and how often each path was asked for."""
+
+    address: str = ""
+    asked: Counter[str] = field(default_factory=Counter)
+    robots: str = "User-agent: *\nDisallow: /private/\n"
+    # Set in tests: where /elsewhere redirects to.
+    elsewhere: str = ""
+
+    @property
+    def authority(self) -> str:
+        return self.address.removeprefix("http://")
+
+
+def _jpeg(content: bytes = GOOD, **headers: str) -> web.Response:
+    return web.Response(body=content, headers={"Content-Type": "image/jpeg", **headers})
+
+
+async def good(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    seed = request.query.get("seed")
+    return _jpeg(picture(int(seed)) if seed else GOOD, ETag='"good"', **{"Last-Modified": "yesterday"})
+
+
+async def missing(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=404)
+
+
+async def forbidden(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=403)
+
+
+async def limited(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    """429 the first time, then the picture."""
+    if server.asked[request.path] == 1:
+        return web.Response(status=429, headers={"Retry-After": "1"})
+    return _jpeg()
+
+
+async def paused(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=429, headers={"Retry-After": "7200"})
+
+
+async def failing_once(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=500) if server.asked[request.path] == 1 else _jpeg()
+
+
+async def failing(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=502)
+
+
+async def slow(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    return _jpeg()
+
+
+async def _stream(request: web.Request, length: int | None = None) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "image/jpeg"})
+    if length is not None:
+        response.content_length = length
+    await response.prepare(request)
+    return response
+
+
+async def dripping(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    """A byte now and then, for ever."""
+    response = await _stream(request)
+    while True:
+        await response.write(b"\xff")
+        await asyncio.sleep(0.2)
+
+
+async def endless(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    response = await _stream(request)
+    await response.write(GOOD)
+    while True:
+        await response.write(bytes(65536))
+
+
+async def broken_off(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    """Half of what Content-Length promises; then the connection ends."""
+    response = await _stream(request, len(GOOD))
+    await response.write(GOOD[: len(GOOD) // 2])
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
+async def broken_off_once(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return await broken_off(server, request) if server.asked[request.path] == 1 else _jpeg()
+
+
+async def hung_up(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def truncated_file(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GOOD[: len(GOOD) // 2])
+
+
+async def page_as_picture(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(b"<!DOCTYPE html><html><body>Please sign in</body></html>")
+
+
+async def picture_as_page(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(body=GOOD, content_type="text/html")
+
+
+async def oversize(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GOOD + bytes(3_000_000))
+
+
+async def empty(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(b"")
+
+
+async def looping(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound("/loop")
+
+
+async def moved(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    raise web.HTTPMovedPermanently("/good?seed=77")
+
+
+async def elsewhere(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound(server.elsewhere)
+
+
+async def into_private(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound("/private/a.jpg")
+
+
+async def to_a_file(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound("file:///etc/passwd")
+
+
+async def gzipped(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(gzip.compress(GOOD), **{"Content-Encoding": "gzip"})
+
+
+async def gzip_bomb(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GZIP_BOMB, **{"Content-Encoding": "gzip"})
+
+
+async def gzip_cut(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(gzip.compress(GOOD)[:-20], **{"Content-Encoding": "gzip"})
+
+
+async def gzip_lie(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GOOD, **{"Content-Encoding": "gzip"})
+
+
+async def other_coding(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GOOD, **{"Content-Encoding": "br"})
+
+
+async def opted_out(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GOOD, **{"X-Robots-Tag": "noai, noimageai"})
+
+
+async def reserved(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    return _jpeg(GOOD, **{"tdm-reservation": "1"})
+
+
+HANDLERS: dict[str, Handler] = {
+    "/good": good,
+    "/missing": missing,
+    "/forbidden": forbidden,
+    "/limited": limited,
+    "/paused": paused,
+    "/failing-once": failing_once,
+    "/failing": failing,
+    "/slow": slow,
+    "/dripping": dripping,
+    "/endless": endless,
+    "/broken-off": broken_off,
+    "/broken-off-once": broken_off_once,
+    "/hung-up": hung_up,
+    "/truncated-file": truncated_file,
+    "/page-as-picture": page_as_picture,
+    "/picture-as-page": picture_as_page,
+    "/oversize": oversize,
+    "/empty": empty,
+    "/loop": looping,
+    "/moved": moved,
+    "/elsewhere": elsewhere,
+    "/into-private": into_private,
+    "/to-a-file": to_a_file,
+    "/gzipped": gzipped,
+    "/gzip-bomb": gzip_bomb,
+    "/gzip-cut": gzip_cut,
+    "/gzip-lie": gzip_lie,
+    "/other-coding": other_coding,
+    "/opted-out": opted_out,
+    "/reserved": reserved,
+    "/private/a.jpg": good,
+}
+
+
+@contextlib.contextmanager
+def fault_server(*, robots_status: int = 200, delay: float = 0.0) -> Iterator[FaultServer]:
+    """Run a server on loopback in a thread of its own; `delay` seconds pass before every answer."""
+    server = FaultServer()
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        server.asked[request.path] += 1
+        if delay:
+            await asyncio.sleep(delay)
+        if request.path == "/robots.txt":
+            return web.Response(status=robots_status, text=server.robots if robots_status == 200 else "")
+        handler = HANDLERS.get(request.path, missing)
+        with contextlib.suppress(ConnectionError):
+            return await handler(server, request)
+        return web.Response()
+
+    async def serve() -> None:
+        runner = web.AppRunner(_application(answer), shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        server.address = f"http://{host}:{port}"
+        ready.set()
+        await stopping.wait()
+        await runner.cleanup()
+
+    stopping = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(30)
+        loop.close()
+
+
+def _application(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Application:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    return application

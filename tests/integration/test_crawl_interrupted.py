@@ -1,0 +1,182 @@
+"""A crawl that is killed, stopped or doubled: run again, it ends as an undisturbed one does."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from hits import database
+from hits.errors import LockHeld
+from imagenet_builder.cli import command_line
+from imagenet_builder.cli import run as run_command
+from imagenet_builder.crawl import crawl as crawl_module
+from imagenet_builder.crawl.crawl import crawl
+from imagenet_builder.project import Project, find_project
+from imagenet_builder.store import tables
+from tests.builder_store import add_categories, empty_project
+from tests.fault_server import FaultServer, fault_server
+from tests.proposing_source import ProposingSource
+
+WNIDS = ("n04507155", "n07734744")
+PATHS = (
+    *(f"/good?seed={number}" for number in range(40)),
+    *(f"/missing?{number}" for number in range(6)),
+    "/truncated-file",
+    "/page-as-picture",
+    "/opted-out",
+    "/private/a.jpg",
+    "/good",
+    "/picture-as-page",
+)
+ROOT = Path(__file__).parents[2]
+
+
+def source(address: str, paths: tuple[str, ...] = PATHS) -> ProposingSource:
+    return ProposingSource([address + path for path in paths], page_size=7, seconds=0.01)
+
+
+def project_for(folder: Path, server: FaultServer) -> Project:
+    project = empty_project(folder, crawl={"allow_addresses": [server.authority], "connections": 4})
+    add_categories(project, *WNIDS)
+    return project
+
+
+def crawl_here(folder: str, address: str) -> None:
+    """What a crawling process runs."""
+    crawl(find_project(Path(folder)), sources=[source(address)])
+
+
+def command_here(folder: str, address: str, *paths: str) -> None:
+    """The command line, with pictures of the fault server for a source."""
+    crawl_module.open_sources = lambda *_: (source(address, paths),)
+    sys.exit(run_command(command_line.main, "--project", folder, "crawl"))
+
+
+@contextlib.contextmanager
+def child(function: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own that runs one of the functions above."""
+    code = f"from {__name__} import {function}; {function}(*{arguments!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def rows(project: Project) -> dict[tuple[str, str], tuple[object, ...]]:
+    c = tables.candidates.c
+    with database.reading(project.engine) as connection:
+        found = connection.execute(
+            sa.select(c.wnid, c.url, c.rank, c.state, c.reason, c.retryable, c.sha256, c.attempts)
+        )
+        return {(row.wnid, row.url): tuple(row[2:]) for row in found}
+
+
+def stored(project: Project) -> set[str]:
+    with database.reading(project.engine) as connection:
+        return set(connection.scalars(sa.select(tables.images.c.sha256)))
+
+
+def count(project: Project, *conditions: sa.ColumnElement[bool]) -> int:
+    with database.reading(project.engine) as connection:
+        statement = sa.select(sa.func.count()).select_from(tables.candidates).where(*conditions)
+        return connection.scalar(statement) or 0
+
+
+def wait_for(moment: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
+    """Wait until `moment` has come; False if the process ended before."""
+    while not moment():
+        if process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def test_a_crawl_killed_at_any_stage_and_run_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    with fault_server(delay=0.01) as server:
+        undisturbed = project_for(tmp_path / "undisturbed", server)
+        crawl(undisturbed, sources=[source(server.address)])
+        killed = project_for(tmp_path / "killed", server)
+        server.asked.clear()
+        ended = tables.candidates.c.ended_at.is_not(None)
+        moments: list[Callable[[], bool]] = [
+            lambda: count(killed) > 0,
+            lambda: count(killed) >= len(PATHS) + 5,
+            lambda: server.asked.total() >= 10,
+            lambda: count(killed, ended) >= 25,
+            lambda: count(killed, ended) >= 60,
+        ]
+        kills = 0
+        for moment in moments:
+            with child("crawl_here", str(killed.folder), server.address) as process:
+                if wait_for(moment, process):
+                    kills += 1
+            assert all(killed.images.get(sha256) for sha256 in stored(killed)), "a row came before its bytes"
+        assert kills >= 3
+        crawl(killed, sources=[source(server.address)])
+        assert rows(killed) == rows(undisturbed)
+        assert len(rows(killed)) == len(PATHS) * len(WNIDS)
+        # Bytes may be stored whose row was not committed: they are found again under the same name.
+        assert set(killed.images) == set(undisturbed.images)
+        assert stored(killed) == stored(undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_crawl_commits_what_is_done_and_leaves_with_130(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    good = [f"/good?seed={seed}" for seed in range(3)]
+    with fault_server() as server:
+        project = project_for(tmp_path / "project", server)
+        with child("command_here", str(project.folder), server.address, *good, "/slow") as process:
+            assert wait_for(lambda: server.asked["/slow"] > 0 and server.asked["/good"] >= 6, process)
+            process.send_signal(number)
+            _, talk = process.communicate(timeout=60)
+        assert process.returncode == 130, talk
+        assert "Traceback" not in talk
+        state = tables.candidates.c.state
+        assert count(project, state == "stored") == 6
+        assert count(project, state == "pending") == 2
+
+
+def test_a_second_crawl_at_once_leaves_with_75(tmp_path: Path) -> None:
+    with fault_server() as server:
+        project = project_for(tmp_path / "project", server)
+        with database.exclusive_lock(project.engine, "crawl"):
+            with child("command_here", str(project.folder), server.address, "/good") as process:
+                _, talk = process.communicate(timeout=60)
+            assert process.returncode == 75
+            assert "another crawl is running" in talk
+            with pytest.raises(LockHeld):
+                crawl(project, sources=[source(server.address)])
+        assert server.asked.total() == 0
+
+
+def test_a_crawl_on_postgresql_ends_as_one_on_sqlite(tmp_path: Path, postgres_url: str) -> None:
+    with fault_server() as server:
+        settings = {"allow_addresses": [server.authority]}
+        on_postgres = empty_project(tmp_path / "p", crawl=settings, store={"url": postgres_url})
+        on_sqlite = empty_project(tmp_path / "s", crawl=settings)
+        for project in (on_postgres, on_sqlite):
+            add_categories(project, *WNIDS)
+            crawl(project, sources=[source(server.address)])
+        assert rows(on_postgres) == rows(on_sqlite)
+        with (
+            database.exclusive_lock(on_postgres.engine, "crawl"),
+            pytest.raises(LockHeld, match="another crawl is running"),
+        ):
+            crawl(on_postgres, sources=[source(server.address)])

@@ -1,0 +1,271 @@
+"""The crawl's SQL on both engines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from hits import database
+from imagenet_builder.records import (
+    Candidate,
+    Failed,
+    Fetched,
+    FileRights,
+    Inspected,
+    Query,
+    Reason,
+    Rejected,
+    Rights,
+    SearchPage,
+)
+from imagenet_builder.store import candidates as shown
+from imagenet_builder.store import crawl as sql
+from imagenet_builder.store import search, tables
+from imagenet_builder.store.crawl import Scope
+from imagenet_builder.store.engine import MIGRATIONS, open_store
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+DOG, CAT = "n02084071", "n02121808"
+SCOPE = Scope((DOG, CAT), ("web",), ("cc0", "by"))
+
+
+@pytest.fixture
+def engine(store_url: str) -> sa.Engine:
+    database.upgrade(database.open_engine(store_url), MIGRATIONS)
+    engine = open_store(store_url)
+    with database.writing(engine) as connection:
+        for position, wnid in enumerate((DOG, CAT)):
+            connection.execute(
+                tables.categories.insert().values(
+                    wnid=wnid,
+                    sense_key=f"{wnid}%1",
+                    name=f"{wnid}.n.01",
+                    lemmas=["x"],
+                    gloss="x",
+                    position=position,
+                    selected_at=NOW,
+                )
+            )
+    return engine
+
+
+def candidate(number: int, licence: str | None = "cc0", wnid: str = DOG) -> Candidate:
+    return Candidate(wnid, f"https://p.example/{number}.jpg", "web", number, rights=Rights(licence))
+
+
+def page(*numbers: int, continuation: str | None = None, licence: str | None = "cc0") -> SearchPage:
+    return SearchPage(tuple(candidate(number, licence) for number in numbers), continuation)
+
+
+def ask(engine: sa.Engine, *words: str, wnid: str = DOG) -> search.OpenQuery:
+    with database.writing(engine) as connection:
+        search.add_queries(connection, [Query(wnid, "web", word) for word in words])
+        asked = search.next_query(connection, wnid, "web")
+    assert asked is not None
+    return asked
+
+
+def record(engine: sa.Engine, asked: search.OpenQuery, found: SearchPage, room: int = 100) -> search.Recorded:
+    with database.writing(engine) as connection:
+        return search.record_page(connection, asked, found, SCOPE, room, NOW)
+
+
+def rows(engine: sa.Engine, table: sa.Table) -> list[sa.RowMapping]:
+    with database.reading(engine) as connection:
+        return list(connection.execute(sa.select(table).order_by(*table.primary_key)).mappings())
+
+
+def waiting(engine: sa.Engine, *, retry: bool = False, after: int = 0, limit: int = 100) -> list[str]:
+    with database.reading(engine) as connection:
+        found = sql.waiting(connection, SCOPE, retry=retry, after=after, limit=limit)
+        assert retry or after or len(found) == min(limit, sql.waiting_count(connection, SCOPE, retry=retry))
+    return [row.url.rpartition("/")[2] for row in found]
+
+
+def image(number: int) -> Inspected:
+    return Inspected(
+        sha256=f"{number:064x}",
+        format="jpeg",
+        mode="RGB",
+        width=640,
+        height=480,
+        byte_count=5_000_000_000,
+        perceptual_hash=-(2**63) + number,
+        rights=FileRights(artist="A\x00nn", copyright="\ud800©"),
+    )
+
+
+def test_a_page_and_where_its_query_goes_on_are_recorded_together(engine: sa.Engine) -> None:
+    asked = ask(engine, "dog")
+    assert record(engine, asked, page(1, 2, continuation="next")) == search.Recorded(new=2, refused=0)
+    [query] = rows(engine, tables.queries)
+    assert (query["continuation"], query["exhausted"], query["found"], query["asked_at"]) == (
+        "next",
+        False,
+        2,
+        NOW,
+    )
+    again = ask(engine, "dog")
+    assert again.query.continuation == "next"
+    assert record(engine, again, page(2, 3)) == search.Recorded(new=1, refused=0)
+    [query] = rows(engine, tables.queries)
+    assert (query["exhausted"], query["found"], query["known"]) == (True, 3, 1)
+    with database.reading(engine) as connection:
+        assert search.next_query(connection, DOG, "web") is None
+
+
+def test_a_url_twice_on_a_page_or_under_two_queries_is_one_candidate_of_a_category(engine: sa.Engine) -> None:
+    record(engine, ask(engine, "dog"), page(1, 1, 2))
+    record(engine, ask(engine, "hound"), page(2, 1))
+    record(engine, ask(engine, "cat", wnid=CAT), SearchPage((candidate(1, wnid=CAT),), None))
+    found = [(row["wnid"], row["url"][-5:]) for row in rows(engine, tables.candidates)]
+    assert found == [(DOG, "1.jpg"), (DOG, "2.jpg"), (CAT, "1.jpg")]
+
+
+def test_a_page_cut_short_is_asked_for_again(engine: sa.Engine) -> None:
+    asked = ask(engine, "dog")
+    assert record(engine, asked, page(1, 2, 3, continuation="next"), room=2).new == 2
+    again = ask(engine, "dog")
+    assert again.query.continuation is None
+    assert record(engine, again, page(1, 2, 3, continuation="next"), room=5).new == 1
+    assert ask(engine, "dog").query.continuation == "next"
+
+
+def test_candidates_refused_for_their_licence_take_no_room(engine: sa.Engine) -> None:
+    mixed = SearchPage((candidate(1, "by-nc"), candidate(2, None), candidate(3), candidate(4)), "next")
+    assert record(engine, ask(engine, "dog"), mixed, room=1) == search.Recorded(new=3, refused=2)
+    with database.reading(engine) as connection:
+        assert search.usable_count(connection, DOG, SCOPE.licences) == 1
+    assert waiting(engine) == ["3.jpg"]
+
+
+def test_licences_can_be_widened_and_narrowed_before_fetching(engine: sa.Engine) -> None:
+    record(
+        engine, ask(engine, "dog"), SearchPage((candidate(1), candidate(2, None), candidate(3, "by")), None)
+    )
+    with database.writing(engine) as connection:
+        wide = Scope(SCOPE.wnids, SCOPE.sources, ("unknown", "by"))
+        sql.apply_licences(connection, wide, NOW)
+        assert [row.url[-5:] for row in sql.waiting(connection, wide, retry=False, after=0, limit=9)] == [
+            "2.jpg",
+            "3.jpg",
+        ]
+        sql.apply_licences(connection, SCOPE, NOW)
+    assert waiting(engine) == ["1.jpg", "3.jpg"]
+
+
+def test_waiting_candidates_come_by_id_in_pages_and_within_their_scope(engine: sa.Engine) -> None:
+    record(engine, ask(engine, "dog"), page(*range(10)))
+    assert waiting(engine, limit=4) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    last = rows(engine, tables.candidates)[3]["id"]
+    assert waiting(engine, after=last, limit=2) == ["4.jpg", "5.jpg"]
+    with database.reading(engine) as connection:
+        for other in (Scope((CAT,), ("web",), ("cc0",)), Scope((DOG,), ("folder",), ("cc0",))):
+            assert sql.waiting(connection, other, retry=False, after=0, limit=9) == []
+
+
+def test_outcomes_and_their_images_are_committed_together(engine: sa.Engine) -> None:
+    record(engine, ask(engine, "dog"), page(*range(5)))
+    ids = [row["id"] for row in rows(engine, tables.candidates)]
+    later = NOW + timedelta(seconds=5)
+    outcomes = [
+        (
+            ids[0],
+            Fetched(
+                image(1),
+                later,
+                attempts=2,
+                http_status=200,
+                robots="allowed",
+                etag="e\x00",
+                last_modified="x" * 99,
+            ),
+        ),
+        (ids[1], Fetched(image(1), later)),
+        (ids[2], Fetched(Rejected(Reason.OPT_OUT, "d" * 999), later, opt_out="noai" * 99)),
+        (ids[3], Fetched(Failed(Reason.TIMEOUT, True, "slow"), later, attempts=3)),
+    ]
+    with database.writing(engine) as connection:
+        sql.commit_outcomes(connection, outcomes)
+        sql.commit_outcomes(connection, [])
+    [stored] = rows(engine, tables.images)
+    assert (stored["perceptual_hash"], stored["byte_count"]) == (-(2**63) + 1, 5_000_000_000)
+    first, second, third, fourth, fifth = rows(engine, tables.candidates)
+    assert (first["state"], first["attempts"], first["sha256"]) == ("stored", 2, f"{1:064x}")
+    assert (first["file_artist"], first["file_copyright"], first["etag"]) == ("Ann", "©", "e")
+    assert second["sha256"] == first["sha256"]
+    assert (third["state"], third["reason"], third["ended_at"]) == ("rejected", "opt-out", later)
+    assert len(third["detail"]) == 500
+    assert len(third["opt_out"]) == 255
+    assert (fourth["state"], fourth["retryable"], fourth["attempts"]) == ("failed", True, 3)
+    assert (fifth["state"], fifth["ended_at"]) == ("pending", None)
+    assert waiting(engine) == ["4.jpg"]
+    assert waiting(engine, retry=True) == ["3.jpg"]
+
+
+def test_a_retry_that_succeeds_clears_the_failure_and_adds_its_attempts(engine: sa.Engine) -> None:
+    record(engine, ask(engine, "dog"), page(1))
+    [row] = rows(engine, tables.candidates)
+    for outcome in (Failed(Reason.TIMEOUT, True, "slow"), image(1)):
+        with database.writing(engine) as connection:
+            sql.commit_outcomes(connection, [(row["id"], Fetched(outcome, NOW, attempts=2))])
+    [row] = rows(engine, tables.candidates)
+    assert (row["state"], row["reason"], row["detail"], row["retryable"], row["attempts"]) == (
+        "stored",
+        None,
+        None,
+        False,
+        4,
+    )
+
+
+def test_odd_text_from_sources_can_be_stored(engine: sa.Engine) -> None:
+    odd = Candidate(
+        DOG,
+        "https://p.example/\ud83d\x00.jpg",
+        "web",
+        1,
+        title="n\x00ul \ud800",
+        rights=Rights("cc0", "4" * 50, author="😀" * 5000),
+        original_sha1="f" * 99,
+        width=2**40,
+        height=-1,
+    )
+    record(engine, ask(engine, "q" * 300), SearchPage((odd,), None))
+    assert record(engine, ask(engine, "again"), SearchPage((odd,), None)).new == 0
+    [row] = rows(engine, tables.candidates)
+    assert (row["title"], row["claimed_width"], row["claimed_height"]) == ("nul ", None, None)
+
+
+def test_what_was_found_is_shown_by_category_and_reason(engine: sa.Engine) -> None:
+    record(engine, ask(engine, "dog"), page(*range(4)))
+    ids = [row["id"] for row in rows(engine, tables.candidates)]
+    failures = [
+        Failed(Reason.TIMEOUT, True, "a"),
+        Failed(Reason.TIMEOUT, True),
+        Failed(Reason.NOT_FOUND, False),
+    ]
+    with database.writing(engine) as connection:
+        sql.commit_outcomes(
+            connection,
+            [
+                (key, Fetched(failed, NOW + timedelta(seconds=at)))
+                for at, (key, failed) in enumerate(zip(ids, failures, strict=False))
+            ],
+        )
+    with database.reading(engine) as connection:
+        dog, cat = shown.counts_by_category(connection)
+        assert (dog.pending, dog.stored, dog.rejected, dog.failed) == (1, 0, 0, 3)
+        assert (cat.wnid, cat.pending, cat.failed) == (CAT, 0, 0)
+        assert [
+            (row.reason, row.count, row.retryable) for row in shown.counts_by_reason(connection, "failed")
+        ] == [
+            ("timeout", 2, 2),
+            ("not-found", 1, 0),
+        ]
+        latest = shown.ended(connection, "failed", (DOG,), 2)
+        assert [row.reason for row in latest] == ["not-found", "timeout"]
+        assert shown.ended(connection, "failed", (CAT,)) == []
+        assert shown.counts_by_category(connection, (CAT,)) == [cat]
