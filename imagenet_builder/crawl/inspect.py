@@ -22,6 +22,8 @@ from .file_rights import orientation, read_exif, read_file_rights
 from .formats import ACCEPTED, sniff
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     Grey = npt.NDArray[np.uint8]
@@ -35,6 +37,19 @@ FEW_BYTES = 16
 _END, _FIRST_SEGMENT = 0xD9, 0xDB
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
 _HARMLESS = ("unknown jfif revision", "unknown adobe color transform", "inconsistent progression sequence")
+
+
+# EXIF orientation → what turns the stored picture upright.
+UPRIGHT: dict[int, Callable[[Grey], Grey]] = {
+    1: lambda grey: grey,
+    2: np.fliplr,
+    3: lambda grey: np.rot90(grey, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda grey: np.rot90(grey, -1),
+    7: lambda grey: np.rot90(grey, 2).T,
+    8: np.rot90,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +222,8 @@ def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: G
         width=metadata.width,
         height=metadata.height,
         byte_count=len(content),
-        perceptual_hash=difference_hash(grey),
+        # Of the picture as people see it: a turned copy is a copy. Pillow has turned a TIFF already.
+        perceptual_hash=difference_hash(grey if kind == "tiff" else UPRIGHT[metadata.orientation](grey)),
         orientation=metadata.orientation,
         rights=metadata.rights,
     )

@@ -47,9 +47,13 @@ def test_concurrent_writers_lose_no_update(engine: sa.Engine) -> None:
 
 
 def test_an_exception_rolls_the_transaction_back(engine: sa.Engine) -> None:
-    with pytest.raises(RuntimeError), database.writing(engine) as connection:
-        connection.execute(counters.update().values(value=7))
-        raise RuntimeError
+    def change_and_fail() -> None:
+        with database.writing(engine) as connection:
+            connection.execute(counters.update().values(value=7))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        change_and_fail()
     with database.reading(engine) as connection:
         assert connection.scalar(sa.select(counters.c.value)) == 0
 

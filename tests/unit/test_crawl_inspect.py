@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import struct
 import zlib
 from functools import cache
@@ -324,3 +325,39 @@ def test_no_mutation_of_a_file_raises_or_passes_as_other_than_measured(
 def test_no_bytes_raise(content: bytes) -> None:
     assert isinstance(inspect(content, LIMITS), Rejected)
     sniff(content)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize(
+    ("turned", "stored_as"),
+    [
+        (2, Image.Transpose.FLIP_LEFT_RIGHT),
+        (3, Image.Transpose.ROTATE_180),
+        (4, Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, Image.Transpose.TRANSPOSE),
+        (6, Image.Transpose.ROTATE_90),
+        (7, Image.Transpose.TRANSVERSE),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
+def test_a_turned_copy_has_the_hash_of_the_upright_picture(
+    file_format: str, turned: int, stored_as: Image.Transpose
+) -> None:
+    # A broad, uneven slope, so that no turn of it looks like another.
+    slope = [
+        int(127 + 70 * math.sin(x / 40) + 50 * math.sin(y / 25 + x / 90))
+        for y in range(200)
+        for x in range(320)
+    ]
+    upright = Image.new("L", (320, 200))
+    upright.putdata(slope)
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    hashes = []
+    for one, tags in ((upright, Image.Exif()), (upright.transpose(stored_as), exif)):
+        written = io.BytesIO()
+        one.convert("RGB").save(written, file_format, exif=tags, quality=95)
+        found = inspect(written.getvalue(), Limits())
+        assert isinstance(found, Inspected)
+        hashes.append(found.perceptual_hash & (2**64 - 1))
+    assert (hashes[0] ^ hashes[1]).bit_count() <= 3
