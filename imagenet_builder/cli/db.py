@@ -73,7 +73,9 @@ def current(invocation: Invocation, choice: str) -> None:
     for name, engine, package in _stores(invocation, choice):
         head = database.head_revision(package)
         found = database.current_revision(engine)
-        click.echo(f"{name}: {found or 'empty'}{' (head)' if found == head else f'; this program needs {head}'}")
+        click.echo(
+            f"{name}: {found or 'empty'}{' (head)' if found == head else f'; this program needs {head}'}"
+        )
 
 
 def _stores(invocation: Invocation, choice: str) -> Iterator[tuple[str, sa.Engine, str]]:

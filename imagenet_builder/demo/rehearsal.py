@@ -40,10 +40,19 @@ class DemoPlan:
 
     classes: int = 12
     per_category: int = 110
-    epochs: int = 30
+    epochs: int = 20
     picture_size: int = 64
     seed: int = 7
-    crowd: tuple[str, ...] = ("careful", "careful", "hurried", "careful", "hurried", "careful", "spamming", "careful")
+    crowd: tuple[str, ...] = (
+        "careful",
+        "careful",
+        "hurried",
+        "careful",
+        "hurried",
+        "careful",
+        "spamming",
+        "careful",
+    )
 
     @property
     def files_per_class(self) -> int:
@@ -173,7 +182,7 @@ def _open_stage(
 
 def _settings(plan: DemoPlan, picture_site: str, port: int) -> str:
     address = urlsplit(picture_site).netloc
-    return f"""# The project of `imagenet-builder demo`, an ordinary one; `imagenet-builder init` writes a commented file.
+    return f"""# The project of `imagenet-builder demo`, an ordinary one (`imagenet-builder init` explains the settings).
 # The picture site ended with the demo; `python -m imagenet_builder.demo.picture_site --help` says how to start it.
 
 [project]
@@ -242,7 +251,16 @@ def _export_and_train(plan: DemoPlan, run: Callable[[list[str]], str]) -> str:
     run(
         [
             *("train", release, "--arch", "small", "--recipe", "modern", "--size", str(plan.picture_size)),
-            *("--batch-size", "32", "--epochs", str(plan.epochs), "--seed", str(plan.seed), "--out", training),
+            *(
+                "--batch-size",
+                "32",
+                "--epochs",
+                str(plan.epochs),
+                "--seed",
+                str(plan.seed),
+                "--out",
+                training,
+            ),
         ]
     )
     return training
