@@ -137,7 +137,9 @@ def translated(engine: Engine) -> Iterator[None]:
     """Turn the driver's operational errors (disk full, read-only, gone) into one-line DatabaseErrors."""
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError):
+        raise  # The fault of a statement, not of the store.
+    except sa.exc.DatabaseError as error:
         cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
         where = engine.url.render_as_string(hide_password=True)
         raise DatabaseError(f"the store {where} failed: {cause}; {_remedy(cause)}") from error
@@ -151,6 +153,8 @@ def _remedy(cause: str) -> str:
         return "check that the folder exists and that you may write to it"
     if "no such table" in lowered or "no such column" in lowered or "does not exist" in lowered:
         return "run `imagenet-builder db upgrade`"
+    if "not a database" in lowered or "malformed" in lowered:
+        return "the file is damaged or no store: restore it from a backup, or correct the store's address"
     if "locked" in lowered:
         return "another program holds the store; try again later"
     return "check that the store can be reached and run the command again"
@@ -216,7 +220,7 @@ def upgrade(engine: Engine, package: str, revision: str = "head") -> None:
     """Migrate the store up to `revision` of the history in `package`, creating it where there is none."""
     from alembic import command
 
-    with translated(engine):
+    with translated(engine), _known_revision(engine, package, revision):
         command.upgrade(alembic_config(engine, package), revision)
 
 
@@ -224,8 +228,25 @@ def downgrade(engine: Engine, package: str, revision: str) -> None:
     """Migrate the store down to `revision` (`base` for an empty store)."""
     from alembic import command
 
-    with translated(engine):
+    with translated(engine), _known_revision(engine, package, revision):
         command.downgrade(alembic_config(engine, package), revision)
+
+
+@contextmanager
+def _known_revision(engine: Engine, package: str, wanted: str) -> Iterator[None]:
+    """Turn Alembic's complaint about a revision into a line that says which side does not know it."""
+    from alembic.util.exc import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        known = known_revisions(package)
+        found = current_revision(engine)
+        if found is not None and found not in known:
+            raise _mismatch(engine, found, head_revision(package)) from error
+        raise DatabaseError(
+            f"cannot migrate to {wanted}: {error}; the revisions are base, {', '.join(sorted(known))} and head"
+        ) from error
 
 
 def current_revision(engine: Engine) -> str | None:
@@ -267,18 +288,21 @@ def require_schema(engine: Engine, expected: str) -> None:
             found: str | None = None
         else:
             found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    if found == expected:
-        return
+    if found != expected:
+        raise _mismatch(engine, found, expected)
+
+
+def _mismatch(engine: Engine, found: str | None, expected: str) -> SchemaMismatch:
     where = engine.url.render_as_string(hide_password=True)
     if found is None:
-        raise SchemaMismatch(f"the store {where} is empty; run `imagenet-builder db upgrade`")
+        return SchemaMismatch(f"the store {where} is empty; run `imagenet-builder db upgrade`")
     # Revision ids are numbered ("0001"), so that age can be told without loading the history.
     if found < expected:
-        raise SchemaMismatch(
+        return SchemaMismatch(
             f"the store {where} has the older schema {found}, this program needs {expected}; "
             "back it up and run `imagenet-builder db upgrade`"
         )
-    raise SchemaMismatch(
+    return SchemaMismatch(
         f"the store {where} has the newer schema {found}, this program knows {expected}; "
         "update imagenet-builder (pip install --upgrade imagenet-builder)"
     )

@@ -210,7 +210,7 @@ class Requester:
     def _call(self, operation: str, **parameters: object) -> dict[str, Any]:
         with _translated(self.endpoint_url):
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-            return answer
+        return _speaks_protocol(self.endpoint_url, answer)
 
     def _pages(self, operation: str, key: str, **parameters: object) -> Iterator[dict[str, Any]]:
         pages = iter(
@@ -221,7 +221,17 @@ class Requester:
                 page = next(pages, None)
             if page is None:
                 return
-            yield from page[key]
+            yield from _speaks_protocol(self.endpoint_url, page)[key]
+
+
+def _speaks_protocol(endpoint_url: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """`answer`, if it came as the protocol's JSON: botocore reads anything else as an answer without members."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    if "amz-json" not in headers.get("content-type", ""):
+        raise MarketplaceUnavailable(
+            f"what answers at {endpoint_url} is no marketplace; check the endpoint's address"
+        )
+    return answer
 
 
 @contextmanager

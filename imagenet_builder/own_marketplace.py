@@ -88,7 +88,8 @@ def marketplace_settings(project: Project) -> MarketplaceSettings:
 def create_app(project: Project) -> web.Application:
     """The worker site, the Requester API and this project's HIT pictures (`/pictures/`) in one server.
 
-    Makes the store and the project's requester at first. Raises DatabaseError, HitsError and ProjectError.
+    Makes the store and the project's requester at first. Raises DatabaseError, HitsError, ImageStoreError
+    and ProjectError.
     """
     from hits.marketplace import app as marketplace
 
@@ -96,6 +97,8 @@ def create_app(project: Project) -> web.Application:
 
     engine = open_marketplace(project)
     own_keys(project, engine)
+    # Opened now: workers who are sent to pages without pictures are paid for nothing.
+    _ = project.engine, project.images
     app = marketplace.create_app(marketplace_settings(project), engine=engine)
     app.add_subapp("/pictures/", pictures.create_app(project))
     return app

@@ -65,6 +65,7 @@ def write_report(
     `run` is a training run whose curves are shown; `measures` are figures that only the caller knows.
     Raises BuilderError if it cannot be written, TrainingError if `run` is not a training run.
     """
+    training = _training(run) if run else None
     with database.reading(project.engine) as connection:
         status = read_status(connection)
         workers = queries.worker_lines(connection)
@@ -83,7 +84,7 @@ def write_report(
         workers=workers,
         sections=[_section(project, category, found[category.wnid]) for category in status.categories],
         measures=measures,
-        training=_training(run) if run else None,
+        training=training,
     )
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:

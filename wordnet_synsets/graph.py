@@ -133,7 +133,7 @@ class Graph:
     def _number(self, wnid: str) -> int:
         number = self._place(offset_of(wnid))
         if number is None:
-            raise UnknownSynset(f"WordNet 3.0 has no noun synset {wnid}")
+            raise UnknownSynset(f"WordNet 3.0 has no noun synset {wnid}; look it up by a word")
         return number
 
     def _wnids(self, numbers: Iterable[int]) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ class Graph:
         if not query:
             return "no synset is named: give a word, a name such as dog.n.01, or a wnid"
         if is_wnid(query):
-            return f"WordNet 3.0 has no noun synset {query}"
+            return f"WordNet 3.0 has no noun synset {query}; look it up by a word"
         if re.fullmatch(r"[nN]?[0-9]{6,10}", query):
             return f"{query!r} is not a wnid: that is n and eight digits, as in n02084071"
         word = normalise(query)

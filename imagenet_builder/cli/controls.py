@@ -22,7 +22,9 @@ def command() -> None:
 
 @command.command("label")
 @click.option("--category", "wnids", multiple=True, metavar="WNID", help="Only these categories.")
-@click.option("--pictures", "shown", type=click.IntRange(1, 200), default=24, show_default=True)
+@click.option(
+    "--pictures", "shown", type=click.IntRange(1, 200), default=24, show_default=True, help="Pictures a page."
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen.  [default: any port]"
 )

@@ -143,7 +143,9 @@ def keys(invocation: Invocation) -> None:
 
 
 @command.command("simulate")
-@click.option("--workers", "number", type=click.IntRange(1), default=6, show_default=True)
+@click.option(
+    "--workers", "number", type=click.IntRange(1), default=6, show_default=True, help="How many workers."
+)
 @click.option(
     "--profile",
     default="careful,careful,hurried",
@@ -162,7 +164,7 @@ def keys(invocation: Invocation) -> None:
     show_default=True,
     help="The share of right pictures among those whose truth is not given.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of what they answer.")
 @click.option("--max-pages", type=click.IntRange(1), help="Stop after so many pages.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj

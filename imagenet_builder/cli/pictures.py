@@ -22,7 +22,7 @@ def command() -> None:
 
 @command.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8701, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8701, show_default=True, help="The port.")
 @click.pass_obj
 def serve(invocation: Invocation, host: str, port: int) -> None:
     """Serve HIT pictures, for deployments that split them from the marketplace.

@@ -63,6 +63,8 @@ def crawl(
     _check_licences(settings)
     if sources is None:
         sources = open_sources(settings.sources, project.settings, project.folder)
+    # Opened now: a place for images that cannot be used should not cost the sources a search.
+    _ = project.images
     with database.exclusive_lock(project.engine, "crawl"):
         with database.reading(project.engine) as connection:
             categories = _chosen(categories_sql.selected(connection), wnids)

@@ -182,7 +182,7 @@ def _open_stage(
 
 def _settings(plan: DemoPlan, picture_site: str, port: int) -> str:
     address = urlsplit(picture_site).netloc
-    return f"""# The project of `imagenet-builder demo`, an ordinary one (`imagenet-builder init` explains the settings).
+    return f"""# The project of `imagenet-builder demo`, an ordinary one (`imagenet-builder init` explains settings).
 # The picture site ended with the demo; `python -m imagenet_builder.demo.picture_site --help` says how to start it.
 
 [project]

@@ -62,7 +62,7 @@ def export(
     formats = [find_format(name) for name in request.formats]
     with database.exclusive_lock(project.engine, "export"):
         plan = plan_release(project, request)
-        logger.info("%d classes, %d pictures", len(plan.release.classes), len(plan.release.pictures))
+        logger.info("classes: %d, pictures: %d", len(plan.release.classes), len(plan.release.pictures))
         with _disk_errors(out), ExitStack() as undo:
             partial = _fresh_partial(out)
             undo.callback(shutil.rmtree, partial, ignore_errors=True)

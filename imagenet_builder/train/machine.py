@@ -44,7 +44,8 @@ def device_name(device: torch.device) -> str:
     """What to call the device in a report."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"cpu, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def worker_count(settings: TrainSettings, share: Share, device: torch.device, in_memory: bool) -> int:

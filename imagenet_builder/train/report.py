@@ -104,9 +104,9 @@ def _curve(axes: Axes, numbers: list[int], values: list[float], label: str, colo
 def _dress(axes: Axes, title: str, numbers: list[int]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_title(title, loc="left", fontsize=11, color=INK)
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=8)
     axes.set_xlabel("epoch", color=SOFT, fontsize=10)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
     axes.grid(color=GRID, linewidth=0.8)
     axes.tick_params(colors=SOFT, labelsize=9, length=0)
