@@ -57,7 +57,7 @@ class FrameSource:
         self.shown = (f"{parts.scheme}://{parts.netloc}", settings.public_url)
         # Another site's page needs its own origin to work at all; ours must never be given to it.
         foreign = parts.hostname not in {settings.public_host, settings.frame_host}
-        self.sandbox = f"{QUESTION_SANDBOX} allow-same-origin allow-popups" if foreign else QUESTION_SANDBOX
+        self.sandbox = f"{QUESTION_SANDBOX} allow-same-origin" if foreign else QUESTION_SANDBOX
 
 
 async def show_frame(request: web.Request) -> web.Response:
