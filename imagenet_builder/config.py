@@ -169,6 +169,10 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
         if not isinstance(written.get(name, {}), dict):
             raise ProjectError(f"{path}: {name} must be a section [{name}]")
         sections[name] = _section(path, name, kind, written.get(name, {}), environment)
+    if sections["store"].url == sections["marketplace"].store:
+        raise ProjectError(
+            f"{path}: [store] url and [marketplace] store are the same place; give each a database of its own"
+        )
     return Settings(**sections)
 
 

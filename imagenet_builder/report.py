@@ -89,8 +89,11 @@ def write_report(
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(html, encoding="utf-8")
-        beside.replace(out)
+        try:
+            beside.write_text(html, encoding="utf-8")
+            beside.replace(out)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
         raise BuilderError(f"cannot write the report {out}: {error.strerror}") from error
     return out

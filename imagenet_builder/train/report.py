@@ -86,7 +86,7 @@ def curves_svg(metrics: Mapping[str, Any]) -> str:
         _curve(accuracy, numbers, [100 * epoch["top1"] for epoch in epochs], "top-1", MEASURED)
         _curve(accuracy, numbers, [100 * epoch["top5"] for epoch in epochs], "top-5", SECOND)
         chance = 100 * (1 - metrics["chance_top1_error"])
-        accuracy.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, label="chance, top-1")
+        accuracy.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, label="chance")
         accuracy.set_ylim(0, 102)
         _dress(accuracy, "right on val (%)", numbers)
         written = io.StringIO()

@@ -15,7 +15,15 @@ from ..settings import MarketplaceSettings
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 # A question may open an encyclopaedia beside it (an ordinary page then), but never act as this site.
-QUESTION_SANDBOX = "allow-scripts allow-forms allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
+QUESTION_SANDBOX = " ".join(
+    (
+        "allow-scripts",
+        "allow-forms",
+        "allow-popups",
+        "allow-popups-to-escape-sandbox",
+        "allow-top-navigation-by-user-activation",
+    )
+)
 
 
 def dollars(cents: int) -> str:
