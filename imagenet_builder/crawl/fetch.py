@@ -21,7 +21,7 @@ from imagenet_builder.sources import FileSource, Source
 from imagenet_builder.store.crawl import PendingCandidate
 
 from .addresses import AddressGuard, ForbiddenAddress
-from .permission import ROBOTS_BYTES, Robots, RobotsFile, RobotsState, opt_out
+from .permission import ROBOTS_BYTES, KnownRobots, Robots, RobotsFile, RobotsState, opt_out
 from .politeness import LONGEST_PAUSE, HostPaused, Hosts, backoff, retry_after_seconds
 
 MOST_REDIRECTS = 5
@@ -40,6 +40,7 @@ class Download:
     content: bytes | None = None
     refusal: Rejected | Failed | None = None
     location: str | None = None
+    address: str | None = None
     attempts: int = 1
     http_status: int | None = None
     robots: str | None = None
@@ -56,16 +57,29 @@ class Fetcher:
     """Fetches candidates over HTTP, host by host, and the files that a FileSource vouches for.
 
     Used as an async context manager, within one event loop. Setting `stopping` lets no request begin any more.
+    `hosts` and `robots` keep what is learnt of sites for fetchers that come after one another.
     """
 
-    def __init__(self, settings: CrawlSettings, agent: str, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self,
+        settings: CrawlSettings,
+        agent: str,
+        sources: Mapping[str, Source],
+        *,
+        accept: str = "image/*",
+        hosts: Hosts | None = None,
+        robots: KnownRobots | None = None,
+    ) -> None:
         self._settings = settings
         self._agent = agent
         self._sources = sources
+        self._accept = accept
         self._guard = AddressGuard(settings.allow_addresses)
-        self._robots = Robots(self._fetch_robots)
+        self._robots = Robots(self._fetch_robots, robots)
         self._connections = asyncio.Semaphore(settings.connections)
-        self._hosts = Hosts(settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time)
+        self._hosts = hosts or Hosts(
+            settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time
+        )
         self._session: aiohttp.ClientSession
         self.stopping = False
 
@@ -74,7 +88,7 @@ class Fetcher:
             connector=aiohttp.TCPConnector(limit=0, resolver=self._guard, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Pictures are compressed already; a coding could only be a bomb.
-            headers={"User-Agent": self._agent, "Accept": "image/*", "Accept-Encoding": "identity"},
+            headers={"User-Agent": self._agent, "Accept": self._accept, "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(
                 total=self._settings.timeout, sock_connect=min(CONNECT_SECONDS, self._settings.timeout)
             ),
@@ -94,6 +108,10 @@ class Fetcher:
             path = source.file(candidate.url) if isinstance(source, FileSource) else None
             return await asyncio.to_thread(read_file, path, self._settings.max_bytes)
         return await self._with_retries(candidate.url, self._settings.max_bytes, for_robots=False)
+
+    async def fetch_page(self, url: str, most_bytes: int) -> Download:
+        """Download what is at `url`, within robots.txt as for a picture; `address` is where it was found."""
+        return await self._with_retries(url, most_bytes, for_robots=False)
 
     async def _with_retries(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
         attempt = 1
@@ -169,7 +187,7 @@ class Fetcher:
                     return begun
                 content = await _read_body(response, most_bytes, cut=cut)
                 if isinstance(content, bytes):
-                    return dataclasses.replace(begun, content=content)
+                    return dataclasses.replace(begun, content=content, address=str(address))
                 return dataclasses.replace(begun, refusal=content)
         except TimeoutError:
             failed = Failed(Reason.TIMEOUT, True, f"not done after {self._settings.timeout:.0f} s")
