@@ -65,6 +65,9 @@ class CrawlSettings:
     timeout: float = 30.0
     attempts: int = 3
     max_bytes: int = 30_000_000
+    bytes_in_flight: int = 256_000_000
+    disk_quota: int = 0
+    exclude: tuple[str, ...] = ()
     min_side: int = 100
     max_side: int = 20_000
     max_aspect: float = 5.0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from imagenet_builder.config import CrawlSettings
+from imagenet_builder.exclusion import Exclusion, load_exclusion
 from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
 from imagenet_builder.project import Project
 from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
@@ -42,6 +43,8 @@ class Collector:
         listener: ProgressListener,
     ) -> None:
         self._images = project.images
+        self._folder = project.folder
+        self._exclusion = Exclusion()
         self._settings = project.settings.crawl
         self._agent = user_agent(project.settings.project)
         self._store = store
@@ -51,16 +54,20 @@ class Collector:
         self._clock = clock
         self._listener = listener
         self._recorder = Recorder(store)
-        self._done = self._total = 0
+        self._done = self._total = self._kept_bytes = 0
 
     async def run(self, stop: asyncio.Event, *, retry: bool) -> None:
-        """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError."""
+        """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError, and
+        ProjectError for a folder to exclude that cannot be read.
+        """
+        self._exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
         self._total = await self._store.read(
             functools.partial(sql.waiting_count, scope=self._scope, retry=retry)
         )
         if not self._total:
             return
         self._listener(Progress("fetch", 0, self._total))
+        self._kept_bytes = await self._store.read(sql.kept_bytes)
         flight = Flight(WINDOW, stop)
         commits = asyncio.create_task(self._recorder.commit_regularly(flight))
         try:
@@ -68,7 +75,7 @@ class Collector:
                 async with Fetcher(self._settings, self._agent, self._sources) as fetcher:
                     flight.when_stopping(lambda: setattr(fetcher, "stopping", True))
                     async for candidate in self._waiting(retry):
-                        if not await flight.start(self._collect(candidate, fetcher, pool)):
+                        if self._is_full or not await flight.start(self._collect(candidate, fetcher, pool)):
                             break
                     await flight.land()
         finally:
@@ -77,17 +84,27 @@ class Collector:
         if flight.failure is not None:
             raise flight.failure
 
+    def _unless_excluded(self, outcome: Inspected | Rejected | Failed) -> Inspected | Rejected | Failed:
+        like = self._exclusion.match(outcome) if isinstance(outcome, Inspected) else None
+        return outcome if like is None else Rejected(Reason.EXCLUDED, f"like {like}")
+
+    @property
+    def _is_full(self) -> bool:
+        quota = self._settings.disk_quota
+        self._tally.quota_reached = 0 < quota <= self._kept_bytes
+        return self._tally.quota_reached
+
     async def _waiting(self, retry: bool) -> AsyncIterator[PendingCandidate]:
         after = 0
         while True:
             page = await self._store.read(
                 functools.partial(sql.waiting, scope=self._scope, retry=retry, after=after, limit=PAGE)
             )
-            for candidate in page:
+            for candidate in page.candidates:
                 yield candidate
-            if len(page) < PAGE:
+            if page.after is None:
                 return
-            after = page[-1].candidate_id
+            after = page.after
 
     async def _collect(
         self,
@@ -99,9 +116,14 @@ class Collector:
             download = await fetcher.fetch(candidate)
         except Stopped:
             return
-        outcome = await _outcome(download, pool)
-        if isinstance(outcome, Inspected) and download.content is not None:
-            await asyncio.to_thread(self._images.put, download.content)
+        try:
+            outcome = self._unless_excluded(await _outcome(download, pool))
+            if isinstance(outcome, Inspected) and download.content is not None:
+                await asyncio.to_thread(self._images.put, download.content)
+                self._kept_bytes += outcome.byte_count
+                fetcher.stopping = fetcher.stopping or self._is_full
+        finally:
+            fetcher.release(download)
         fetched = Fetched(
             outcome=outcome,
             at=self._clock(),
@@ -112,9 +134,10 @@ class Collector:
             etag=download.etag,
             last_modified=download.last_modified,
         )
-        await self._recorder.record(candidate.candidate_id, fetched)
-        self._tally.count(outcome)
-        self._done += 1
+        for candidate_id in (candidate.candidate_id, *candidate.also):
+            await self._recorder.record(candidate_id, fetched)
+            self._tally.count(outcome)
+            self._done += 1
         self._listener(
             Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")
         )

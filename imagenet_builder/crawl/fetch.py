@@ -22,9 +22,12 @@ from imagenet_builder.store.crawl import PendingCandidate
 
 from .addresses import AddressGuard, ForbiddenAddress
 from .permission import ROBOTS_BYTES, KnownRobots, Robots, RobotsFile, RobotsState, opt_out
-from .politeness import LONGEST_PAUSE, HostPaused, Hosts, backoff, retry_after_seconds
+from .politeness import LONGEST_PAUSE, Host, HostPaused, Hosts, backoff, retry_after_seconds
+from .room import Room
 
 MOST_REDIRECTS = 5
+# After enough of these in a row a host counts as down.
+SIGNS_OF_ILLNESS = (Reason.UNREACHABLE, Reason.TIMEOUT, Reason.INTERRUPTED, Reason.SERVER_ERROR)
 CONNECT_SECONDS = 10.0
 # A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
@@ -41,6 +44,7 @@ class Download:
     refusal: Rejected | Failed | None = None
     location: str | None = None
     address: str | None = None
+    reserved: int = 0
     attempts: int = 1
     http_status: int | None = None
     robots: str | None = None
@@ -77,6 +81,7 @@ class Fetcher:
         self._guard = AddressGuard(settings.allow_addresses)
         self._robots = Robots(self._fetch_robots, robots)
         self._connections = asyncio.Semaphore(settings.connections)
+        self._room = Room(settings.bytes_in_flight)
         self._hosts = hosts or Hosts(
             settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time
         )
@@ -89,8 +94,9 @@ class Fetcher:
             cookie_jar=aiohttp.DummyCookieJar(),
             # Pictures are compressed already; a coding could only be a bomb.
             headers={"User-Agent": self._agent, "Accept": self._accept, "Accept-Encoding": "identity"},
+            # The time for all of it is kept in `_get`, where it stops while room is waited for.
             timeout=aiohttp.ClientTimeout(
-                total=self._settings.timeout, sock_connect=min(CONNECT_SECONDS, self._settings.timeout)
+                total=None, sock_connect=min(CONNECT_SECONDS, self._settings.timeout)
             ),
             auto_decompress=False,
         )
@@ -174,30 +180,49 @@ class Fetcher:
                 if self.stopping:
                     raise Stopped
                 download = await self._get(address, most_bytes, cut=for_robots)
+                _note_health(self._hosts[f"{host}:{port}"], download)
         except HostPaused as error:
-            download = Download(refusal=Failed(Reason.RATE_LIMITED, True, str(error)))
+            reason = Reason.HOST_DOWN if error.down else Reason.RATE_LIMITED
+            download = Download(refusal=Failed(reason, True, str(error)))
         return dataclasses.replace(download, robots=robots)
 
     async def _get(self, address: URL, most_bytes: int, *, cut: bool) -> Download:
-        begun = Download()
+        begun, reserved = Download(), 0
+        clock = asyncio.get_running_loop().time
         try:
-            async with self._session.get(address, allow_redirects=False) as response:
-                begun = self._judge_headers(response, address)
+            started = clock()
+            async with (
+                asyncio.timeout(self._settings.timeout) as limit,
+                self._session.get(address, allow_redirects=False) as response,
+            ):
+                begun = self._judge_headers(response, address, clock() - started)
                 if begun.refusal is not None or begun.location is not None:
                     return begun
+                wanted, left = _expected_bytes(response, most_bytes), (limit.when() or 0.0) - clock()
+                limit.reschedule(None)
+                await self._room.take(wanted)
+                reserved = wanted
+                limit.reschedule(clock() + left)
                 content = await _read_body(response, most_bytes, cut=cut)
-                if isinstance(content, bytes):
-                    return dataclasses.replace(begun, content=content, address=str(address))
-                return dataclasses.replace(begun, refusal=content)
+            if isinstance(content, bytes):
+                kept, reserved = reserved, 0
+                return dataclasses.replace(begun, content=content, address=str(address), reserved=kept)
+            return dataclasses.replace(begun, refusal=content)
         except TimeoutError:
             failed = Failed(Reason.TIMEOUT, True, f"not done after {self._settings.timeout:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
             failed = _classified(error, body_begun=begun.http_status is not None)
         except ValueError as error:
             failed = Failed(Reason.BAD_URL, False, _one_line(error))
+        finally:
+            self._room.give_back(reserved)
         return dataclasses.replace(begun, refusal=failed)
 
-    def _judge_headers(self, response: aiohttp.ClientResponse, address: URL) -> Download:
+    def release(self, download: Download) -> None:
+        """Let go of the room that a download's bytes take: call it when they are no longer needed."""
+        self._room.give_back(download.reserved)
+
+    def _judge_headers(self, response: aiohttp.ClientResponse, address: URL, seconds: float) -> Download:
         """What is known before the body: status, validators, opt-outs; with a refusal if it will not be read."""
         status, headers = response.status, response.headers
         seen = Download(
@@ -207,7 +232,7 @@ class Fetcher:
         if status in (429, 503) or (status >= 500 and "Retry-After" in headers):
             host.troubled(retry_after_seconds(headers.get("Retry-After")))
         elif status < 400:
-            host.satisfied()
+            host.satisfied(seconds)
         if status in REDIRECTS and "Location" in headers:
             return dataclasses.replace(seen, location=headers["Location"])
         if status not in (200, 203):
@@ -219,12 +244,29 @@ class Fetcher:
 
     async def _fetch_robots(self, url: str) -> RobotsFile:
         download = await self._with_retries(url, ROBOTS_BYTES, for_robots=True)
+        self.release(download)
         if download.content is not None:
             return RobotsFile(download.content.decode("utf-8-sig", "replace"))
         unavailable = (Reason.NOT_FOUND, Reason.REFUSED, Reason.TOO_MANY_REDIRECTS)
         if isinstance(download.refusal, Failed) and download.refusal.reason not in unavailable:
             return RobotsFile(failure=download.refusal)
         return RobotsFile()
+
+
+def _note_health(host: Host, download: Download) -> None:
+    refusal = download.refusal
+    if isinstance(refusal, Failed) and refusal.reason in SIGNS_OF_ILLNESS:
+        host.failed()
+    elif download.http_status is not None:
+        host.answered()
+
+
+def _expected_bytes(response: aiohttp.ClientResponse, most_bytes: int) -> int:
+    """How many bytes the body may take: what it declares, or the most that is read of any."""
+    declared = response.content_length
+    if declared is None or "Content-Encoding" in response.headers:
+        return most_bytes
+    return min(declared, most_bytes)
 
 
 async def _read_body(
