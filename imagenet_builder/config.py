@@ -72,6 +72,7 @@ class CrawlSettings:
     max_side: int = 20_000
     max_aspect: float = 5.0
     allow_addresses: tuple[str, ...] = ()
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)

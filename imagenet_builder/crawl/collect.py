@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from imagenet_builder.config import CrawlSettings
+from imagenet_builder.errors import ProjectError
 from imagenet_builder.exclusion import Exclusion, load_exclusion
 from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
 from imagenet_builder.project import Project
@@ -20,6 +23,8 @@ from imagenet_builder.store.thread import StoreThread
 from . import inspect as inspection
 from .fetch import Download, Fetcher, Stopped
 from .flight import Flight
+from .metrics import SECONDS as METRICS_SECONDS
+from .metrics import Figures, MetricsFiles
 from .politeness import user_agent
 from .recorder import Recorder
 from .report import Progress, ProgressListener, Tally
@@ -54,7 +59,7 @@ class Collector:
         self._clock = clock
         self._listener = listener
         self._recorder = Recorder(store)
-        self._done = self._total = self._kept_bytes = 0
+        self._done = self._total = self._kept_bytes = self._fetched_bytes = 0
 
     async def run(self, stop: asyncio.Event, *, retry: bool) -> None:
         """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError, and
@@ -74,15 +79,63 @@ class Collector:
             with _inspection_pool(self._settings) as pool:
                 async with Fetcher(self._settings, self._agent, self._sources) as fetcher:
                     flight.when_stopping(lambda: setattr(fetcher, "stopping", True))
-                    async for candidate in self._waiting(retry):
-                        if self._is_full or not await flight.start(self._collect(candidate, fetcher, pool)):
-                            break
-                    await flight.land()
+                    async with self._measured(fetcher, flight):
+                        async for candidate in self._waiting(retry):
+                            if self._is_full or not await flight.start(
+                                self._collect(candidate, fetcher, pool)
+                            ):
+                                break
+                        await flight.land()
         finally:
             commits.cancel()
             await self._recorder.commit()
         if flight.failure is not None:
             raise flight.failure
+
+    @contextlib.asynccontextmanager
+    async def _measured(self, fetcher: Fetcher, flight: Flight) -> AsyncIterator[None]:
+        """Write metrics now and then while this is entered, and at its end, where the settings ask for them."""
+        if not self._settings.metrics:
+            yield
+            return
+        files, started = MetricsFiles(self._folder / self._settings.metrics), time.monotonic()
+
+        async def write() -> None:
+            figures = self._figures(fetcher, time.monotonic() - started)
+            await asyncio.to_thread(files.write, figures)
+
+        async def write_regularly() -> None:
+            while True:
+                try:
+                    await write()
+                except ProjectError as error:
+                    flight.fail(error)
+                    return
+                await asyncio.sleep(METRICS_SECONDS)
+
+        task = asyncio.create_task(write_regularly())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        if flight.failure is None:
+            await write()
+
+    def _figures(self, fetcher: Fetcher, seconds: float) -> Figures:
+        return Figures(
+            at=self._clock(),
+            seconds=round(seconds, 3),
+            waiting=self._total - self._done,
+            new_candidates=self._tally.new_candidates,
+            pages=self._tally.pages,
+            fetched_bytes=self._fetched_bytes,
+            kept_bytes=self._kept_bytes,
+            bytes_in_flight=fetcher.bytes_in_flight,
+            hosts=len(fetcher.hosts),
+            hosts_down=fetcher.hosts.open_count,
+            outcomes=self._tally.outcomes(),
+        )
 
     def _unless_excluded(self, outcome: Inspected | Rejected | Failed) -> Inspected | Rejected | Failed:
         like = self._exclusion.match(outcome) if isinstance(outcome, Inspected) else None
@@ -116,6 +169,7 @@ class Collector:
             download = await fetcher.fetch(candidate)
         except Stopped:
             return
+        self._fetched_bytes += len(download.content or b"")
         try:
             outcome = self._unless_excluded(await _outcome(download, pool))
             if isinstance(outcome, Inspected) and download.content is not None:

@@ -82,9 +82,9 @@ class Fetcher:
         self._robots = Robots(self._fetch_robots, robots)
         self._connections = asyncio.Semaphore(settings.connections)
         self._room = Room(settings.bytes_in_flight)
-        self._hosts = hosts or Hosts(
-            settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time
-        )
+        if hosts is None:
+            hosts = Hosts(settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time)
+        self._hosts = hosts
         self._session: aiohttp.ClientSession
         self.stopping = False
 
@@ -217,6 +217,16 @@ class Fetcher:
         finally:
             self._room.give_back(reserved)
         return dataclasses.replace(begun, refusal=failed)
+
+    @property
+    def hosts(self) -> Hosts:
+        """The hosts met so far."""
+        return self._hosts
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Bytes that downloads hold now."""
+        return self._room.taken
 
     def release(self, download: Download) -> None:
         """Let go of the room that a download's bytes take: call it when they are no longer needed."""

@@ -185,6 +185,14 @@ class Hosts:
         self._clock = clock
         self._known: dict[str, Host] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def open_count(self) -> int:
+        """How many hosts have an open circuit."""
+        return sum(host.is_open for host in self._known.values())
+
     def __getitem__(self, authority: str) -> Host:
         if authority not in self._known:
             self._known[authority] = Host(self._connections, self._delay, clock=self._clock)

@@ -75,15 +75,19 @@ class Tally:
             case Failed(reason=reason):
                 self.ended["failed", reason] += 1
 
-    def report(self, *, categories: int, interrupted: bool) -> CrawlReport:
-        """The finished report; the stored first, then by reason."""
+    def outcomes(self) -> tuple[OutcomeCount, ...]:
+        """How candidates ended so far; the stored first, then by reason."""
         order = ("stored", "rejected", "failed")
-        outcomes = sorted(self.ended.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1] or ""))
+        ended = sorted(self.ended.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1] or ""))
+        return tuple(OutcomeCount(state, reason, count) for (state, reason), count in ended)
+
+    def report(self, *, categories: int, interrupted: bool) -> CrawlReport:
+        """The finished report."""
         return CrawlReport(
             categories=categories,
             pages=self.pages,
             new_candidates=self.new_candidates,
-            outcomes=tuple(OutcomeCount(state, reason, count) for (state, reason), count in outcomes),
+            outcomes=self.outcomes(),
             without_candidates=tuple(self.without_candidates),
             source_errors=tuple(dict.fromkeys(self.source_errors)),
             interrupted=interrupted,

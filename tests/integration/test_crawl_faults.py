@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -443,3 +444,38 @@ def test_near_duplicates_of_an_excluded_folder_are_rejected_by_name(
     assert known.detail == f"like {other / 'known.png'}"
     assert new.state == "stored"
     assert list(project.images) == [new.sha256]
+
+
+def test_figures_are_written_for_prometheus_and_as_json_lines(server: FaultServer, tmp_path: Path) -> None:
+    project = project_for(tmp_path, server, metrics="figures/crawl")
+    run(project, *(f"{server.address}/{path}" for path in ("good?seed=1", "good?seed=2", "missing", "empty")))
+    text = (project.folder / "figures" / "crawl.prom").read_text()
+    figures = {
+        line.rpartition(" ")[0].removeprefix("imagenet_builder_crawl_"): float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if not line.startswith("#")
+    }
+    assert figures['candidates_ended_total{state="stored",reason=""}'] == 2
+    assert figures['candidates_ended_total{state="failed",reason="not-found"}'] == 1
+    assert figures["candidates_found_total"] == 4
+    assert figures["candidates_waiting"] == figures["in_flight_bytes"] == figures["hosts_down"] == 0
+    assert figures["hosts"] == 1
+    assert figures["kept_bytes"] == figures["fetched_bytes_total"] == len(picture(1)) + len(picture(2))
+    kinds = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(kinds) == len(set(kinds)) == 10
+    lines = [
+        json.loads(line) for line in (project.folder / "figures" / "crawl.jsonl").read_text().splitlines()
+    ]
+    assert lines[0]["waiting"] == 4
+    assert lines[-1]["outcomes"][0] == {"state": "stored", "reason": None, "count": 2}
+    assert sorted(path.name for path in (project.folder / "figures").iterdir()) == [
+        "crawl.jsonl",
+        "crawl.prom",
+    ]
+
+
+def test_figures_that_cannot_be_written_end_the_run_in_one_line(server: FaultServer, tmp_path: Path) -> None:
+    project = project_for(tmp_path, server, metrics="taken/crawl")
+    (project.folder / "taken").write_text("a file")
+    with pytest.raises(ProjectError, match=r"cannot write metrics to .*; correct `metrics` under \[crawl\]"):
+        run(project, f"{server.address}/good")
