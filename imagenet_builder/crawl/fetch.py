@@ -6,10 +6,8 @@ import asyncio
 import dataclasses
 import random
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import aiohttp
@@ -21,6 +19,7 @@ from imagenet_builder.sources import FileSource, Source
 from imagenet_builder.store.crawl import PendingCandidate
 
 from .addresses import AddressGuard, ForbiddenAddress
+from .answers import classified, expected_bytes, one_line, read_body, read_file, refused
 from .permission import ROBOTS_BYTES, KnownRobots, Robots, RobotsFile, RobotsState, opt_out
 from .politeness import LONGEST_PAUSE, Host, HostPaused, Hosts, backoff, retry_after_seconds
 from .room import Room
@@ -32,8 +31,6 @@ CONNECT_SECONDS = 10.0
 # A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Content codings that are undone although none was asked for; zlib tells gzip and deflate apart itself.
-CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,8 @@ class Fetcher:
         if candidate.url.startswith("file:"):
             source = self._sources.get(candidate.source)
             path = source.file(candidate.url) if isinstance(source, FileSource) else None
-            return await asyncio.to_thread(read_file, path, self._settings.max_bytes)
+            found = await asyncio.to_thread(read_file, path, self._settings.max_bytes)
+            return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
         return await self._with_retries(candidate.url, self._settings.max_bytes, for_robots=False)
 
     async def fetch_page(self, url: str, most_bytes: int) -> Download:
@@ -198,12 +196,12 @@ class Fetcher:
                 begun = self._judge_headers(response, address, clock() - started)
                 if begun.refusal is not None or begun.location is not None:
                     return begun
-                wanted, left = _expected_bytes(response, most_bytes), (limit.when() or 0.0) - clock()
+                wanted, left = expected_bytes(response, most_bytes), (limit.when() or 0.0) - clock()
                 limit.reschedule(None)
                 await self._room.take(wanted)
                 reserved = wanted
                 limit.reschedule(clock() + left)
-                content = await _read_body(response, most_bytes, cut=cut)
+                content = await read_body(response, most_bytes, cut=cut)
             if isinstance(content, bytes):
                 kept, reserved = reserved, 0
                 return dataclasses.replace(begun, content=content, address=str(address), reserved=kept)
@@ -211,9 +209,9 @@ class Fetcher:
         except TimeoutError:
             failed = Failed(Reason.TIMEOUT, True, f"not done after {self._settings.timeout:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
-            failed = _classified(error, body_begun=begun.http_status is not None)
+            failed = classified(error, body_begun=begun.http_status is not None)
         except ValueError as error:
-            failed = Failed(Reason.BAD_URL, False, _one_line(error))
+            failed = Failed(Reason.BAD_URL, False, one_line(error))
         finally:
             self._room.give_back(reserved)
         return dataclasses.replace(begun, refusal=failed)
@@ -246,7 +244,7 @@ class Fetcher:
         if status in REDIRECTS and "Location" in headers:
             return dataclasses.replace(seen, location=headers["Location"])
         if status not in (200, 203):
-            return dataclasses.replace(seen, refusal=_refused(status))
+            return dataclasses.replace(seen, refusal=refused(status))
         stated = opt_out(headers.getall("X-Robots-Tag", []), headers)
         if stated:
             return dataclasses.replace(seen, opt_out=stated, refusal=Rejected(Reason.OPT_OUT, stated))
@@ -269,84 +267,3 @@ def _note_health(host: Host, download: Download) -> None:
         host.failed()
     elif download.http_status is not None:
         host.answered()
-
-
-def _expected_bytes(response: aiohttp.ClientResponse, most_bytes: int) -> int:
-    """How many bytes the body may take: what it declares, or the most that is read of any."""
-    declared = response.content_length
-    if declared is None or "Content-Encoding" in response.headers:
-        return most_bytes
-    return min(declared, most_bytes)
-
-
-async def _read_body(
-    response: aiohttp.ClientResponse, most_bytes: int, *, cut: bool
-) -> bytes | Rejected | Failed:
-    """The body with its content coding undone; refused beyond `most_bytes`, or ended there if `cut`."""
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in CODINGS and coding not in ("", "identity"):
-        return Failed(Reason.REFUSED, False, f"sent as {coding[:40]}, which was not asked for")
-    too_large = Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes")
-    if not cut and response.content_length is not None and response.content_length > most_bytes:
-        return too_large
-    undo = zlib.decompressobj(wbits=47) if coding in CODINGS else None
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        try:
-            # One byte more than allowed tells a bomb without unpacking it.
-            content += undo.decompress(chunk, most_bytes + 1 - len(content)) if undo else chunk
-        except zlib.error as error:
-            return Rejected(Reason.DAMAGED, f"its {coding} coding: {error}")
-        if len(content) > most_bytes:
-            return bytes(content[:most_bytes]) if cut else too_large
-    if undo is not None and not undo.eof:
-        return Failed(Reason.INTERRUPTED, True, f"its {coding} coding ends early")
-    return bytes(content)
-
-
-def read_file(path: Path | None, most_bytes: int) -> Download:
-    """Read a file of the user's own; None stands for an address that no source vouches for."""
-    if path is None:
-        return Download(refusal=Failed(Reason.BAD_URL, False, "a file that no source of this project names"))
-    try:
-        if not path.is_file():
-            return Download(refusal=Failed(Reason.NOT_FOUND, False, "there is no such file now"))
-        with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
-    except PermissionError as error:
-        return Download(refusal=Failed(Reason.REFUSED, True, str(error.strerror)))
-    except OSError as error:
-        return Download(refusal=Failed(Reason.UNREACHABLE, True, str(error.strerror)))
-    if len(content) > most_bytes:
-        return Download(refusal=Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes"))
-    return Download(content=content)
-
-
-def _refused(status: int) -> Failed:
-    detail = f"HTTP {status}"
-    if status in (404, 410):
-        return Failed(Reason.NOT_FOUND, False, detail)
-    if status == 408:
-        return Failed(Reason.TIMEOUT, True, detail)
-    if status == 429:
-        return Failed(Reason.RATE_LIMITED, True, detail)
-    if status >= 500:
-        return Failed(Reason.SERVER_ERROR, True, detail)
-    return Failed(Reason.REFUSED, False, detail)
-
-
-def _classified(error: Exception, *, body_begun: bool) -> Failed:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ForbiddenAddress):
-        return Failed(Reason.FORBIDDEN_ADDRESS, False, str(cause))
-    if isinstance(error, aiohttp.InvalidURL):
-        return Failed(Reason.BAD_URL, False, _one_line(error))
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Failed(Reason.SERVER_ERROR, True, f"not HTTP: {_one_line(error)}")
-    if body_begun:
-        return Failed(Reason.INTERRUPTED, True, _one_line(error))
-    return Failed(Reason.UNREACHABLE, True, _one_line(error))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
