@@ -65,10 +65,14 @@ class CrawlSettings:
     timeout: float = 30.0
     attempts: int = 3
     max_bytes: int = 30_000_000
+    bytes_in_flight: int = 256_000_000
+    disk_quota: int = 0
+    exclude: tuple[str, ...] = ()
     min_side: int = 100
     max_side: int = 20_000
     max_aspect: float = 5.0
     allow_addresses: tuple[str, ...] = ()
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,59 @@ class FolderSettings:
     path: str = ""
     licence: str = ""
     author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlListSettings:
+    """Lists of picture addresses: CSV, Parquet or one address a line; files of this machine, or s3://….
+
+    Columns are found whatever their case. `licence` is what rows tell that have no licence of their own.
+    """
+
+    paths: tuple[str, ...] = ()
+    url_column: str = "url"
+    caption_column: str = "caption"
+    wnid_column: str = "wnid"
+    licence_column: str = "license"
+    author_column: str = "author"
+    page_column: str = "page"
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenverseSettings:
+    """The Openverse API; with the id and secret of a registered application it gives more, faster."""
+
+    endpoint: str = "https://api.openverse.org"
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InaturalistSettings:
+    """The iNaturalist API; `size` is small (240 pixels), medium (500), large (1024) or original."""
+
+    endpoint: str = "https://api.inaturalist.org/v1"
+    size: str = "large"
+    quality: str = "research"
+
+
+@dataclass(frozen=True, slots=True)
+class FlickrSettings:
+    """The Flickr API, which needs a key; `width` is about that of the size fetched, in pixels."""
+
+    endpoint: str = "https://api.flickr.com/services/rest/"
+    key: str = field(default="", repr=False)
+    width: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WebPageSettings:
+    """Pages and sitemaps to take pictures from: `"https://…"`, or `"n02084071 https://…"` for one category."""
+
+    pages: tuple[str, ...] = ()
+    sitemaps: tuple[str, ...] = ()
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +200,11 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     wikimedia: WikimediaSettings = field(default_factory=WikimediaSettings)
     folder: FolderSettings = field(default_factory=FolderSettings)
+    url_list: UrlListSettings = field(default_factory=UrlListSettings)
+    openverse: OpenverseSettings = field(default_factory=OpenverseSettings)
+    inaturalist: InaturalistSettings = field(default_factory=InaturalistSettings)
+    flickr: FlickrSettings = field(default_factory=FlickrSettings)
+    web_page: WebPageSettings = field(default_factory=WebPageSettings)
     marketplace: MarketplaceSettings = field(default_factory=MarketplaceSettings)
     verification: VerificationSettings = field(default_factory=VerificationSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
@@ -209,8 +271,9 @@ def _refuse_unknown_variables(kinds: Mapping[str, type], environment: Mapping[st
         for name in typing.get_type_hints(kind)
     }
     for variable in environment:
-        section = variable.removeprefix(ENVIRONMENT_PREFIX).split("_")[0].lower()
-        if variable.startswith(ENVIRONMENT_PREFIX) and section in kinds and variable not in known:
+        named = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        section = next((section for section in kinds if named.startswith(f"{section}_")), None)
+        if variable.startswith(ENVIRONMENT_PREFIX) and section and variable not in known:
             raise ProjectError(f"the environment variable {variable} names no setting of [{section}]")
 
 

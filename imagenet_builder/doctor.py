@@ -36,11 +36,16 @@ class Finding:
     remedy: str = ""
 
 
-def examine(project: Project) -> Iterator[Finding]:
-    """Look at each part of `project` in turn. Nothing is raised for a part that is broken: it is a finding."""
+def examine(project: Project, *, deep: bool = False) -> Iterator[Finding]:
+    """Look at each part of `project` in turn; `deep` reads every image and compares it with the store.
+
+    Nothing is raised for a part that is broken: it is a finding.
+    """
     yield _attempt("WordNet", lambda: _wordnet(project))
     yield _attempt("store", lambda: _store(project))
     yield _attempt("images", lambda: _images(project))
+    if deep:
+        yield from _bytes(project)
     yield _contact(project)
     yield _marketplace(project)
     yield _disk(project)
@@ -79,6 +84,30 @@ def _images(project: Project) -> str:
     finally:
         project.images.delete(name)
     return f"{project.settings.images.url}, written and read back"
+
+
+def _bytes(project: Project) -> Iterator[Finding]:
+    """Whether every row has its bytes, whole; and what of the bytes no row names."""
+    from .gc import compare
+
+    try:
+        comparison = compare(project.engine, project.images)
+    except (BuilderError, HitsError) as error:
+        yield Finding("bytes", State.BROKEN, str(error))
+        return
+    found = f"{comparison.images:,} images and {comparison.renditions:,} renditions have their bytes"
+    if comparison.lost:
+        first = ", ".join(f"{sha256} {why}" for sha256, why in comparison.lost[:3])
+        lost = f"{len(comparison.lost):,} images are lost: {first}{' …' if len(comparison.lost) > 3 else ''}"
+        yield Finding("bytes", State.BROKEN, lost, "restore them from a backup of the image store")
+    else:
+        yield Finding("bytes", State.GOOD, found)
+    if comparison.lost_renditions:
+        lost = f"{len(comparison.lost_renditions):,} are lost"
+        yield Finding("renditions", State.MISSING, lost, "nothing: they are made again when they are needed")
+    if comparison.orphans:
+        orphans = f"{comparison.orphans:,} files belong to no row"
+        yield Finding("orphans", State.MISSING, orphans, "`imagenet-builder gc` shows them")
 
 
 def _contact(project: Project) -> Finding:

@@ -7,9 +7,10 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from .errors import ImageStoreError
@@ -20,6 +21,24 @@ if TYPE_CHECKING:
 BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
 _HASH = re.compile(r"[0-9a-f]{64}")
+# obstore writes a file under its name with a number behind it, and renames it.
+_LEFTOVER = re.compile(r"[0-9a-f]{64}#\d+")
+
+
+class StoredBytes(NamedTuple):
+    """Something stored: its SHA-256 (by its name), its length and when it was written last (aware UTC)."""
+
+    sha256: str
+    byte_count: int
+    modified: datetime
+
+
+class Leftover(NamedTuple):
+    """A file that a killed write left behind: its length so far and when it was written last (aware UTC)."""
+
+    path: Path
+    byte_count: int
+    modified: datetime
 
 
 class ImageStore:
@@ -91,14 +110,45 @@ class ImageStore:
 
     def __iter__(self) -> Iterator[str]:
         """Every SHA-256 that is stored, in no order; files that are not this store's are passed over."""
+        return (stored.sha256 for stored in self.listing())
+
+    def listing(self, prefix: str = "") -> Iterator[StoredBytes]:
+        """What is stored, in no order; with `prefix` ("00" to "ff") only what begins so. Nothing is read."""
         import obstore
 
         with self._translated("read"):
-            for batch in obstore.list(self._store):
+            for batch in obstore.list(self._store, prefix=prefix or None):
                 for found in batch:
                     match = _KEY.fullmatch(found["path"])
                     if match:
-                        yield match[3]
+                        yield StoredBytes(match[3], int(found["size"]), found["last_modified"])
+
+    def last_modified(self, sha256: str) -> datetime | None:
+        """When the bytes of `sha256` were written last; None if there are none."""
+        import obstore
+
+        with self._translated("read"):
+            try:
+                return obstore.head(self._store, _key(sha256))["last_modified"]
+            except FileNotFoundError:
+                return None
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """What writes that were killed left in a folder; a bucket keeps nothing of them."""
+        if self._folder is None:
+            return
+        with self._translated("read"):
+            for path in self._folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*#*"):
+                if _LEFTOVER.fullmatch(path.name):
+                    with suppress(FileNotFoundError):
+                        status = path.stat()
+                        written = datetime.fromtimestamp(status.st_mtime, UTC)
+                        yield Leftover(path, status.st_size, written)
+
+    def delete_leftover(self, leftover: Leftover) -> None:
+        """Remove a leftover; nothing happens if it is gone."""
+        with self._translated("write"):
+            leftover.path.unlink(missing_ok=True)
 
     @contextmanager
     def _translated(self, verb: str) -> Iterator[None]:

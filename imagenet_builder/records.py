@@ -91,6 +91,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too-large"
     ASPECT = "aspect"
     BLANK = "blank"
+    EXCLUDED = "excluded"
     # Failed: the picture was not seen.
     FORBIDDEN_ADDRESS = "forbidden-address"
     BAD_URL = "bad-url"
@@ -98,6 +99,7 @@ class Reason(StrEnum):
     REFUSED = "refused"
     RATE_LIMITED = "rate-limited"
     SERVER_ERROR = "server-error"
+    HOST_DOWN = "host-down"
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
@@ -119,7 +121,7 @@ class Inspected:
     """An image that passed inspection.
 
     `sha256` is of the bytes as fetched; `width` and `height` are the stored pixels'; `perceptual_hash` is
-    a 64-bit difference hash; `orientation` is EXIF's, 1 to 8.
+    a 64-bit difference hash, `descriptor` what confirms it (`descriptors.describe`); `orientation` is EXIF's, 1 to 8.
     """
 
     sha256: str
@@ -131,6 +133,7 @@ class Inspected:
     perceptual_hash: int
     orientation: int = 1
     rights: FileRights = FileRights()
+    descriptor: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ def _toml(value: object) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def add_categories(project: Project, *wnids: str) -> None:
-    """Select `wnids` with made-up names: for tests that need no WordNet."""
+def add_categories(project: Project, *wnids: str, first: int = 0) -> None:
+    """Select `wnids` with made-up names, numbered from `first`: for tests that need no WordNet."""
     with database.writing(project.engine) as connection:
         connection.execute(
             tables.categories.insert(),
@@ -54,6 +54,6 @@ def add_categories(project: Project, *wnids: str) -> None:
                     "position": position,
                     "selected_at": NOW,
                 }
-                for position, wnid in enumerate(wnids)
+                for position, wnid in enumerate(wnids, start=first)
             ],
         )

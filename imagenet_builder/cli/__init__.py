@@ -35,6 +35,7 @@ COMMANDS = {
     "marketplace": "Run the self-hosted marketplace.",
     "pictures": "Serve only the pictures of HITs.",
     "db": "Migrate the stores.",
+    "gc": "Sweep image bytes that no row names.",
     "demo": "Go the whole way, offline, in minutes.",
 }
 

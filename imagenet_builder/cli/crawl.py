@@ -30,6 +30,14 @@ logger = logging.getLogger(__name__)
     metavar="CODE,…",
     help="Licences to take: cc0, pd, by, by-sa …; `unknown` for pictures that tell none.",
 )
+@click.option(
+    "--exclude",
+    "excluded",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    help="Reject near-duplicates of the pictures in this folder; may be repeated.",
+)
 @click.option("--retry", is_flag=True, help="Search nothing; fetch again what failed and may succeed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
@@ -39,6 +47,7 @@ def command(
     wnids: tuple[str, ...],
     per_category: int | None,
     licences: str | None,
+    excluded: tuple[str, ...],
     retry: bool,
     as_json: bool,
 ) -> None:
@@ -54,7 +63,7 @@ def command(
     """
     from imagenet_builder.config import override
     from imagenet_builder.crawl.crawl import crawl
-    from imagenet_builder.errors import SourceError
+    from imagenet_builder.errors import ShortOfRequest, SourceError
 
     settings = override(
         invocation.project.settings,
@@ -62,6 +71,7 @@ def command(
         sources=sources or None,
         per_category=per_category,
         licences=_codes(licences),
+        exclude=(*invocation.project.settings.crawl.exclude, *excluded) or None,
     )
     project = dataclasses.replace(invocation.project, settings=settings)
     with _progress() as listener:
@@ -72,6 +82,11 @@ def command(
         _show(report)
     if report.interrupted:
         raise click.Abort
+    if report.quota_reached:
+        raise ShortOfRequest(
+            f"the disk quota of {settings.crawl.disk_quota:,} bytes is used up, and candidates are left; "
+            "raise disk_quota under [crawl] and run the command again"
+        )
     if report.source_errors:
         first, *others = report.source_errors
         raise SourceError(first + (f" (and {len(others)} other errors, above)" if others else ""))

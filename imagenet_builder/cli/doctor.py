@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
+@click.option("--deep", is_flag=True, help="Compare store and bytes too: every image is read.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
-def command(invocation: Invocation, as_json: bool) -> int:
+def command(invocation: Invocation, deep: bool, as_json: bool) -> int:
     """Check WordNet, store, images, marketplace, torch and disk, and say how to mend each.
 
     Leaves with 1 if a part that every run needs is broken.
@@ -23,11 +24,12 @@ def command(invocation: Invocation, as_json: bool) -> int:
     \b
     Example:
       imagenet-builder doctor
+      imagenet-builder doctor --deep
     """
     from imagenet_builder.cli.output import figures, plain_table
     from imagenet_builder.doctor import State, examine
 
-    findings = list(examine(invocation.project))
+    findings = list(examine(invocation.project, deep=deep))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:

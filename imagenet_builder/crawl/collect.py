@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from imagenet_builder.config import CrawlSettings
+from imagenet_builder.errors import ProjectError
+from imagenet_builder.exclusion import Exclusion, load_exclusion
 from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
 from imagenet_builder.project import Project
 from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
@@ -19,6 +23,8 @@ from imagenet_builder.store.thread import StoreThread
 from . import inspect as inspection
 from .fetch import Download, Fetcher, Stopped
 from .flight import Flight
+from .metrics import SECONDS as METRICS_SECONDS
+from .metrics import Figures, MetricsFiles
 from .politeness import user_agent
 from .recorder import Recorder
 from .report import Progress, ProgressListener, Tally
@@ -42,6 +48,8 @@ class Collector:
         listener: ProgressListener,
     ) -> None:
         self._images = project.images
+        self._folder = project.folder
+        self._exclusion = Exclusion()
         self._settings = project.settings.crawl
         self._agent = user_agent(project.settings.project)
         self._store = store
@@ -51,31 +59,93 @@ class Collector:
         self._clock = clock
         self._listener = listener
         self._recorder = Recorder(store)
-        self._done = self._total = 0
+        self._done = self._total = self._kept_bytes = self._fetched_bytes = 0
 
     async def run(self, stop: asyncio.Event, *, retry: bool) -> None:
-        """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError."""
+        """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError, and
+        ProjectError for a folder to exclude that cannot be read.
+        """
+        self._exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
         self._total = await self._store.read(
             functools.partial(sql.waiting_count, scope=self._scope, retry=retry)
         )
         if not self._total:
             return
         self._listener(Progress("fetch", 0, self._total))
+        self._kept_bytes = await self._store.read(sql.kept_bytes)
         flight = Flight(WINDOW, stop)
         commits = asyncio.create_task(self._recorder.commit_regularly(flight))
         try:
             with _inspection_pool(self._settings) as pool:
                 async with Fetcher(self._settings, self._agent, self._sources) as fetcher:
                     flight.when_stopping(lambda: setattr(fetcher, "stopping", True))
-                    async for candidate in self._waiting(retry):
-                        if not await flight.start(self._collect(candidate, fetcher, pool)):
-                            break
-                    await flight.land()
+                    async with self._measured(fetcher, flight):
+                        async for candidate in self._waiting(retry):
+                            if self._is_full or not await flight.start(
+                                self._collect(candidate, fetcher, pool)
+                            ):
+                                break
+                        await flight.land()
         finally:
             commits.cancel()
             await self._recorder.commit()
         if flight.failure is not None:
             raise flight.failure
+
+    @contextlib.asynccontextmanager
+    async def _measured(self, fetcher: Fetcher, flight: Flight) -> AsyncIterator[None]:
+        """Write metrics now and then while this is entered, and at its end, where the settings ask for them."""
+        if not self._settings.metrics:
+            yield
+            return
+        files, started = MetricsFiles(self._folder / self._settings.metrics), time.monotonic()
+
+        async def write() -> None:
+            figures = self._figures(fetcher, time.monotonic() - started)
+            await asyncio.to_thread(files.write, figures)
+
+        async def write_regularly() -> None:
+            while True:
+                try:
+                    await write()
+                except ProjectError as error:
+                    flight.fail(error)
+                    return
+                await asyncio.sleep(METRICS_SECONDS)
+
+        task = asyncio.create_task(write_regularly())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        if flight.failure is None:
+            await write()
+
+    def _figures(self, fetcher: Fetcher, seconds: float) -> Figures:
+        return Figures(
+            at=self._clock(),
+            seconds=round(seconds, 3),
+            waiting=self._total - self._done,
+            new_candidates=self._tally.new_candidates,
+            pages=self._tally.pages,
+            fetched_bytes=self._fetched_bytes,
+            kept_bytes=self._kept_bytes,
+            bytes_in_flight=fetcher.bytes_in_flight,
+            hosts=len(fetcher.hosts),
+            hosts_down=fetcher.hosts.open_count,
+            outcomes=self._tally.outcomes(),
+        )
+
+    def _unless_excluded(self, outcome: Inspected | Rejected | Failed) -> Inspected | Rejected | Failed:
+        like = self._exclusion.match(outcome) if isinstance(outcome, Inspected) else None
+        return outcome if like is None else Rejected(Reason.EXCLUDED, f"like {like}")
+
+    @property
+    def _is_full(self) -> bool:
+        quota = self._settings.disk_quota
+        self._tally.quota_reached = 0 < quota <= self._kept_bytes
+        return self._tally.quota_reached
 
     async def _waiting(self, retry: bool) -> AsyncIterator[PendingCandidate]:
         after = 0
@@ -83,11 +153,11 @@ class Collector:
             page = await self._store.read(
                 functools.partial(sql.waiting, scope=self._scope, retry=retry, after=after, limit=PAGE)
             )
-            for candidate in page:
+            for candidate in page.candidates:
                 yield candidate
-            if len(page) < PAGE:
+            if page.after is None:
                 return
-            after = page[-1].candidate_id
+            after = page.after
 
     async def _collect(
         self,
@@ -99,9 +169,15 @@ class Collector:
             download = await fetcher.fetch(candidate)
         except Stopped:
             return
-        outcome = await _outcome(download, pool)
-        if isinstance(outcome, Inspected) and download.content is not None:
-            await asyncio.to_thread(self._images.put, download.content)
+        self._fetched_bytes += len(download.content or b"")
+        try:
+            outcome = self._unless_excluded(await _outcome(download, pool))
+            if isinstance(outcome, Inspected) and download.content is not None:
+                await asyncio.to_thread(self._images.put, download.content)
+                self._kept_bytes += outcome.byte_count
+                fetcher.stopping = fetcher.stopping or self._is_full
+        finally:
+            fetcher.release(download)
         fetched = Fetched(
             outcome=outcome,
             at=self._clock(),
@@ -112,9 +188,10 @@ class Collector:
             etag=download.etag,
             last_modified=download.last_modified,
         )
-        await self._recorder.record(candidate.candidate_id, fetched)
-        self._tally.count(outcome)
-        self._done += 1
+        for candidate_id in (candidate.candidate_id, *candidate.also):
+            await self._recorder.record(candidate_id, fetched)
+            self._tally.count(outcome)
+            self._done += 1
         self._listener(
             Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")
         )

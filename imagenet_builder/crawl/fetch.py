@@ -6,10 +6,8 @@ import asyncio
 import dataclasses
 import random
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import aiohttp
@@ -21,16 +19,18 @@ from imagenet_builder.sources import FileSource, Source
 from imagenet_builder.store.crawl import PendingCandidate
 
 from .addresses import AddressGuard, ForbiddenAddress
-from .permission import ROBOTS_BYTES, Robots, RobotsFile, RobotsState, opt_out
-from .politeness import LONGEST_PAUSE, HostPaused, Hosts, backoff, retry_after_seconds
+from .answers import classified, expected_bytes, one_line, read_body, read_file, refused
+from .permission import ROBOTS_BYTES, KnownRobots, Robots, RobotsFile, RobotsState, opt_out
+from .politeness import LONGEST_PAUSE, Host, HostPaused, Hosts, backoff, retry_after_seconds
+from .room import Room
 
 MOST_REDIRECTS = 5
+# After enough of these in a row a host counts as down.
+SIGNS_OF_ILLNESS = (Reason.UNREACHABLE, Reason.TIMEOUT, Reason.INTERRUPTED, Reason.SERVER_ERROR)
 CONNECT_SECONDS = 10.0
 # A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Content codings that are undone although none was asked for; zlib tells gzip and deflate apart itself.
-CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Download:
     content: bytes | None = None
     refusal: Rejected | Failed | None = None
     location: str | None = None
+    address: str | None = None
+    reserved: int = 0
     attempts: int = 1
     http_status: int | None = None
     robots: str | None = None
@@ -56,16 +58,30 @@ class Fetcher:
     """Fetches candidates over HTTP, host by host, and the files that a FileSource vouches for.
 
     Used as an async context manager, within one event loop. Setting `stopping` lets no request begin any more.
+    `hosts` and `robots` keep what is learnt of sites for fetchers that come after one another.
     """
 
-    def __init__(self, settings: CrawlSettings, agent: str, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self,
+        settings: CrawlSettings,
+        agent: str,
+        sources: Mapping[str, Source],
+        *,
+        accept: str = "image/*",
+        hosts: Hosts | None = None,
+        robots: KnownRobots | None = None,
+    ) -> None:
         self._settings = settings
         self._agent = agent
         self._sources = sources
+        self._accept = accept
         self._guard = AddressGuard(settings.allow_addresses)
-        self._robots = Robots(self._fetch_robots)
+        self._robots = Robots(self._fetch_robots, robots)
         self._connections = asyncio.Semaphore(settings.connections)
-        self._hosts = Hosts(settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time)
+        self._room = Room(settings.bytes_in_flight)
+        if hosts is None:
+            hosts = Hosts(settings.per_host, settings.host_delay, clock=asyncio.get_running_loop().time)
+        self._hosts = hosts
         self._session: aiohttp.ClientSession
         self.stopping = False
 
@@ -74,9 +90,10 @@ class Fetcher:
             connector=aiohttp.TCPConnector(limit=0, resolver=self._guard, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Pictures are compressed already; a coding could only be a bomb.
-            headers={"User-Agent": self._agent, "Accept": "image/*", "Accept-Encoding": "identity"},
+            headers={"User-Agent": self._agent, "Accept": self._accept, "Accept-Encoding": "identity"},
+            # The time for all of it is kept in `_get`, where it stops while room is waited for.
             timeout=aiohttp.ClientTimeout(
-                total=self._settings.timeout, sock_connect=min(CONNECT_SECONDS, self._settings.timeout)
+                total=None, sock_connect=min(CONNECT_SECONDS, self._settings.timeout)
             ),
             auto_decompress=False,
         )
@@ -92,8 +109,13 @@ class Fetcher:
         if candidate.url.startswith("file:"):
             source = self._sources.get(candidate.source)
             path = source.file(candidate.url) if isinstance(source, FileSource) else None
-            return await asyncio.to_thread(read_file, path, self._settings.max_bytes)
+            found = await asyncio.to_thread(read_file, path, self._settings.max_bytes)
+            return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
         return await self._with_retries(candidate.url, self._settings.max_bytes, for_robots=False)
+
+    async def fetch_page(self, url: str, most_bytes: int) -> Download:
+        """Download what is at `url`, within robots.txt as for a picture; `address` is where it was found."""
+        return await self._with_retries(url, most_bytes, for_robots=False)
 
     async def _with_retries(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
         attempt = 1
@@ -156,30 +178,59 @@ class Fetcher:
                 if self.stopping:
                     raise Stopped
                 download = await self._get(address, most_bytes, cut=for_robots)
+                _note_health(self._hosts[f"{host}:{port}"], download)
         except HostPaused as error:
-            download = Download(refusal=Failed(Reason.RATE_LIMITED, True, str(error)))
+            reason = Reason.HOST_DOWN if error.down else Reason.RATE_LIMITED
+            download = Download(refusal=Failed(reason, True, str(error)))
         return dataclasses.replace(download, robots=robots)
 
     async def _get(self, address: URL, most_bytes: int, *, cut: bool) -> Download:
-        begun = Download()
+        begun, reserved = Download(), 0
+        clock = asyncio.get_running_loop().time
         try:
-            async with self._session.get(address, allow_redirects=False) as response:
-                begun = self._judge_headers(response, address)
+            started = clock()
+            async with (
+                asyncio.timeout(self._settings.timeout) as limit,
+                self._session.get(address, allow_redirects=False) as response,
+            ):
+                begun = self._judge_headers(response, address, clock() - started)
                 if begun.refusal is not None or begun.location is not None:
                     return begun
-                content = await _read_body(response, most_bytes, cut=cut)
-                if isinstance(content, bytes):
-                    return dataclasses.replace(begun, content=content)
-                return dataclasses.replace(begun, refusal=content)
+                wanted, left = expected_bytes(response, most_bytes), (limit.when() or 0.0) - clock()
+                limit.reschedule(None)
+                await self._room.take(wanted)
+                reserved = wanted
+                limit.reschedule(clock() + left)
+                content = await read_body(response, most_bytes, cut=cut)
+            if isinstance(content, bytes):
+                kept, reserved = reserved, 0
+                return dataclasses.replace(begun, content=content, address=str(address), reserved=kept)
+            return dataclasses.replace(begun, refusal=content)
         except TimeoutError:
             failed = Failed(Reason.TIMEOUT, True, f"not done after {self._settings.timeout:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
-            failed = _classified(error, body_begun=begun.http_status is not None)
+            failed = classified(error, body_begun=begun.http_status is not None)
         except ValueError as error:
-            failed = Failed(Reason.BAD_URL, False, _one_line(error))
+            failed = Failed(Reason.BAD_URL, False, one_line(error))
+        finally:
+            self._room.give_back(reserved)
         return dataclasses.replace(begun, refusal=failed)
 
-    def _judge_headers(self, response: aiohttp.ClientResponse, address: URL) -> Download:
+    @property
+    def hosts(self) -> Hosts:
+        """The hosts met so far."""
+        return self._hosts
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Bytes that downloads hold now."""
+        return self._room.taken
+
+    def release(self, download: Download) -> None:
+        """Let go of the room that a download's bytes take: call it when they are no longer needed."""
+        self._room.give_back(download.reserved)
+
+    def _judge_headers(self, response: aiohttp.ClientResponse, address: URL, seconds: float) -> Download:
         """What is known before the body: status, validators, opt-outs; with a refusal if it will not be read."""
         status, headers = response.status, response.headers
         seen = Download(
@@ -189,11 +240,11 @@ class Fetcher:
         if status in (429, 503) or (status >= 500 and "Retry-After" in headers):
             host.troubled(retry_after_seconds(headers.get("Retry-After")))
         elif status < 400:
-            host.satisfied()
+            host.satisfied(seconds)
         if status in REDIRECTS and "Location" in headers:
             return dataclasses.replace(seen, location=headers["Location"])
         if status not in (200, 203):
-            return dataclasses.replace(seen, refusal=_refused(status))
+            return dataclasses.replace(seen, refusal=refused(status))
         stated = opt_out(headers.getall("X-Robots-Tag", []), headers)
         if stated:
             return dataclasses.replace(seen, opt_out=stated, refusal=Rejected(Reason.OPT_OUT, stated))
@@ -201,6 +252,7 @@ class Fetcher:
 
     async def _fetch_robots(self, url: str) -> RobotsFile:
         download = await self._with_retries(url, ROBOTS_BYTES, for_robots=True)
+        self.release(download)
         if download.content is not None:
             return RobotsFile(download.content.decode("utf-8-sig", "replace"))
         unavailable = (Reason.NOT_FOUND, Reason.REFUSED, Reason.TOO_MANY_REDIRECTS)
@@ -209,74 +261,9 @@ class Fetcher:
         return RobotsFile()
 
 
-async def _read_body(
-    response: aiohttp.ClientResponse, most_bytes: int, *, cut: bool
-) -> bytes | Rejected | Failed:
-    """The body with its content coding undone; refused beyond `most_bytes`, or ended there if `cut`."""
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in CODINGS and coding not in ("", "identity"):
-        return Failed(Reason.REFUSED, False, f"sent as {coding[:40]}, which was not asked for")
-    too_large = Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes")
-    if not cut and response.content_length is not None and response.content_length > most_bytes:
-        return too_large
-    undo = zlib.decompressobj(wbits=47) if coding in CODINGS else None
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        try:
-            # One byte more than allowed tells a bomb without unpacking it.
-            content += undo.decompress(chunk, most_bytes + 1 - len(content)) if undo else chunk
-        except zlib.error as error:
-            return Rejected(Reason.DAMAGED, f"its {coding} coding: {error}")
-        if len(content) > most_bytes:
-            return bytes(content[:most_bytes]) if cut else too_large
-    if undo is not None and not undo.eof:
-        return Failed(Reason.INTERRUPTED, True, f"its {coding} coding ends early")
-    return bytes(content)
-
-
-def read_file(path: Path | None, most_bytes: int) -> Download:
-    """Read a file of the user's own; None stands for an address that no source vouches for."""
-    if path is None:
-        return Download(refusal=Failed(Reason.BAD_URL, False, "a file that no source of this project names"))
-    try:
-        if not path.is_file():
-            return Download(refusal=Failed(Reason.NOT_FOUND, False, "there is no such file now"))
-        with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
-    except PermissionError as error:
-        return Download(refusal=Failed(Reason.REFUSED, True, str(error.strerror)))
-    except OSError as error:
-        return Download(refusal=Failed(Reason.UNREACHABLE, True, str(error.strerror)))
-    if len(content) > most_bytes:
-        return Download(refusal=Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes"))
-    return Download(content=content)
-
-
-def _refused(status: int) -> Failed:
-    detail = f"HTTP {status}"
-    if status in (404, 410):
-        return Failed(Reason.NOT_FOUND, False, detail)
-    if status == 408:
-        return Failed(Reason.TIMEOUT, True, detail)
-    if status == 429:
-        return Failed(Reason.RATE_LIMITED, True, detail)
-    if status >= 500:
-        return Failed(Reason.SERVER_ERROR, True, detail)
-    return Failed(Reason.REFUSED, False, detail)
-
-
-def _classified(error: Exception, *, body_begun: bool) -> Failed:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ForbiddenAddress):
-        return Failed(Reason.FORBIDDEN_ADDRESS, False, str(cause))
-    if isinstance(error, aiohttp.InvalidURL):
-        return Failed(Reason.BAD_URL, False, _one_line(error))
-    if isinstance(error, aiohttp.ClientResponseError):
-        return Failed(Reason.SERVER_ERROR, True, f"not HTTP: {_one_line(error)}")
-    if body_begun:
-        return Failed(Reason.INTERRUPTED, True, _one_line(error))
-    return Failed(Reason.UNREACHABLE, True, _one_line(error))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _note_health(host: Host, download: Download) -> None:
+    refusal = download.refusal
+    if isinstance(refusal, Failed) and refusal.reason in SIGNS_OF_ILLNESS:
+        host.failed()
+    elif download.http_status is not None:
+        host.answered()

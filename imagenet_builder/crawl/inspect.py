@@ -16,6 +16,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from imagenet_builder.descriptors import describe
 from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
 
 from .file_rights import orientation, read_exif, read_file_rights
@@ -215,6 +216,8 @@ def _metadata(image: ImageFile.ImageFile) -> _Metadata:
 
 
 def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: Grey) -> Inspected:
+    # Of the picture as people see it: a turned copy is a copy. Pillow has turned a TIFF already.
+    upright = grey if kind == "tiff" else UPRIGHT[metadata.orientation](grey)
     return Inspected(
         sha256=hashlib.sha256(content).hexdigest(),
         format=kind,
@@ -222,10 +225,10 @@ def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: G
         width=metadata.width,
         height=metadata.height,
         byte_count=len(content),
-        # Of the picture as people see it: a turned copy is a copy. Pillow has turned a TIFF already.
-        perceptual_hash=difference_hash(grey if kind == "tiff" else UPRIGHT[metadata.orientation](grey)),
+        perceptual_hash=difference_hash(upright),
         orientation=metadata.orientation,
         rights=metadata.rights,
+        descriptor=describe(upright),
     )
 
 

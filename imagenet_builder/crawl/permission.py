@@ -41,15 +41,21 @@ class RobotsFile:
     failure: Failed | None = None
 
 
+KnownRobots = dict[str, "asyncio.Task[tuple[Protego, Failed | None]]"]
+
+
 class Robots:
     """robots.txt of every site met in a run, each asked for once.
 
     `fetch` gets the file at a URL: a 4xx answer is an empty file, anything else that is not the file a failure.
+    `known` holds what others have asked for already, by origin.
     """
 
-    def __init__(self, fetch: Callable[[str], Awaitable[RobotsFile]]) -> None:
+    def __init__(
+        self, fetch: Callable[[str], Awaitable[RobotsFile]], known: KnownRobots | None = None
+    ) -> None:
         self._fetch = fetch
-        self._known: dict[str, asyncio.Task[tuple[Protego, Failed | None]]] = {}
+        self._known: KnownRobots = {} if known is None else known
 
     async def judge(self, origin: str, url: str) -> tuple[RobotsState, Failed | None]:
         """The state of `url` on `origin` (scheme://host:port), and the failure where it is UNREACHABLE."""

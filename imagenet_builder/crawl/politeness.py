@@ -18,6 +18,11 @@ LONGEST_PAUSE = 60.0
 LONGEST_DELAY = 30.0
 # Good answers in a row before a host that had trouble is asked a little faster again.
 RECOVERY = 20
+# A host whose answers take this long, and this many times as long as its quickest, is strained by what it is asked.
+STRAINED_SECONDS, STRAINED_TIMES = 1.0, 4.0
+# Failures in a row that open a host's circuit, and for how long; each probe that fails doubles it.
+BREAK_AFTER = 10
+FIRST_OPEN, LONGEST_OPEN = 15.0, 600.0
 
 
 def user_agent(project: ProjectSettings) -> str:
@@ -54,18 +59,20 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
 
 
 class HostPaused(Exception):
-    """A host asked to be left alone for longer than a run waits; `seconds` are left of it."""
+    """A host is to be left alone for longer than a run waits: it asked for that, or it is `down`."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the host asked to be left alone for {seconds:.0f} s more")
-        self.seconds = seconds
+    def __init__(self, seconds: float, *, down: bool) -> None:
+        why = "the host failed too often and is" if down else "the host asked to be"
+        super().__init__(f"{why} left alone for {seconds:.0f} s more")
+        self.down = down
 
 
 class Host:
     """One host's state; used within one event loop. `clock` and `sleep` are the loop's, or a test's.
 
-    Trouble (429, 503, Retry-After) halves the connections and doubles the delay; only good answers undo it,
-    slowly, and never beyond the settings.
+    Trouble (429, 503, Retry-After) halves the connections and doubles the delay, and so, a step at a time, do answers
+    that grow slow; only good answers undo it, slowly, and never beyond the settings. BREAK_AFTER failures in a row
+    open the circuit: nothing is asked for a while, then one probe at a time, until an answer closes it.
     """
 
     def __init__(
@@ -84,6 +91,9 @@ class Host:
         self._sleep = sleep
         self._active = 0
         self._good = 0
+        self._failures = 0
+        self._open_seconds = 0.0
+        self._latency = self._quickest = float("inf")
         self._next_start = clock()
         self._paused_until = clock()
         self._changed = asyncio.Condition()
@@ -93,6 +103,14 @@ class Host:
         """Seconds that are left of the pause that the host asked for."""
         return max(0.0, self._paused_until - self._clock())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the circuit is open or half open: the host failed, and no answer has come since."""
+        return self._open_seconds > 0
+
+    def _has_room(self) -> bool:
+        return self._active < (1 if self.is_open else self.connections)
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a free connection, the host's delay and pause, and hold the connection meanwhile.
@@ -100,7 +118,7 @@ class Host:
         Raises HostPaused rather than wait longer than LONGEST_PAUSE for the host.
         """
         async with self._changed:
-            await self._changed.wait_for(lambda: self._active < self.connections)
+            await self._changed.wait_for(self._has_room)
             self._active += 1
         try:
             await self._wait()
@@ -116,7 +134,7 @@ class Host:
         # Trouble that another connection meets meanwhile prolongs the wait.
         while (wait := max(start - self._clock(), self.pause)) > 0:
             if self.pause > LONGEST_PAUSE:
-                raise HostPaused(self.pause)
+                raise HostPaused(self.pause, down=self.is_open)
             await self._sleep(wait)
 
     def troubled(self, retry_after: float) -> None:
@@ -126,13 +144,36 @@ class Host:
         self.delay = min(LONGEST_DELAY, max(2 * self.delay, FIRST_BACKOFF))
         self._paused_until = max(self._paused_until, self._clock() + max(retry_after, self.delay))
 
-    def satisfied(self) -> None:
-        """The host answered well; RECOVERY such answers in a row make it a step faster."""
+    def failed(self) -> None:
+        """A request failed (no connection, no answer in time, broken off, HTTP 5xx): may open the circuit."""
+        self._good = 0
+        self._failures += 1
+        # Requests that were under way when the circuit opened fail too: they say nothing new.
+        if self._failures >= BREAK_AFTER and self.pause == 0:
+            self._open_seconds = min(LONGEST_OPEN, 2 * self._open_seconds or FIRST_OPEN)
+            self._paused_until = self._clock() + self._open_seconds
+
+    def answered(self) -> None:
+        """The host answered something, be it that it has no such picture: it is not down."""
+        if self.is_open:
+            self.connections = max(1, self.connections // 2)
+        self._failures, self._open_seconds = 0, 0.0
+
+    def satisfied(self, seconds: float = 0.0) -> None:
+        """The host answered well after `seconds`; RECOVERY such answers make it a step faster, or slower."""
+        self._latency = seconds if self._latency == float("inf") else 0.8 * self._latency + 0.2 * seconds
+        self._quickest = min(self._quickest, seconds)
         self._good += 1
-        if self._good >= RECOVERY:
-            self._good = 0
+        if self._good < RECOVERY:
+            return
+        self._good = 0
+        if self._latency <= max(STRAINED_SECONDS, STRAINED_TIMES * self._quickest):
             self.connections = min(self._most_connections, self.connections + 1)
             self.delay = max(self._least_delay, self.delay / 2 if self.delay > 0.05 else 0.0)
+        elif self.connections > 1:
+            self.connections -= 1
+        else:
+            self.delay = min(LONGEST_DELAY, max(self.delay, self._latency))
 
 
 class Hosts:
@@ -143,6 +184,14 @@ class Hosts:
         self._delay = delay
         self._clock = clock
         self._known: dict[str, Host] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def open_count(self) -> int:
+        """How many hosts have an open circuit."""
+        return sum(host.is_open for host in self._known.values())
 
     def __getitem__(self, authority: str) -> Host:
         if authority not in self._known:

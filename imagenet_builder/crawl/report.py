@@ -22,7 +22,8 @@ class OutcomeCount:
 class CrawlReport:
     """One run: what was searched, how the fetched candidates ended, and what kept it from doing all.
 
-    `without_candidates` are categories for which nothing at all is known after the run.
+    `without_candidates` are categories for which nothing at all is known after the run; `quota_reached` says that
+    candidates were left because the disk quota is used up.
     """
 
     categories: int
@@ -32,6 +33,7 @@ class CrawlReport:
     without_candidates: tuple[str, ...]
     source_errors: tuple[str, ...]
     interrupted: bool
+    quota_reached: bool = False
 
     @property
     def stored(self) -> int:
@@ -60,6 +62,7 @@ class Tally:
     new_candidates: int = 0
     without_candidates: list[str] = field(default_factory=list)
     source_errors: list[str] = field(default_factory=list)
+    quota_reached: bool = False
     ended: Counter[tuple[str, Reason | None]] = field(default_factory=Counter)
 
     def count(self, outcome: Inspected | Rejected | Failed) -> None:
@@ -72,16 +75,21 @@ class Tally:
             case Failed(reason=reason):
                 self.ended["failed", reason] += 1
 
-    def report(self, *, categories: int, interrupted: bool) -> CrawlReport:
-        """The finished report; the stored first, then by reason."""
+    def outcomes(self) -> tuple[OutcomeCount, ...]:
+        """How candidates ended so far; the stored first, then by reason."""
         order = ("stored", "rejected", "failed")
-        outcomes = sorted(self.ended.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1] or ""))
+        ended = sorted(self.ended.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1] or ""))
+        return tuple(OutcomeCount(state, reason, count) for (state, reason), count in ended)
+
+    def report(self, *, categories: int, interrupted: bool) -> CrawlReport:
+        """The finished report."""
         return CrawlReport(
             categories=categories,
             pages=self.pages,
             new_candidates=self.new_candidates,
-            outcomes=tuple(OutcomeCount(state, reason, count) for (state, reason), count in outcomes),
+            outcomes=self.outcomes(),
             without_candidates=tuple(self.without_candidates),
             source_errors=tuple(dict.fromkeys(self.source_errors)),
             interrupted=interrupted,
+            quota_reached=self.quota_reached,
         )

@@ -51,7 +51,7 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
     with database.reading(project.engine) as connection:
         supply = read_supply(connection, request.licences)
         categories = {category.wnid: category for category in selected(connection)}
-    cluster_of = clusters(supply.hashes)
+    cluster_of = clusters(supply.hashes, descriptors=supply.descriptors)
     usable = {
         wnid: [sha256 for sha256 in accepted if supply.permitted is None or sha256 in supply.permitted]
         for wnid, accepted in supply.accepted.items()

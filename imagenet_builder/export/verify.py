@@ -177,15 +177,16 @@ def _check_near_duplicates(folder: Path, place_of: Mapping[str, tuple[Split, str
 
     anything = Limits(min_side=1, max_pixels=2**62, max_side=2**31, max_aspect=2.0**31, blank=0.0)
     hashes: dict[str, int] = {}
+    descriptors: dict[str, bytes] = {}
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         found = pool.map(lambda path: inspect((folder / path).read_bytes(), anything), place_of)
         for path, inspected in zip(place_of, found, strict=True):
             if isinstance(inspected, Rejected):
                 yield f"{path} is not a whole picture: {inspected.detail or inspected.reason}"
             else:
-                hashes[path] = inspected.perceptual_hash
+                hashes[path], descriptors[path] = inspected.perceptual_hash, inspected.descriptor
     sides: dict[str, dict[Split, str]] = {}
-    for path, cluster in clusters(hashes, SURELY_NEAR).items():
+    for path, cluster in clusters(hashes, SURELY_NEAR, descriptors).items():
         sides.setdefault(cluster, {}).setdefault(place_of[path][0], path)
     for across in sides.values():
         if len(across) > 1:

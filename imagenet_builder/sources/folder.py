@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from imagenet_builder.config import FolderSettings, Settings
+from imagenet_builder.config import Settings
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
-from .licences import FREEDOM, UNKNOWN, parse_licence
+from .licences import licence_of_setting
 
 if TYPE_CHECKING:
     import aiohttp
@@ -91,23 +92,8 @@ def build(settings: Settings, folder: Path) -> Folder:
     pictures = folder / settings.folder.path
     if not pictures.is_dir():
         raise ProjectError(f"there is no folder {pictures}: correct `path` under [folder]")
-    return Folder(pictures, _rights(settings.folder))
-
-
-def _rights(settings: FolderSettings) -> Rights:
-    licence: Rights | None = Rights()
-    if settings.licence and settings.licence != UNKNOWN:
-        licence = parse_licence(settings.licence) or parse_licence(f"cc-{settings.licence}")
-    if licence is None:
-        raise ProjectError(
-            f"[folder] licence = {settings.licence!r} is not known; known are {', '.join(FREEDOM)}, {UNKNOWN}"
-        )
-    return Rights(
-        licence=licence.licence,
-        licence_version=licence.licence_version,
-        licence_url=licence.licence_url,
-        author=settings.author or None,
-    )
+    rights = licence_of_setting(NAME, settings.folder.licence)
+    return Folder(pictures, dataclasses.replace(rights, author=settings.folder.author or None))
 
 
 def _plain(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from imagenet_builder.errors import ProjectError
 from imagenet_builder.records import Rights
 
 # From free to restricted: a picture under several licences is taken under the first.
@@ -70,6 +71,23 @@ def parse_licence(text: str) -> Rights | None:
         return None
     versions = sorted(match["versions"].split(",")) if match["versions"] else []
     return _rights(match["code"].replace(" ", "-"), versions[-1] if versions else None)
+
+
+def read_code(text: str) -> Rights | None:
+    """Read a licence as lists and settings write it: as `parse_licence` does, or its bare code (`by-sa`, `by 2.0`)."""
+    return parse_licence(text) or parse_licence(f"cc-{text.strip()}")
+
+
+def licence_of_setting(section: str, text: str) -> Rights:
+    """The rights that the setting `licence` of `section` tells; raises ProjectError for an unknown one."""
+    if not text or text == UNKNOWN:
+        return Rights()
+    rights = read_code(text)
+    if rights is None:
+        raise ProjectError(
+            f"[{section}] licence = {text!r} is not known; known are {', '.join(FREEDOM)}, {UNKNOWN}"
+        )
+    return rights
 
 
 def freest(found: list[Rights]) -> Rights | None:

@@ -20,6 +20,7 @@ from imagenet_builder.records import Candidate, Category, Query, Rights, SearchP
 
 from .licences import parse_licence
 from .mediawiki_api import MediaWikiApi
+from .phrases import phrase_queries
 from .source import require_contact
 from .wikitext import read_rights
 
@@ -49,12 +50,7 @@ class Wikimedia:
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The phrases of the category's synset. Raises UnknownSynset, WordNetNotFound."""
-        from wordnet_synsets.queries import phrases
-
-        return tuple(
-            Query(wnid=category.wnid, source=self.name, words=phrase.words, language=phrase.language)
-            for phrase in phrases(graph(), category.wnid)
-        )
+        return phrase_queries(self.name, category, graph)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of files that match; raises SourceError."""

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
 
+from .chunks import chunks
 from .tables import candidates, images
 
 # What stands for a licence that nothing tells, in settings and on the command line.
@@ -24,12 +25,21 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class PendingCandidate:
-    """A candidate whose picture is to be fetched."""
+    """A candidate whose picture is to be fetched; `also` are others with the same address, which end as it does."""
 
     candidate_id: int
     wnid: str
     url: str
     source: str
+    also: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPage:
+    """Candidates to fetch, and the id after which the next page begins (None: there is none)."""
+
+    candidates: tuple[PendingCandidate, ...]
+    after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +90,11 @@ def waiting_count(connection: Connection, scope: Scope, *, retry: bool) -> int:
     ).one()
 
 
-def waiting(
-    connection: Connection, scope: Scope, *, retry: bool, after: int, limit: int
-) -> list[PendingCandidate]:
+def waiting(connection: Connection, scope: Scope, *, retry: bool, after: int, limit: int) -> WaitingPage:
     """Up to `limit` candidates with an id over `after`: the pending ones, or for `retry` the failed that may succeed.
 
-    Ordered by id, so that one run takes each at most once.
+    Ordered by id, so that one run takes each at most once. Of those with the same address only the first is given,
+    with the others: what is fetched for one category is not fetched again for another.
     """
     table = candidates.c
     rows = connection.execute(
@@ -93,8 +102,40 @@ def waiting(
         .where(scope.condition(), _waiting(retry), scope.allowed(), table.id > after)
         .order_by(table.id)
         .limit(limit)
+    ).all()
+    same = _same_address(
+        connection, scope, [row.url for row in rows if row.url.startswith("http")], retry=retry
     )
-    return [PendingCandidate(row.id, row.wnid, row.url, row.source) for row in rows]
+    page = tuple(
+        PendingCandidate(row.id, row.wnid, row.url, row.source, also)
+        for row in rows
+        # A smaller id among them: that one was given on an earlier page, and this one ends with it.
+        if (also := tuple(other for other in same.get(row.url, ()) if other != row.id)) == ()
+        or row.id < min(also)
+    )
+    return WaitingPage(page, rows[-1].id if len(rows) == limit else None)
+
+
+def _same_address(
+    connection: Connection, scope: Scope, urls: Sequence[str], *, retry: bool
+) -> dict[str, list[int]]:
+    """The ids of all waiting candidates at each of `urls`, on whichever page they are."""
+    table = candidates.c
+    found: dict[str, list[int]] = {}
+    for chunk in chunks(set(urls)):
+        rows = connection.execute(
+            sa.select(table.url, table.id).where(
+                table.url.in_(chunk), scope.condition(), _waiting(retry), scope.allowed()
+            )
+        )
+        for url, candidate_id in rows:
+            found.setdefault(url, []).append(candidate_id)
+    return found
+
+
+def kept_bytes(connection: Connection) -> int:
+    """How many bytes the originals of all images have."""
+    return int(connection.scalars(sa.select(sa.func.coalesce(sa.func.sum(images.c.byte_count), 0))).one())
 
 
 def _waiting(retry: bool) -> sa.ColumnElement[bool]:
@@ -131,6 +172,7 @@ def _image_row(image: Inspected, now: datetime) -> dict[str, Any]:
         "byte_count": image.byte_count,
         "orientation": image.orientation,
         "perceptual_hash": image.perceptual_hash,
+        "descriptor": image.descriptor or None,
         "stored_at": now,
     }
 

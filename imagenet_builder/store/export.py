@@ -26,12 +26,14 @@ class Supply:
     """Everything that a release may choose from.
 
     `accepted`: category → SHA-256 of its finally accepted images; `hashes`: SHA-256 → 64-bit perceptual hash, signed;
+    `descriptors`: what confirms it, of images that have one;
     `permitted`: images with an admitted licence, or None when every licence is; `provisional`: category → accepted
     verdicts that more votes may still change.
     """
 
     accepted: Mapping[str, tuple[str, ...]]
     hashes: Mapping[str, int]
+    descriptors: Mapping[str, bytes]
     permitted: frozenset[str] | None
     provisional: Mapping[str, int]
 
@@ -57,7 +59,7 @@ class Provenance(NamedTuple):
 def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
     """Read the accepted images of all categories that were not dropped; `licences` empty admits every licence."""
     live = (
-        sa.select(questions.c.wnid, questions.c.sha256, images.c.perceptual_hash)
+        sa.select(questions.c.wnid, questions.c.sha256, images.c.perceptual_hash, images.c.descriptor)
         .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
         .join(images, images.c.sha256 == questions.c.sha256)
         .join(categories, categories.c.wnid == questions.c.wnid)
@@ -69,19 +71,23 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
     )
     accepted: dict[str, list[str]] = defaultdict(list)
     hashes: dict[str, int] = {}
+    descriptors: dict[str, bytes] = {}
     known: dict[str, str] = {}
-    for wnid, sha256, perceptual_hash in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
+    for wnid, sha256, perceptual_hash, descriptor in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
         live.where(verdicts.c.final)
     ):
         # One string an image, however many categories accepted it.
         sha256 = known.setdefault(sha256, sha256)
         accepted[wnid].append(sha256)
         hashes[sha256] = perceptual_hash
+        if descriptor is not None:
+            descriptors[sha256] = bytes(descriptor)
     waiting = live.where(~verdicts.c.final).subquery()
     provisional = connection.execute(sa.select(waiting.c.wnid, sa.func.count()).group_by(waiting.c.wnid))
     return Supply(
         {wnid: tuple(sorted(accepted[wnid])) for wnid in sorted(accepted)},
         hashes,
+        descriptors,
         _permitted(connection, licences) if licences else None,
         dict(sorted((row[0], row[1]) for row in provisional)),
     )

@@ -64,6 +64,8 @@ images = sa.Table(
     sa.Column("orientation", sa.SmallInteger, nullable=False),
     # The 64 bits as a signed integer: both engines' widest.
     sa.Column("perceptual_hash", sa.BigInteger, nullable=False, index=True),
+    # 16 × 16 grey values without their slope, as int8: what confirms that two near hashes are of one picture.
+    sa.Column("descriptor", sa.LargeBinary(256)),
     sa.Column("stored_at", UtcDateTime, nullable=False),
 )
 
@@ -104,11 +106,13 @@ candidates = sa.Table(
     sa.Column("file_copyright", sa.Text),
     sa.Column("file_credit", sa.Text),
     sa.Column("file_usage_terms", sa.Text),
-    sa.UniqueConstraint("wnid", "url"),
+    # The address first: it is looked up across categories too, so that it is fetched once.
+    sa.UniqueConstraint("url", "wnid"),
     sa.CheckConstraint("(state = 'stored') = (sha256 IS NOT NULL)", name="stored_has_image"),
     sa.CheckConstraint("(state IN ('rejected', 'failed')) = (reason IS NOT NULL)", name="refusal_has_reason"),
     sa.CheckConstraint("(state = 'pending') = (ended_at IS NULL)", name="end_has_time"),
     sa.Index("ix_candidates_state", "state", "wnid"),
+    sa.Index("ix_candidates_wnid", "wnid"),
 )
 
 renditions = sa.Table(

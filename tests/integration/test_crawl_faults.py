@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import sqlalchemy as sa
 
 from hits import database
 from imagenet_builder.config import override
+from imagenet_builder.crawl import politeness
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.crawl.report import CrawlReport
 from imagenet_builder.errors import ImageStoreError, ProjectError, SourceError
@@ -370,3 +373,109 @@ def test_the_same_picture_for_two_categories_is_stored_once(server: FaultServer,
     report = run(project, f"{server.address}/good", f"{server.address}/picture-as-page")
     assert report.stored == 4
     assert list(project.images) == [hashlib.sha256(GOOD).hexdigest()]
+    assert (server.asked["/good"], server.asked["/picture-as-page"]) == (1, 1), "one fetch for both"
+
+
+def test_what_fails_for_one_category_fails_for_all_and_is_retried_once(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    project = project_for(tmp_path, server, attempts=1)
+    add_more = ("n07734744", "n02084071")
+    add_categories(project, *add_more, first=1)
+    report = run(project, f"{server.address}/failing-once")
+    assert [(outcome.reason, outcome.count) for outcome in report.outcomes] == [("server-error", 3)]
+    assert server.asked["/failing-once"] == 1
+    assert run(project, f"{server.address}/failing-once", retry=True).stored == 3
+    assert server.asked["/failing-once"] == 2
+
+
+def test_a_host_that_is_down_is_given_up_by_name_and_others_go_on(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(politeness, "FIRST_OPEN", 2 * politeness.LONGEST_PAUSE)
+    with fault_server() as other:
+        project = project_for(tmp_path, server, other, attempts=1, per_host=2)
+        down = [f"{server.address}/failing?{number}" for number in range(60)]
+        run(project, *down, f"{other.address}/good")
+        found = outcomes(project)
+        assert found[f"{other.address}/good"].state == "stored"
+        reasons = Counter(found[url].reason for url in down)
+        assert reasons.keys() == {"server-error", "host-down"}
+        assert all(found[url].retryable for url in down)
+        assert server.asked["/failing"] == reasons["server-error"] <= politeness.BREAK_AFTER + 1
+
+
+def test_few_bytes_in_flight_slow_a_crawl_and_lose_nothing(server: FaultServer, tmp_path: Path) -> None:
+    project = project_for(tmp_path, server, bytes_in_flight=1, timeout=30.0)
+    urls = [f"{server.address}/good?seed={number}" for number in range(6)]
+    urls += [f"{server.address}/{path}" for path in ("endless", "broken-off", "oversize", "gzipped")]
+    run(project, *urls)
+    assert [row.state for row in outcomes(project).values()] == [
+        *["stored"] * 6, "rejected", "failed", "rejected", "stored",
+    ]  # fmt: skip
+
+
+def test_a_crawl_ends_at_its_disk_quota_and_goes_on_when_it_is_raised(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    project = project_for(tmp_path, server, disk_quota=3 * len(GOOD), bytes_in_flight=1)
+    urls = [f"{server.address}/good?seed={number}" for number in range(30)]
+    report = run(project, *urls)
+    assert report.quota_reached
+    assert not report.interrupted
+    assert 2 <= report.stored < 8
+    assert {row.state for row in outcomes(project).values()} == {"stored", "pending"}
+    assert run(project, *urls).stored == 0
+    wider = dataclasses.replace(project, settings=override(project.settings, "crawl", disk_quota=0))
+    last = run(wider, *urls)
+    assert (last.stored, last.quota_reached) == (30 - report.stored, False)
+
+
+def test_near_duplicates_of_an_excluded_folder_are_rejected_by_name(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "known.png").write_bytes(picture(5, 640, 480, "PNG"))
+    project = project_for(tmp_path, server, exclude=[str(other)])
+    run(project, f"{server.address}/good?seed=5", f"{server.address}/good?seed=6")
+    known, new = outcomes(project).values()
+    assert (known.state, known.reason, known.sha256) == ("rejected", "excluded", None)
+    assert known.detail == f"like {other / 'known.png'}"
+    assert new.state == "stored"
+    assert list(project.images) == [new.sha256]
+
+
+def test_figures_are_written_for_prometheus_and_as_json_lines(server: FaultServer, tmp_path: Path) -> None:
+    project = project_for(tmp_path, server, metrics="figures/crawl")
+    run(project, *(f"{server.address}/{path}" for path in ("good?seed=1", "good?seed=2", "missing", "empty")))
+    text = (project.folder / "figures" / "crawl.prom").read_text()
+    figures = {
+        line.rpartition(" ")[0].removeprefix("imagenet_builder_crawl_"): float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if not line.startswith("#")
+    }
+    assert figures['candidates_ended_total{state="stored",reason=""}'] == 2
+    assert figures['candidates_ended_total{state="failed",reason="not-found"}'] == 1
+    assert figures["candidates_found_total"] == 4
+    assert figures["candidates_waiting"] == figures["in_flight_bytes"] == figures["hosts_down"] == 0
+    assert figures["hosts"] == 1
+    assert figures["kept_bytes"] == figures["fetched_bytes_total"] == len(picture(1)) + len(picture(2))
+    kinds = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(kinds) == len(set(kinds)) == 10
+    lines = [
+        json.loads(line) for line in (project.folder / "figures" / "crawl.jsonl").read_text().splitlines()
+    ]
+    assert lines[0]["waiting"] == 4
+    assert lines[-1]["outcomes"][0] == {"state": "stored", "reason": None, "count": 2}
+    assert sorted(path.name for path in (project.folder / "figures").iterdir()) == [
+        "crawl.jsonl",
+        "crawl.prom",
+    ]
+
+
+def test_figures_that_cannot_be_written_end_the_run_in_one_line(server: FaultServer, tmp_path: Path) -> None:
+    project = project_for(tmp_path, server, metrics="taken/crawl")
+    (project.folder / "taken").write_text("a file")
+    with pytest.raises(ProjectError, match=r"cannot write metrics to .*; correct `metrics` under \[crawl\]"):
+        run(project, f"{server.address}/good")

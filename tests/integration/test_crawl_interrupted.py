@@ -143,7 +143,7 @@ def test_a_stopped_crawl_commits_what_is_done_and_leaves_with_130(
     with fault_server() as server:
         project = project_for(tmp_path / "project", server)
         with child("command_here", str(project.folder), server.address, *good, "/slow") as process:
-            assert wait_for(lambda: server.asked["/slow"] > 0 and server.asked["/good"] >= 6, process)
+            assert wait_for(lambda: server.asked["/slow"] > 0 and server.asked["/good"] >= 3, process)
             process.send_signal(number)
             _, talk = process.communicate(timeout=60)
         assert process.returncode == 130, talk

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from imagenet_builder.config import ProjectSettings
 from imagenet_builder.crawl.politeness import (
+    BREAK_AFTER,
+    FIRST_OPEN,
     LONGEST_BACKOFF,
     LONGEST_DELAY,
+    LONGEST_OPEN,
     LONGEST_PAUSE,
     RECOVERY,
     Host,
@@ -174,3 +177,101 @@ def test_the_user_agent_names_the_project_and_its_contact_in_a_header_that_can_b
     assert "ann@example.org" in agent
     assert agent.isascii()
     assert agent.isprintable()
+
+
+async def visit(gentle: Host, clock: Clock) -> float:
+    async with gentle.turn():
+        return clock()
+
+
+async def test_failures_in_a_row_open_the_circuit_and_one_answer_closes_it() -> None:
+    clock = Clock()
+    gentle = host(clock)
+    for _ in range(BREAK_AFTER - 1):
+        gentle.failed()
+    assert not gentle.is_open
+    gentle.answered()
+    for _ in range(BREAK_AFTER):
+        gentle.failed()
+    assert gentle.is_open
+    assert await visit(gentle, clock) == 100.0 + FIRST_OPEN
+    gentle.answered()
+    assert not gentle.is_open
+    assert await visit(gentle, clock) == clock()
+
+
+async def test_a_half_open_circuit_lets_one_probe_through_at_a_time() -> None:
+    clock = Clock()
+    gentle = host(clock, connections=4)
+    for _ in range(BREAK_AFTER):
+        gentle.failed()
+    held = most = 0
+
+    async def probe() -> None:
+        nonlocal held, most
+        async with gentle.turn():
+            held += 1
+            most = max(most, held)
+            await asyncio.sleep(0)
+            held -= 1
+
+    await asyncio.gather(*(probe() for _ in range(6)))
+    assert most == 1
+
+
+async def test_a_host_that_stays_down_is_left_alone_longer_and_then_given_up() -> None:
+    clock = Clock()
+    gentle = host(clock)
+    for _ in range(BREAK_AFTER):
+        gentle.failed()
+    for expected in (FIRST_OPEN, 2 * FIRST_OPEN, 4 * FIRST_OPEN):
+        before = clock()
+        assert await visit(gentle, clock) - before == expected
+        gentle.failed()
+    with pytest.raises(HostPaused, match="failed too often") as caught:
+        await visit(gentle, clock)
+    assert caught.value.down
+    for _ in range(20):
+        clock.now += LONGEST_OPEN
+        gentle.failed()
+    assert gentle.pause == LONGEST_OPEN
+
+
+async def test_failures_that_were_under_way_when_the_circuit_opened_do_not_prolong_it() -> None:
+    clock = Clock()
+    gentle = host(clock)
+    for _ in range(BREAK_AFTER + 30):
+        gentle.failed()
+    assert gentle.pause == FIRST_OPEN
+
+
+def test_a_host_whose_answers_grow_slow_is_asked_less_and_more_again_when_they_are_quick() -> None:
+    clock = Clock()
+    gentle = host(clock, connections=3)
+    gentle.satisfied(0.05)
+    for _ in range(2 * RECOVERY):
+        gentle.satisfied(5.0)
+    assert gentle.connections == 1
+    for _ in range(RECOVERY):
+        gentle.satisfied(5.0)
+    assert gentle.delay == pytest.approx(5.0, rel=0.05)
+    for _ in range(12 * RECOVERY):
+        gentle.satisfied(0.05)
+    assert (gentle.connections, gentle.delay) == (3, 0.0)
+
+
+def test_a_host_that_is_always_slow_is_not_strained_by_us() -> None:
+    gentle = host(Clock(), connections=3)
+    for _ in range(10 * RECOVERY):
+        gentle.satisfied(3.0)
+    assert (gentle.connections, gentle.delay) == (3, 0.0)
+
+
+@given(st.lists(st.sampled_from(["failed", "answered", "satisfied", "troubled"]), max_size=200))
+def test_no_course_of_events_makes_a_host_faster_than_the_settings(events: list[str]) -> None:
+    gentle = host(Clock(), connections=4, delay=0.5)
+    for event in events:
+        arguments = {"troubled": (3.0,), "satisfied": (2.0,)}.get(event, ())
+        getattr(gentle, event)(*arguments)
+        assert 1 <= gentle.connections <= 4
+        assert 0.5 <= gentle.delay <= LONGEST_DELAY

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from imagenet_builder import duplicates
+from imagenet_builder.crawl.inspect import difference_hash
+from imagenet_builder.descriptors import (
+    BYTES,
+    SAME,
+    correlation,
+    describe,
+    mirrored,
+    mirrored_hashes,
+    stack,
+)
 from imagenet_builder.duplicates import HASH_MASK, LEAST_TEXTURE, clusters
 
 
@@ -18,11 +30,23 @@ def names(count: int) -> list[str]:
     return [hashlib.sha256(str(number).encode()).hexdigest() for number in range(count)]
 
 
-def clusters_by_brute_force(hashes: dict[str, int], distance: int) -> dict[str, str]:
+def clusters_by_brute_force(
+    hashes: dict[str, int], distance: int, descriptors: dict[str, bytes] | None = None
+) -> dict[str, str]:
     """The definition itself: every pair is compared, and sets are merged until nothing changes."""
+    told = descriptors or {}
 
-    def near(one: int, other: int) -> bool:
-        one, other = one & HASH_MASK, other & HASH_MASK
+    def confirmed(one: str, other: str) -> bool:
+        if one not in told or other not in told:
+            return True
+        rows = [np.frombuffer(told[name], np.int8).astype(float) for name in (one, other)]
+        lengths = np.linalg.norm(rows[0]) * np.linalg.norm(rows[1])
+        return bool(lengths and rows[0] @ rows[1] / lengths >= SAME)
+
+    def near(first: str, second: str) -> bool:
+        one, other = hashes[first] & HASH_MASK, hashes[second] & HASH_MASK
+        if not confirmed(first, second):
+            return False
         if one == other:
             return True
         plain = any(not LEAST_TEXTURE <= bits.bit_count() <= 64 - LEAST_TEXTURE for bits in (one, other))
@@ -31,7 +55,7 @@ def clusters_by_brute_force(hashes: dict[str, int], distance: int) -> dict[str, 
     group = {name: {name} for name in hashes}
     for one in hashes:
         for other in hashes:
-            if group[one] is not group[other] and near(hashes[one], hashes[other]):
+            if group[one] is not group[other] and near(one, other):
                 merged = group[one] | group[other]
                 for member in merged:
                     group[member] = merged
@@ -55,6 +79,91 @@ def related_hashes(draw: st.DrawFn) -> dict[str, int]:
 @given(related_hashes(), st.integers(0, 10))
 def test_clusters_are_those_of_comparing_every_pair(hashes: dict[str, int], distance: int) -> None:
     assert clusters(hashes, distance) == clusters_by_brute_force(hashes, distance)
+
+
+@st.composite
+def described_hashes(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, bytes]]:
+    """Related hashes, and for most of them a descriptor that is one of few, sometimes flat or a little changed."""
+    hashes = draw(related_hashes())
+    source = np.random.default_rng(draw(st.integers(0, 1000)))
+    kinds = [bytes(BYTES), *(source.integers(-127, 128, BYTES, dtype=np.int8).tobytes() for _ in range(3))]
+    descriptors = {}
+    for name in hashes:
+        kind = draw(st.integers(-1, 3))
+        if kind >= 0:
+            row = bytearray(kinds[kind])
+            if draw(st.booleans()) and kind:
+                row[:40] = bytes(40)
+            descriptors[name] = bytes(row)
+    return hashes, descriptors
+
+
+@settings(max_examples=150, deadline=None)
+@given(described_hashes(), st.integers(0, 10), st.sampled_from([1, 7, 50_000]))
+def test_pairs_are_confirmed_on_their_descriptors(
+    described: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int
+) -> None:
+    hashes, descriptors = described
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "CONFIRMED_AT_ONCE", at_once)
+        patch.setattr(duplicates, "PAIRS_AT_ONCE", at_once)
+        found = clusters(hashes, distance, descriptors)
+    assert found == clusters_by_brute_force(hashes, distance, descriptors)
+
+
+def faint(seed: int) -> np.ndarray:
+    """A sky: clouds that hardly stand out, the same in every picture, and a small bird somewhere."""
+    source = np.random.default_rng(seed)
+    down, across = np.mgrid[0:96, 0:128]
+    grey = 150.0 + 4 * np.sin(across / 9) + 3 * np.sin(down / 11 + across / 25)
+    row, column = source.integers(8, 80), source.integers(8, 110)
+    grey[row : row + 9, column : column + 14] = 20
+    return grey.clip(0, 255).astype(np.uint8)
+
+
+def test_pictures_of_little_texture_do_not_chain() -> None:
+    pictures = [faint(seed) for seed in range(60)]
+    copies = [np.asarray(Image.fromarray(grey).resize((90, 70)).resize((128, 96))) for grey in pictures]
+    every = dict(zip(names(120), [*pictures, *copies], strict=True))
+    hashes = {name: difference_hash(grey) for name, grey in every.items()}
+    descriptors = {name: describe(grey) for name, grey in every.items()}
+    by_hash = Counter(clusters(hashes).values())
+    confirmed = clusters(hashes, descriptors=descriptors)
+    assert max(by_hash.values()) > 40, "the hash alone takes different skies for one"
+    assert max(Counter(confirmed.values()).values()) <= 8
+    pairs = zip(names(120)[:60], names(120)[60:], strict=True)
+    assert sum(confirmed[one] == confirmed[other] for one, other in pairs) >= 55
+
+
+@given(st.integers(0, 2**32))
+def test_a_descriptor_forgets_brightness_contrast_and_slope(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    coarse = Image.fromarray(source.integers(60, 160, (8, 8), dtype=np.uint8))
+    grey = np.asarray(coarse.resize((128, 96), Image.Resampling.BICUBIC), dtype=np.float64)
+    slope = np.linspace(0, 40, 128)
+    changed = (0.7 * grey + 20 + slope).clip(0, 255)
+    rows = stack([describe(grey.astype(np.uint8)), describe(changed.astype(np.uint8))])
+    assert correlation(rows[:1], rows[1:])[0] > 0.99
+
+
+@given(st.integers(0, 2**32))
+def test_mirrored_hashes_and_descriptors_are_those_of_the_mirrored_picture(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    coarse = Image.fromarray(source.integers(0, 256, (9, 12), dtype=np.uint8))
+    grey = np.asarray(coarse.resize((144, 96), Image.Resampling.BICUBIC))
+    rows = stack([describe(grey), describe(np.fliplr(grey))])
+    assert correlation(mirrored(rows[:1]), rows[1:])[0] > 0.999
+    hashes = np.array([difference_hash(grey) & HASH_MASK], np.uint64)
+    told, seen = int(mirrored_hashes(hashes)[0]), difference_hash(np.fliplr(grey)) & HASH_MASK
+    assert (told ^ seen).bit_count() <= 6, "fields that are equally dark count as not darker"
+
+
+def test_a_plain_slope_has_no_descriptor_to_compare() -> None:
+    plain = np.tile(np.linspace(10, 240, 128).astype(np.uint8), (96, 1))
+    assert describe(plain) == bytes(BYTES)
+    first, second = names(2)
+    found = clusters({first: 7, second: 7}, descriptors={first: bytes(BYTES), second: bytes(BYTES)})
+    assert found[first] != found[second]
 
 
 @given(st.dictionaries(st.sampled_from(names(30)), st.integers(-(2**63), 2**64 - 1)))

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("byte_count", sa.BigInteger(), nullable=False),
         sa.Column("orientation", sa.SmallInteger(), nullable=False),
         sa.Column("perceptual_hash", sa.BigInteger(), nullable=False),
+        sa.Column("descriptor", sa.LargeBinary(length=256), nullable=True),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_images")),
     )
@@ -248,12 +249,14 @@ def upgrade() -> None:
                 "too-large",
                 "aspect",
                 "blank",
+                "excluded",
                 "forbidden-address",
                 "bad-url",
                 "not-found",
                 "refused",
                 "rate-limited",
                 "server-error",
+                "host-down",
                 "unreachable",
                 "timeout",
                 "interrupted",
@@ -292,11 +295,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["sha256"], ["images.sha256"], name=op.f("fk_candidates_sha256_images")),
         sa.ForeignKeyConstraint(["wnid"], ["categories.wnid"], name=op.f("fk_candidates_wnid_categories")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_candidates")),
-        sa.UniqueConstraint("wnid", "url", name=op.f("uq_candidates_wnid_url")),
+        sa.UniqueConstraint("url", "wnid", name=op.f("uq_candidates_url_wnid")),
     )
     with op.batch_alter_table("candidates", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_candidates_sha256"), ["sha256"], unique=False)
         batch_op.create_index("ix_candidates_state", ["state", "wnid"], unique=False)
+        batch_op.create_index("ix_candidates_wnid", ["wnid"], unique=False)
 
     op.create_table(
         "controls",
@@ -478,6 +482,7 @@ def downgrade() -> None:
     op.drop_table("hit_questions")
     op.drop_table("controls")
     with op.batch_alter_table("candidates", schema=None) as batch_op:
+        batch_op.drop_index("ix_candidates_wnid")
         batch_op.drop_index("ix_candidates_state")
         batch_op.drop_index(batch_op.f("ix_candidates_sha256"))
 

@@ -1,0 +1,192 @@
+"""iNaturalist: living things, by their scientific names. API v1: https://api.inaturalist.org/v1/docs/."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagenet_builder.config import InaturalistSettings, Settings
+from imagenet_builder.errors import ProjectError, SourceError
+from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
+
+from .json_api import JsonApi, read_position
+from .licences import parse_licence
+from .source import require_contact
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from wordnet_synsets.graph import Graph
+
+NAME = "inaturalist"
+# What the service asks of programs: about a request a second; 200 is the most that a page holds.
+INTERVAL, PAGE_SIZE = 1.0, 200
+SIZES = {"small": 240, "medium": 500, "large": 1024, "original": 2048}
+QUALITIES = ("research", "needs_id", "any")
+# Our codes of licences, and iNaturalist's.
+LICENCES = {
+    "cc0": "cc0",
+    "by": "cc-by",
+    "by-sa": "cc-by-sa",
+    "by-nd": "cc-by-nd",
+    "by-nc": "cc-by-nc",
+    "by-nc-sa": "cc-by-nc-sa",
+    "by-nc-nd": "cc-by-nc-nd",
+}
+REMEDY = "it asks for no key: try again later, and slower"
+# The ranks that WordNet writes in front of names.
+RANKS = (
+    "kingdom",
+    "phylum",
+    "subphylum",
+    "class",
+    "subclass",
+    "order",
+    "suborder",
+    "family",
+    "subfamily",
+    "genus",
+)
+_RANKED = re.compile(rf"(?P<rank>{'|'.join(RANKS)}) (?P<name>[A-Z][a-z]+)")
+# Canis familiaris, Canis lupus familiaris: the service decides whether it is the name of a taxon.
+_SPECIES = re.compile(r"[A-Z][a-z]+(?: [a-z][a-z-]+){1,2}")
+
+
+class INaturalist:
+    """The `inaturalist` source. A query's words are a scientific name, with its rank where WordNet gives it."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        settings: InaturalistSettings,
+        licences: Sequence[str],
+        *,
+        page_size: int = PAGE_SIZE,
+        api: JsonApi | None = None,
+    ) -> None:
+        self._settings = settings
+        self._licences = ",".join(LICENCES[code] for code in licences if code in LICENCES)
+        self._page_size = page_size
+        self._api = api or JsonApi(settings.endpoint, interval=INTERVAL, remedy=REMEDY)
+
+    def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
+        """The category's scientific lemmas; none for what is no living thing, and WordNet is not needed."""
+        words = (lemma.replace("_", " ") for lemma in category.lemmas)
+        scientific = dict.fromkeys(
+            name for name in words if _RANKED.fullmatch(name) or _SPECIES.fullmatch(name)
+        )
+        return tuple(Query(category.wnid, self.name, name, language="la") for name in scientific)
+
+    async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
+        """One page of observations of the taxon, newest first; raises SourceError."""
+        position = read_position(query.continuation, self.name)
+        try:
+            taxon = position["taxon"] if "taxon" in position else await self._taxon(query.words, session)
+            if taxon is None:
+                return SearchPage((), None)
+            answer = await self._api.get(session, "/observations", self._parameters(taxon, position))
+            observations = list(answer["results"])
+            rank = position.get("rank", 0)
+            candidates = tuple(self._candidates(query, observations, rank))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SourceError(
+                f"{self._settings.endpoint} answered something that is not iNaturalist's format: {error!r}"
+            ) from error
+        if len(observations) < self._page_size:
+            return SearchPage(candidates, None)
+        # Pages by number end at 10,000 results; those below an id do not, and new observations do not shift them.
+        next_part = {"taxon": taxon, "below": int(observations[-1]["id"]), "rank": rank + len(candidates)}
+        return SearchPage(candidates, json.dumps(next_part))
+
+    def _parameters(self, taxon: int, position: Mapping[str, int]) -> dict[str, str | int]:
+        parameters: dict[str, str | int] = {
+            "taxon_id": taxon,
+            "photos": "true",
+            "photo_license": self._licences,
+            "captive": "any",
+            "order_by": "id",
+            "order": "desc",
+            "per_page": self._page_size,
+        }
+        if self._settings.quality != "any":
+            parameters["quality_grade"] = self._settings.quality
+        if "below" in position:
+            parameters["id_below"] = position["below"]
+        return parameters
+
+    async def _taxon(self, words: str, session: aiohttp.ClientSession) -> int | None:
+        """The id of the taxon of exactly this name; None if there is none, or the name means several."""
+        ranked = _RANKED.fullmatch(words)
+        name, rank = (ranked["name"], ranked["rank"]) if ranked else (words, "")
+        parameters: dict[str, str | int] = {"q": name, "is_active": "true", "per_page": 30}
+        answer = await self._api.get(session, "/taxa", parameters | ({"rank": rank} if rank else {}))
+        found = {
+            int(taxon["id"])
+            for taxon in answer["results"]
+            if str(taxon["name"]).casefold() == name.casefold() and (not rank or taxon["rank"] == rank)
+        }
+        # A genus of plants may be called as one of animals is: nothing is better than the wrong one.
+        return found.pop() if len(found) == 1 else None
+
+    def _candidates(
+        self, query: Query, observations: Sequence[Mapping[str, Any]], rank: int
+    ) -> Iterator[Candidate]:
+        allowed = self._licences.split(",")
+        for observation in observations:
+            for photo in observation["photos"]:
+                code = str(photo.get("license_code") or "")
+                # An observation comes for any of its photos; each photo has a licence of its own.
+                rights = parse_licence(code) if code in allowed else None
+                if rights is not None:
+                    rank += 1
+                    yield self._candidate(query, observation, photo, rights, rank)
+
+    def _candidate(
+        self,
+        query: Query,
+        observation: Mapping[str, Any],
+        photo: Mapping[str, Any],
+        rights: Rights,
+        rank: int,
+    ) -> Candidate:
+        size, square = self._settings.size, str(photo["url"])
+        original = re.sub(r"/square(?=\.\w+$)", "/original", square)
+        sides = photo.get("original_dimensions") or {}
+        width, height = sides.get("width"), sides.get("height")
+        if width and height:
+            scale = min(1.0, SIZES[size] / max(width, height))
+            width, height = round(width * scale), round(height * scale)
+        user = observation.get("user") or {}
+        return Candidate(
+            wnid=query.wnid,
+            url=re.sub(r"/square(?=\.\w+$)", f"/{size}", square),
+            source=NAME,
+            rank=rank,
+            title=observation.get("species_guess") or query.words,
+            page_url=observation.get("uri"),
+            rights=dataclasses.replace(
+                rights, author=user.get("name") or user.get("login"), credit=photo.get("attribution")
+            ),
+            original_url=original if size != "original" else None,
+            width=width,
+            height=height,
+        )
+
+
+def build(settings: Settings, folder: Path) -> INaturalist:
+    """The `inaturalist` source of a project; raises ProjectError where its settings cannot work."""
+    require_contact(settings, settings.inaturalist.endpoint)
+    if settings.inaturalist.size not in SIZES:
+        raise ProjectError(f"[inaturalist] size must be one of {', '.join(SIZES)}")
+    if settings.inaturalist.quality not in QUALITIES:
+        raise ProjectError(f"[inaturalist] quality must be one of {', '.join(QUALITIES)}")
+    if not set(settings.crawl.licences) & set(LICENCES):
+        raise ProjectError(
+            f"iNaturalist has photos under {', '.join(LICENCES)} only: ask for one with --licence"
+        )
+    return INaturalist(settings.inaturalist, settings.crawl.licences)

@@ -1,0 +1,97 @@
+"""Leaving out the pictures of an existing dataset: copies, changed copies and mirror images, and nothing else."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageOps
+
+from imagenet_builder import exclusion
+from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.errors import ProjectError
+from imagenet_builder.exclusion import load_exclusion
+from imagenet_builder.records import Inspected
+from tests.mediawiki_server import picture
+
+
+def inspected(content: bytes) -> Inspected:
+    found = inspect(content, Limits())
+    assert isinstance(found, Inspected)
+    return found
+
+
+def saved(image: Image.Image, quality: int = 80) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = tmp_path / "other"
+    (folder / "n01").mkdir(parents=True)
+    for seed in range(20):
+        (folder / "n01" / f"{seed}.JPEG").write_bytes(picture(seed))
+    (folder / "broken.jpg").write_bytes(picture(3)[:2000])
+    (folder / "readme.txt").write_text("no picture")
+    return folder
+
+
+def test_copies_changed_copies_and_mirror_images_are_excluded_and_others_are_not(
+    dataset: Path, tmp_path: Path
+) -> None:
+    excluded = load_exclusion(["other"], tmp_path)
+    assert len(excluded.names) == 20
+    for seed in range(20):
+        original = Image.open(io.BytesIO(picture(seed)))
+        name = str(dataset / "n01" / f"{seed}.JPEG")
+        assert excluded.match(inspected(picture(seed))) == name
+        assert excluded.match(inspected(saved(original.resize((500, 375)), 40))) == name
+        assert excluded.match(inspected(saved(ImageOps.mirror(original)))) == name
+    assert not any(excluded.match(inspected(picture(seed))) for seed in range(100, 140))
+
+
+def test_pictures_are_looked_at_once_and_changed_ones_again(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_exclusion(["other"], tmp_path)
+    looked: list[str] = []
+    original = exclusion._inspect
+
+    def noticing(path: Path, stamp: str) -> exclusion._Looked:
+        looked.append(path.name)
+        return original(path, stamp)
+
+    monkeypatch.setattr(exclusion, "_inspect", noticing)
+    again = load_exclusion([str(dataset)], tmp_path)
+    assert looked == []
+    assert again.names == first.names
+    assert (again.hashes == first.hashes).all()
+    assert (again.descriptors == first.descriptors).all()
+    (dataset / "n01" / "0.JPEG").write_bytes(picture(500))
+    (dataset / "n01" / "1.JPEG").unlink()
+    changed = load_exclusion(["other"], tmp_path)
+    assert looked == ["0.JPEG"]
+    assert changed.match(inspected(picture(500)))
+    assert changed.match(inspected(picture(1))) is None
+
+
+def test_a_cache_that_is_damaged_is_made_again(dataset: Path, tmp_path: Path) -> None:
+    load_exclusion(["other"], tmp_path)
+    [kept] = (tmp_path / exclusion.CACHE_FOLDER).iterdir()
+    kept.write_bytes(b"PK nothing")
+    assert len(load_exclusion(["other"], tmp_path).names) == 20
+
+
+def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ProjectError, match=r"no picture in .*empty"):
+        load_exclusion(["empty"], tmp_path)
+    with pytest.raises(ProjectError, match=r"no folder .*absent"):
+        load_exclusion(["absent"], tmp_path)
+
+
+def test_nothing_is_excluded_where_nothing_is_named(tmp_path: Path) -> None:
+    assert load_exclusion([], tmp_path).match(inspected(picture(1))) is None
