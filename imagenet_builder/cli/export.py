@@ -31,7 +31,7 @@ SHORTFALLS_SHOWN = 40
     "formats",
     multiple=True,
     metavar="NAME",
-    help="A format; may be given again. [default: ilsvrc]",
+    help="ilsvrc, kaggle, webdataset, parquet, mds or croissant; may be given again.  [default: ilsvrc]",
 )
 @click.option("--val", type=click.IntRange(0), help="Pictures a class in val.  [default: 50]")
 @click.option("--test", type=click.IntRange(0), help="Pictures a class in test.  [default: 100]")

@@ -7,7 +7,9 @@ import io
 import json
 import logging
 import stat
+import sys
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from hits import database
 from imagenet_builder.cli import command_line, run
 from imagenet_builder.errors import ImageStoreError, ReleaseError
 from imagenet_builder.export.choose import Sizes, Why
+from imagenet_builder.export.formats import FORMATS
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest, TooFewClasses
 from imagenet_builder.export.verify import verify_release
@@ -39,6 +42,7 @@ from tests.export_parts import (
 
 SIZES = Sizes(val=2, test=2, min_train=3, max_train=20)
 THREE = ExportRequest(SIZES, classes=3)
+EVERY_FORMAT = (*FORMATS, "croissant")
 COUNTS = {TENCH: 7, GOLDFISH: 9, UMBRELLA: 8}
 
 
@@ -104,7 +108,7 @@ def test_the_manifest_the_checksums_and_the_report_agree(project: Project, tmp_p
 
 
 def test_the_same_store_request_and_seed_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
-    request = ExportRequest(SIZES, classes=3, formats=("ilsvrc", "ilsvrc-archives"))
+    request = ExportRequest(SIZES, classes=3, formats=EVERY_FORMAT)
     export(project, request, tmp_path / "one")
     export(project, request, tmp_path / "elsewhere" / "other")
     assert tree_of(tmp_path / "one") == tree_of(tmp_path / "elsewhere" / "other")
@@ -201,6 +205,50 @@ def test_nothing_in_the_release_tells_what_a_test_picture_shows(tmp_path: Path, 
     attribution = (report.folder / "attribution.txt").read_text()
     for number in range(24):
         assert f"Author {number}, CC BY 4.0" in attribution
+
+
+def test_no_format_tells_where_a_test_picture_came_from(tmp_path: Path, wordnet_folder: Path) -> None:
+    verified = [
+        Verified(one.wnid, one.content, title=f"title-{number}-")
+        for number, one in enumerate(some_pictures(COUNTS))
+    ]
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    folder = export(
+        project, ExportRequest(SIZES, classes=3, formats=EVERY_FORMAT), tmp_path / "release"
+    ).folder
+    with database.reading(project.engine) as connection:
+        secrets = connection.execute(
+            sa.select(tables.candidates.c.title, tables.candidates.c.url)
+            .join(tables.release_images, tables.candidates.c.sha256 == tables.release_images.c.sha256)
+            .where(tables.release_images.c.split == Split.TEST)
+        ).all()
+    assert len(secrets) == 6
+    everything = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for secret in (text for row in secrets for text in row):
+        assert not [path for path, content in everything.items() if secret.encode() in content], secret
+    assert verify_release(folder) == []
+
+
+def test_a_format_whose_library_is_missing_says_what_to_install_and_writes_nothing(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "imagenet_builder.export.formats.parquet", raising=False)
+    with pytest.raises(ReleaseError, match=r"needs pyarrow: pip install 'imagenet-builder\[formats\]'"):
+        export(project, ExportRequest(SIZES, classes=3, formats=("parquet",)), tmp_path / "release")
+    assert not leftovers(tmp_path / "release")
+
+
+def test_the_manifest_names_the_library_that_the_bytes_depend_on(project: Project, tmp_path: Path) -> None:
+    request = ExportRequest(SIZES, classes=3, formats=("parquet",))
+    manifest = json.loads((export(project, request, tmp_path / "one").folder / "manifest.json").read_text())
+    assert manifest["libraries"] == {"pyarrow": version("pyarrow")}
+    assert (
+        json.loads((export(project, THREE, tmp_path / "two").folder / "manifest.json").read_text())[
+            "libraries"
+        ]
+        == {}
+    )
 
 
 def test_a_place_that_is_taken_is_refused_and_left_alone(project: Project, tmp_path: Path) -> None:
