@@ -54,7 +54,13 @@ def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -
             for one in plan.release.classes
         ],
         "left_out": [
-            {"wnid": one.wnid, "why": str(one.why), "pictures": one.pictures, "below": one.below}
+            {
+                "wnid": one.wnid,
+                "why": str(one.why),
+                "pictures": one.pictures,
+                "below": one.below,
+                "above": one.above,
+            }
             for one in plan.choice.left_out
         ],
         "sha256sums": checksums,

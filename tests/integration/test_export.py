@@ -101,7 +101,7 @@ def test_the_manifest_the_checksums_and_the_report_agree(project: Project, tmp_p
     assert manifest["rules"] == {"majority": 24}
     assert [(one.wnid, one.why) for one in report.left_out] == [(FISH, Why.ANCESTOR)]
     assert manifest["left_out"] == [
-        {"wnid": FISH, "why": "ancestor of a class", "pictures": 8, "below": TENCH}
+        {"wnid": FISH, "why": "ancestor of a class", "pictures": 8, "below": TENCH, "above": None}
     ]
     assert not report.short
     assert verify_release(report.folder) == []

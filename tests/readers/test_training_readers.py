@@ -80,7 +80,7 @@ def test_streaming_imagenet_reads_the_shards(copied: Releases, split: str) -> No
     clean_stale_shared_memory()
     vision = StreamingImageNet(local=str(folder), split=split, batch_size=1, num_canonical_nodes=1)
     assert sorted(label for _, label in vision) == sorted(copied.of(split).values())
-    assert tuple(vision[0][0].shape)[0] == 3
+    assert vision[0][0].shape == (3, 64, 72)
 
 
 def test_our_shard_is_the_one_that_mdswriter_writes(releases: Releases, tmp_path: Path) -> None:
