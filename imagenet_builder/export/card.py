@@ -84,6 +84,7 @@ def readme(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         multi_label=f"{counts.multi_label:,}",
         near_duplicates=f"{counts.near_duplicates:,}",
         seed=request.seed,
+        authors=authors_text(plan, request),
     )
     return filled.encode()
 
@@ -95,6 +96,18 @@ def rule_list(facts: Facts) -> str:
         text = RULE_TEXTS.get(rule)
         lines.append(f"- {number:,} pictures by the rule `{rule}`" + (f": {text}" if text else ""))
     return "\n".join(lines)
+
+
+def authors_text(plan: Plan, request: ExportRequest) -> str:
+    """Whether one author's or page's pictures are on one side, in a sentence."""
+    if request.divide_authors:
+        return "One author's pictures may be on several sides."
+    if plan.counts.divided_authors:
+        return (
+            "One author's or page's pictures are on one side, but for "
+            f"{plan.counts.divided_authors:,} without whom a class could not be filled."
+        )
+    return "One author's or page's pictures are on one side."
 
 
 def class_sizes(release: Release) -> str:

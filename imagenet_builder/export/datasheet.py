@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from string import Template
 
-from .card import class_sizes, licence_table, rule_list
+from .card import authors_text, class_sizes, licence_table, rule_list
 from .facts import Facts
 from .plan import Plan
 from .request import ExportRequest
@@ -30,6 +30,7 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         multi_label=f"{counts.multi_label:,}",
         near_duplicates=f"{counts.near_duplicates:,}",
         seed=request.seed,
+        authors=authors_text(plan, request),
         votes=_votes(facts),
         reports=f"{facts.votes['report']:,}",
         sources=_sources(facts),

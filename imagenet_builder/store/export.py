@@ -46,6 +46,14 @@ class Supply:
     provisional: Mapping[str, int]
 
 
+class Maker(NamedTuple):
+    """Who made an image and where it was shown, as one of its candidates says."""
+
+    sha256: str
+    author: str | None
+    page_url: str | None
+
+
 class Provenance(NamedTuple):
     """Where a picture came from, and the verdict that its label rests on; times are aware UTC."""
 
@@ -124,6 +132,16 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
         _permitted(connection, licences) if licences else None,
         dict(sorted((row[0], row[1]) for row in provisional)),
     )
+
+
+def read_makers(connection: sa.Connection) -> Iterator[Maker]:
+    """Authors and pages of all stored images; an image with several candidates comes several times."""
+    columns = (candidates.c.sha256, candidates.c.author, candidates.c.page_url)
+    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
+        sa.select(*columns).distinct().where(candidates.c.sha256.is_not(None))
+    )
+    for row in rows:
+        yield Maker(*row)
 
 
 def _permitted(connection: sa.Connection, licences: Sequence[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import logging
@@ -356,6 +357,40 @@ def test_pictures_of_two_classes_and_near_duplicates_are_kept_apart(project: Pro
     names = [path.read_bytes() for path in report.folder.rglob("*.JPEG")]
     assert twice not in names
     assert again not in names
+
+
+def test_one_author_s_pictures_are_on_one_side_unless_that_is_switched_off(
+    tmp_path: Path, wordnet_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verified = [
+        Verified(one.wnid, one.content, rights=Rights("by", "4.0", None, f"Author {number // 2}"))
+        for number, one in enumerate(some_pictures({TENCH: 20, GOLDFISH: 21, UMBRELLA: 19}))
+    ]
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    author_of = {hashlib.sha256(one.content).hexdigest(): one.rights.author for one in verified}
+
+    def divided_authors(out: Path) -> int:
+        sides: dict[str | None, set[Split]] = {}
+        with database.reading(project.engine) as connection:
+            release_id = connection.scalar(
+                sa.select(tables.releases.c.id).where(tables.releases.c.name == out.name)
+            )
+            rows = connection.execute(
+                sa.select(tables.release_images).where(tables.release_images.c.release_id == release_id)
+            ).all()
+        for row in rows:
+            sides.setdefault(author_of[row.sha256], set()).add(Split(row.split))
+        return sum(len(found) > 1 for found in sides.values())
+
+    together = export(project, THREE, tmp_path / "together")
+    assert together.counts.divided_authors == divided_authors(together.folder) == 0
+    assert "are on one side." in (together.folder / "README.md").read_text()
+    flags = ["--classes", "3", "--val", "2", "--test", "2", "--min-train", "3", "--divide-authors"]
+    out = tmp_path / "apart"
+    code = run(command_line.main, "--project", str(project.folder), "export", *flags, "--out", str(out))
+    assert code == 0, capsys.readouterr().err
+    assert divided_authors(out) > 0
+    assert "may be on several sides" in (out / "README.md").read_text()
 
 
 def test_only_admitted_licences_are_exported(tmp_path: Path, wordnet_folder: Path) -> None:

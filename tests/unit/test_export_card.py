@@ -34,7 +34,7 @@ def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)) -> Pl
         for split in splits
         for number in range(pictures)
     )
-    counts = Counts(pictures, pictures, pictures, 0, 0, 0, 0)
+    counts = Counts(pictures, pictures, pictures, 0, 0, 0, 0, 0, 0)
     return Plan(Release(TITLE, (one,), (), shown), Choice((WNID,), ()), counts, 1, ())
 
 
