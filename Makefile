@@ -1,4 +1,4 @@
-# make setup | demo | test | check | soak | constraints
+# make setup | demo | test | test-readers | check | soak | constraints
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ TORCH := torch==2.13.0 torchvision==0.28.0
 DEMO ?= demo-project
 JOBS ?= 2
 
-.PHONY: setup demo test check soak test-setup system-packages wordnet constraints clean
+.PHONY: setup demo test test-readers check soak test-setup system-packages wordnet constraints clean
 
 setup: $(VENV)/.installed
 
@@ -19,7 +19,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[train,postgres,lists,test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[train,postgres,lists,formats,test]'
 	touch $@
 
 # WordNet 3.0: what is there already, else Debian's package (as root), else NLTK's downloader.
@@ -41,6 +41,25 @@ check: $(VENV)/.test-installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The readers that releases are for, unmodified, in an environment without the program. timm and mosaicml-streaming
+# come without their dependencies: those of the second bring the clients of four clouds.
+READERS_VENV := .venv-readers
+READERS := datasets webdataset mlcroissant pytest pytest-timeout psutil
+READERS_ALONE := timm mosaicml-streaming transformers tokenizers safetensors regex catalogue brotli zstd \
+  python-snappy cramjam
+READERS_PIP := $(READERS_VENV)/bin/python -m pip install --quiet -c constraints-readers.txt
+
+$(READERS_VENV)/.installed: constraints-readers.txt
+	$(PYTHON) -m venv $(READERS_VENV)
+	$(READERS_PIP) $(TORCH)
+	$(READERS_PIP) $(READERS)
+	$(READERS_PIP) --no-deps $(READERS_ALONE)
+	touch $@
+
+test-readers: test-setup $(READERS_VENV)/.installed
+	BUILDER_PYTHON=$(BIN)/python $(READERS_VENV)/bin/python -m pytest -c tests/readers/pytest.ini --rootdir . \
+	  --confcutdir tests/readers -p no:cacheprovider tests/readers
+
 soak: test-setup
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
@@ -49,4 +68,4 @@ constraints:
 	  | grep -v -e '^imagenet-builder' -e '^pip=' | sed 's/+cpu//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(READERS_VENV) build dist *.egg-info

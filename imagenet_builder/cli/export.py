@@ -31,7 +31,7 @@ SHORTFALLS_SHOWN = 40
     "formats",
     multiple=True,
     metavar="NAME",
-    help="A format; may be given again. [default: ilsvrc]",
+    help="ilsvrc, kaggle, webdataset, parquet, mds or croissant; may be given again.  [default: ilsvrc]",
 )
 @click.option("--val", type=click.IntRange(0), help="Pictures a class in val.  [default: 50]")
 @click.option("--test", type=click.IntRange(0), help="Pictures a class in test.  [default: 100]")
@@ -43,6 +43,9 @@ SHORTFALLS_SHOWN = 40
 @click.option("--resize", type=click.IntRange(1), help="Reduce the shorter side to so many pixels.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Decides the splits."
+)
+@click.option(
+    "--divide-authors", is_flag=True, help="Let one author's or page's pictures stand on several sides."
 )
 @click.option("--allow-fewer", is_flag=True, help="Write a smaller release when too few classes qualify.")
 @click.option("--tars", is_flag=True, help="Also write ILSVRC's archives.")
@@ -66,6 +69,7 @@ def command(
     licences: tuple[str, ...],
     resize: int | None,
     seed: int,
+    divide_authors: bool,
     allow_fewer: bool,
     tars: bool,
     out: Path,
@@ -99,6 +103,7 @@ def command(
         resize=resize,
         seed=seed,
         allow_fewer=allow_fewer,
+        divide_authors=divide_authors,
         formats=_format_names(formats, tars),
     )
     try:
@@ -134,8 +139,10 @@ def _show(report: ExportReport, as_json: bool) -> None:
         click.echo(f"train {counts.train}, val {counts.val}, test {counts.test} pictures")
         click.echo(
             f"left out: {counts.multi_label} of several classes, {counts.near_duplicates} near-duplicates of val or "
-            f"test, {counts.surplus} beyond the size of train"
+            f"test, {counts.held_back} whose authors are in val or test, {counts.surplus} beyond the size of train"
         )
+        if counts.divided_authors:
+            click.echo(f"authors or pages on several sides, for want of others: {counts.divided_authors}")
         for why, number in Counter(one.why for one in report.left_out).items():
             click.echo(f"categories left out: {number}, {why}")
         click.echo(f"checksum {report.digest}")

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from imagenet_builder.errors import ReleaseError
 
+from .antichain import largest_antichain
+
 Clusters = Mapping[str, Collection[str]]
 
 
@@ -40,17 +42,20 @@ class Why(StrEnum):
     TOO_FEW = "too few pictures"
     SHARED = "too few pictures that are not another class's too"
     ANCESTOR = "ancestor of a class"
+    DESCENDANT = "kind of a class"
     SURPLUS = "more classes than asked for"
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A category that was left out, its distinct pictures, and for an ancestor one of the classes below it."""
+    """A category that was left out and its distinct pictures; `below` names a class below an ancestor, `above` one
+    above a kind of it. That class qualifies, even where it is beyond the number asked for."""
 
     wnid: str
     why: Why
     pictures: int
     below: str | None = None
+    above: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +76,21 @@ def choose_best(
     """Choose up to `count` categories, none an ancestor of another, preferring those with most pictures.
 
     `clusters` maps a category to the clusters that it may use, `labels` a cluster to all categories that it was
-    accepted for. Of categories above one another the lowest that qualify are taken: they are the more specific, and
-    as a rule the more numerous. Where classes share so many pictures that one falls short, the poorest yields, and
-    what it shared is free again.
+    accepted for. Of those that qualify the largest set is found in which none is above another, and of such sets the
+    one with most pictures that a release can use (`largest_antichain`); if it is larger than `count`, its richest are
+    taken. Where classes share so many pictures that one falls short, the poorest yields, and what it shared is free
+    again.
     """
+    usable = {wnid: min(len(own), sizes.most) for wnid, own in clusters.items()}
 
-    def candidates(qualified: Collection[str]) -> list[str]:
-        above: set[str] = set()
-        for wnid in qualified:
-            above.update(ancestors(wnid))
-        lowest = (wnid for wnid in qualified if wnid not in above)
-        return sorted(lowest, key=lambda wnid: (-min(len(clusters[wnid]), sizes.most), wnid))[:count]
+    def antichain(qualified: Iterable[str]) -> list[str]:
+        largest = largest_antichain({wnid: usable[wnid] for wnid in qualified}, ancestors)
+        return sorted(largest, key=lambda wnid: (-usable[wnid], wnid))
 
-    chosen, yielded = _settle(clusters, labels, sizes, candidates)
-    return Choice(
-        tuple(sorted(chosen)), tuple(_left_out(clusters, ancestors, sizes, frozenset(chosen), yielded))
-    )
+    chosen, yielded = _settle(clusters, labels, sizes, lambda qualified: antichain(qualified)[:count])
+    remaining = (wnid for wnid, own in clusters.items() if len(own) >= sizes.needed and wnid not in yielded)
+    left_out = _left_out(clusters, ancestors, sizes, chosen, antichain(remaining), yielded)
+    return Choice(tuple(sorted(chosen)), tuple(left_out))
 
 
 def choose_named(
@@ -109,9 +113,8 @@ def choose_named(
             )
     clusters = {wnid: clusters.get(wnid, ()) for wnid in sorted(wanted)}
     chosen, yielded = _settle(clusters, labels, sizes, sorted)
-    return Choice(
-        tuple(sorted(chosen)), tuple(_left_out(clusters, ancestors, sizes, frozenset(chosen), yielded))
-    )
+    left_out = _left_out(clusters, ancestors, sizes, chosen, chosen, yielded)
+    return Choice(tuple(sorted(chosen)), tuple(left_out))
 
 
 def shared_clusters(labels: Clusters, chosen: Collection[str]) -> frozenset[str]:
@@ -151,15 +154,17 @@ def _left_out(
     clusters: Clusters,
     ancestors: Callable[[str], Collection[str]],
     sizes: Sizes,
-    chosen: frozenset[str],
+    chosen: Collection[str],
+    antichain: Collection[str],
     yielded: Mapping[str, int],
 ) -> Iterable[LeftOut]:
-    # Every category that lies above another one that qualifies → the first such one.
+    """Why each category was left out; every one that qualifies is in `antichain`, or above or below a member of it."""
+    chosen, members = frozenset(chosen), frozenset(antichain)
+    # The first member below every category, chosen ones before others.
     below: dict[str, str] = {}
-    for wnid in sorted(clusters, key=lambda wnid: (wnid not in chosen, wnid)):
-        if len(clusters[wnid]) >= sizes.needed and wnid not in yielded:
-            for above in ancestors(wnid):
-                below.setdefault(above, wnid)
+    for wnid in sorted(members, key=lambda wnid: (wnid not in chosen, wnid)):
+        for above in ancestors(wnid):
+            below.setdefault(above, wnid)
     for wnid in sorted(clusters):
         pictures = len(clusters[wnid])
         if wnid in chosen:
@@ -168,7 +173,11 @@ def _left_out(
             yield LeftOut(wnid, Why.TOO_FEW, pictures)
         elif wnid in yielded:
             yield LeftOut(wnid, Why.SHARED, yielded[wnid])
-        elif wnid in below:
-            yield LeftOut(wnid, Why.ANCESTOR, pictures, below[wnid])
-        else:
+        elif wnid in members:
             yield LeftOut(wnid, Why.SURPLUS, pictures)
+        elif wnid in below:
+            yield LeftOut(wnid, Why.ANCESTOR, pictures, below=below[wnid])
+        else:
+            over = members.intersection(ancestors(wnid))
+            nearest = min(over, key=lambda member: (member not in chosen, member))
+            yield LeftOut(wnid, Why.DESCENDANT, pictures, above=nearest)

@@ -68,6 +68,10 @@ class Release:
         """Wnid → class."""
         return {one.wnid: one for one in self.classes}
 
+    def label_of(self, picture: ReleasePicture) -> int:
+        """What may be said of a picture's class: its `index`, and for test -1."""
+        return -1 if picture.split is Split.TEST else self.class_of[picture.wnid].index
+
     def of_split(self, split: Split) -> tuple[ReleasePicture, ...]:
         """The pictures of one split, in release order."""
         return tuple(picture for picture in self.pictures if picture.split is split)

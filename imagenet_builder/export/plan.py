@@ -14,7 +14,7 @@ from imagenet_builder.errors import ReleaseError
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category, Split
 from imagenet_builder.store.categories import selected
-from imagenet_builder.store.export import Supply, read_supply
+from imagenet_builder.store.export import Supply, read_makers, read_supply
 from wordnet_synsets.graph import Graph
 from wordnet_synsets.select import list_names, list_wnids, names_in_file
 
@@ -23,6 +23,7 @@ from .description import Release, ReleaseClass, ReleasePicture
 from .hierarchy import class_ids, trimmed_hierarchy
 from .request import Counts, ExportRequest, Shortfall, TooFewClasses
 from .split import Division, Placement, divide, keyed_rank
+from .together import makers
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
     shortfalls = _shortfalls(graph, categories, choice, sizes.needed, supply.provisional)
     if not choice.wnids or (len(choice.wnids) < wanted and not request.allow_fewer):
         raise TooFewClasses(_too_few(choice, wanted, sizes.needed, supply, request), shortfalls)
-    division = divide({wnid: usable[wnid] for wnid in choice.wnids}, cluster_of, labels, sizes, request.seed)
+    maker_of = None if request.divide_authors else _makers(project, cluster_of)
+    released = {wnid: usable[wnid] for wnid in choice.wnids}
+    division = divide(released, cluster_of, labels, sizes, request.seed, maker_of)
     release = _release(project.settings.project.name, graph, choice, division, request.seed)
     return Plan(release, choice, _counts(release, division, supply), wanted, shortfalls)
 
@@ -99,6 +102,13 @@ def class_list_wnids(graph: Graph, class_list: str) -> tuple[str, ...]:
     if not wnids:
         raise ReleaseError(f"the list {class_list} names no synset")
     return wnids
+
+
+def _makers(project: Project, cluster_of: Mapping[str, str]) -> dict[str, str]:
+    """Accepted image → its maker."""
+    with database.reading(project.engine) as connection:
+        known = (maker for maker in read_makers(connection) if maker.sha256 in cluster_of)
+        return makers(known, cluster_of)
 
 
 def _labels(supply: Supply, cluster_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -199,5 +209,7 @@ def _counts(release: Release, division: Division, supply: Supply) -> Counts:
         multi_label=division.multi_label,
         near_duplicates=division.near_duplicates,
         surplus=division.surplus,
+        held_back=division.held_back,
+        divided_authors=division.divided,
         provisional=sum(supply.provisional.values()),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from imagenet_builder.records import Rights, Split
 from imagenet_builder.store.export import Provenance
 
 from .description import Release, ReleasePicture
+from .facts import Facts, licence_name
 from .tree import Tree
 
 IMAGES_NAME, ATTRIBUTION_NAME = "images.csv", "attribution.txt"
@@ -71,20 +71,18 @@ Authors and licences in alphabetical order; which picture is whose would tell wh
 
 @dataclass
 class ProvenanceWriter:
-    """Takes one picture after the other; `licences` and `rules` count the pictures seen so far."""
+    """Takes one picture after the other; `facts` counts those seen so far."""
 
     release: Release
     images: BinaryIO
     attribution: BinaryIO
-    licences: Counter[tuple[str, str]] = field(default_factory=Counter)
-    rules: Counter[str] = field(default_factory=Counter)
+    facts: Facts
     test_credits: set[str] = field(default_factory=set)
 
     def add(self, picture: ReleasePicture, content: bytes, provenance: Provenance) -> None:
         """Write what may be said of a picture whose JPEG in the release is `content`."""
         rights = provenance.rights
-        self.licences[licence_name(rights), rights.licence_url or ""] += 1
-        self.rules[provenance.rule] += 1
+        self.facts.add(provenance)
         if picture.split is Split.TEST:
             self.test_credits.add(f"{_author(rights)}, {licence_name(rights)}\n")
             return
@@ -133,29 +131,14 @@ class ProvenanceWriter:
 
 
 @contextmanager
-def writing_provenance(release: Release, tree: Tree) -> Iterator[ProvenanceWriter]:
+def writing_provenance(release: Release, tree: Tree, facts: Facts) -> Iterator[ProvenanceWriter]:
     """Open both files in `tree`; they are finished on leaving, unless by an exception."""
     with tree.open(ATTRIBUTION_NAME) as attribution, tree.open(IMAGES_NAME) as images:
         attribution.write(ATTRIBUTION_HEAD.encode())
         images.write(_row(list(COLUMNS)))
-        writer = ProvenanceWriter(release, images, attribution)
+        writer = ProvenanceWriter(release, images, attribution, facts)
         yield writer
         writer.finish()
-
-
-def licence_name(rights: Rights) -> str:
-    """A licence as people write it: `CC BY-SA 4.0`, `CC0 1.0`, `public domain`."""
-    code = (rights.licence or "").lower()
-    version = f" {rights.licence_version}" if rights.licence_version else ""
-    if not code:
-        return "licence not stated"
-    if code in {"pd", "pdm"}:
-        return "public domain"
-    if code == "cc0":
-        return f"CC0{version}"
-    if code == "by" or code.startswith("by-"):
-        return f"CC {code.upper()}{version}"
-    return f"{_one_line(code)}{version}"
 
 
 def _author(rights: Rights) -> str:

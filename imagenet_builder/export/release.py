@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,20 +16,15 @@ from hits import database
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.project import Project
 from imagenet_builder.records import Split
-from imagenet_builder.store.export import ReleaseRow, provenance, record_release
+from imagenet_builder.store.export import ReleaseRow, provenance, read_crowd, record_release
 
+from .card import README_NAME, readme
 from .contents import release_contents
+from .datasheet import DATASHEET_NAME, datasheet
 from .description import Release
-from .documents import (
-    LICENCES_NAME,
-    MANIFEST_NAME,
-    README_NAME,
-    licences_text,
-    manifest,
-    readme,
-    settings_of,
-)
-from .formats import ReleaseFormat, find_format
+from .documents import LICENCES_NAME, MANIFEST_NAME, licences_text, manifest, settings_of
+from .facts import Facts
+from .formats import ReleaseFormat, croissant, find_format
 from .plan import Plan, plan_release
 from .provenance import writing_provenance
 from .request import ExportReport, ExportRequest
@@ -59,7 +54,7 @@ def export(
     """
     out = out.absolute()
     _check_place(out)
-    formats = [find_format(name) for name in request.formats]
+    formats = _formats(request)
     with database.exclusive_lock(project.engine, "export"):
         plan = plan_release(project, request)
         logger.info("classes: %d, pictures: %d", len(plan.release.classes), len(plan.release.pictures))
@@ -102,6 +97,13 @@ def _check_place(out: Path) -> None:
         raise ReleaseError(f"{out} exists already: a release is never overwritten; give another --out")
 
 
+def _formats(request: ExportRequest) -> list[ReleaseFormat]:
+    """The formats that write pictures."""
+    if croissant.FORMAT in request.formats:
+        croissant.check_croissant(request.formats)
+    return [find_format(name) for name in request.formats if name != croissant.FORMAT]
+
+
 @contextmanager
 def _disk_errors(out: Path) -> Iterator[None]:
     try:
@@ -133,47 +135,55 @@ def _write(
     """Write the whole release into `partial`; returns the SHA-256 of its SHA256SUMS."""
     tree = Tree(partial)
     try:
-        rules = _write_files(project, plan, request, formats, tree, progress)
+        facts = _write_pictures(project, plan, request, formats, tree, progress)
+        _write_documents(plan, request, facts, tree)
         digest = tree.close()
     finally:
         tree.abandon()
-    tree.write_unlisted(MANIFEST_NAME, manifest(plan, request, rules, digest))
+    tree.write_unlisted(MANIFEST_NAME, manifest(plan, request, facts, digest))
     tree.set_times()
     return digest
 
 
-def _write_files(
+def _write_pictures(
     project: Project,
     plan: Plan,
     request: ExportRequest,
     formats: Sequence[ReleaseFormat],
     tree: Tree,
     progress: Progress | None,
-) -> Mapping[str, int]:
-    """Write everything that SHA256SUMS lists; returns the rules of the verdicts and how many pictures each decided."""
+) -> Facts:
+    """Write every format and where the pictures came from; returns what was counted on the way."""
     release = plan.release
     done = 0
-    with writing_provenance(release, tree) as origins:
-        with ExitStack() as stack:
-            adders = [stack.enter_context(write(release, tree)) for write in formats]
-            for batch in release_contents(project, release.pictures, request.resize):
-                with database.reading(project.engine) as connection:
-                    labelled = [(picture.wnid, picture.sha256) for picture, _ in batch]
-                    known = provenance(connection, labelled, request.licences)
-                for picture, content in batch:
-                    origin = known.get((picture.wnid, picture.sha256))
-                    if origin is None:
-                        raise ReleaseError(f"the store does not say where image {picture.sha256} came from")
-                    for add in adders:
-                        add(picture, content)
-                    origins.add(picture, content, origin)
-                done += len(batch)
-                if progress is not None:
-                    progress(done, len(release.pictures))
-        licences, rules = origins.licences, origins.rules
-    tree.write(LICENCES_NAME, licences_text(licences))
-    tree.write(README_NAME, readme(plan, request, rules, licences))
-    return rules
+    with database.reading(project.engine) as connection:
+        facts = Facts(read_crowd(connection))
+    with writing_provenance(release, tree, facts) as origins, ExitStack() as stack:
+        adders = [stack.enter_context(write(release, tree)) for write in formats]
+        for batch in release_contents(project, release.pictures, request.resize):
+            with database.reading(project.engine) as connection:
+                labelled = [(picture.wnid, picture.sha256) for picture, _ in batch]
+                known = provenance(connection, labelled, request.licences)
+            for picture, content in batch:
+                origin = known.get((picture.wnid, picture.sha256))
+                if origin is None:
+                    raise ReleaseError(f"the store does not say where image {picture.sha256} came from")
+                for add in adders:
+                    add(picture, content)
+                origins.add(picture, content, origin)
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(release.pictures))
+    return facts
+
+
+def _write_documents(plan: Plan, request: ExportRequest, facts: Facts, tree: Tree) -> None:
+    """Write what describes the release as a whole, after all that it describes."""
+    tree.write(LICENCES_NAME, licences_text(facts))
+    tree.write(README_NAME, readme(plan, request, facts))
+    tree.write(DATASHEET_NAME, datasheet(plan, request, facts))
+    if croissant.FORMAT in request.formats:
+        tree.write(croissant.NAME, croissant.croissant(plan.release, request, facts, tree.large_files))
 
 
 def _seal_test_labels(project: Project, release: Release, name: str, digest: str) -> Path | None:

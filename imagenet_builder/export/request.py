@@ -18,8 +18,8 @@ class ExportRequest:
     """What to export: the best `classes` categories, or exactly those of `class_list`.
 
     `class_list` is the name of a packaged list (`ilsvrc2012`) or a file with one synset a line. `licences` empty
-    admits every licence; `resize` reduces the shorter side of pictures to so many pixels. Raises ReleaseError for
-    numbers that no release can have.
+    admits every licence; `resize` reduces the shorter side of pictures to so many pixels; `divide_authors` lets one
+    author's or page's pictures stand on several sides. Raises ReleaseError for numbers that no release can have.
     """
 
     sizes: Sizes
@@ -29,6 +29,7 @@ class ExportRequest:
     resize: int | None = None
     seed: int = 0
     allow_fewer: bool = False
+    divide_authors: bool = False
     formats: tuple[str, ...] = DEFAULT_FORMATS
 
     def __post_init__(self) -> None:
@@ -72,7 +73,8 @@ class Shortfall:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Pictures of a release by split, and pictures that stayed out of it, by reason (see `Division`);
-    `provisional` counts accepted verdicts in the whole project that more votes may still change."""
+    `divided_authors` counts authors or pages on several sides, 0 when that was allowed; `provisional` accepted
+    verdicts in the whole project that more votes may still change."""
 
     train: int
     val: int
@@ -80,6 +82,8 @@ class Counts:
     multi_label: int
     near_duplicates: int
     surplus: int
+    held_back: int
+    divided_authors: int
     provisional: int
 
 

@@ -1,12 +1,17 @@
-"""Which picture goes to which split. Pure, and decided by a keyed hash of the picture alone.
+"""Which picture goes to which split. Pure, and decided by keyed hashes of the pictures alone.
 
 Every class lays its clusters of near-duplicates out in the order of their hashes. Val is taken from the front, test
 from the back, train from between: when a picture is added later, at most one picture moves out of val or test and one
 out of a full train split, whatever the size of the class.
+
+One maker's pictures stay on one side, in all classes: val and test are filled with whole makers, at first with those
+who have few pictures, and everybody else's are train's. Classes take their turn by wnid, and what an earlier one
+decided of a maker holds. Where a class cannot be filled like that, makers are divided, and counted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,6 +19,9 @@ from hashlib import blake2b
 from imagenet_builder.records import Split
 
 from .choose import Sizes, shared_clusters
+
+# A maker with more than this part of what a class needs is held out only when others do not suffice.
+FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,16 @@ class Division:
     """All placements, in no particular order, and what stayed out of every split, in pictures.
 
     `multi_label`: accepted, themselves or through a near-duplicate, for several of the classes. `near_duplicates`: of
-    a picture in val or test. `surplus`: beyond the size of train.
+    a picture in val or test. `surplus`: beyond the size of train. `held_back`: of makers whose other pictures are in
+    val or test. `divided` counts makers with pictures on several sides.
     """
 
     placements: tuple[Placement, ...]
     multi_label: int
     near_duplicates: int
     surplus: int
+    held_back: int
+    divided: int
 
 
 def keyed_rank(seed: int, purpose: str, name: str) -> bytes:
@@ -50,32 +61,101 @@ def divide(
     labels: Mapping[str, Collection[str]],
     sizes: Sizes,
     seed: int,
+    maker_of: Mapping[str, str] | None = None,
 ) -> Division:
     """Divide the pictures of every class (wnid → SHA-256) into val, test and train.
 
     `cluster_of` maps a picture to its cluster of near-duplicates, `labels` a cluster to all categories that it was
-    accepted for. A cluster gives val or test one picture; in train all its pictures may stand. Raises ValueError for
-    a class with too few clusters of its own, which `choose` does not let through.
+    accepted for, `maker_of` a picture to its maker; pictures without one stand alone. A cluster gives val or test one
+    picture; in train all its pictures may stand. Raises ValueError for a class with too few clusters of its own, which
+    `choose` does not let through.
     """
     shared = shared_clusters(labels, pictures)
+    maker_of = maker_of or {}
     placements: list[Placement] = []
     multi_label: set[str] = set()
-    near_duplicates = surplus = 0
+    near_duplicates = surplus = held_back = 0
+    side_of: dict[str, Split] = {}
     for wnid in sorted(pictures):
         own = [sha256 for sha256 in pictures[wnid] if cluster_of[sha256] not in shared]
         multi_label.update(sha256 for sha256 in pictures[wnid] if cluster_of[sha256] in shared)
         groups = _in_order(own, cluster_of, seed)
         if len(groups) < sizes.needed:
             raise ValueError(f"{wnid} has {len(groups)} distinct pictures and needs {sizes.needed}")
-        middle = groups[sizes.val : len(groups) - sizes.test]
-        train = list(_most_distinct_first(middle))
-        held_out = [*groups[: sizes.val], *groups[len(groups) - sizes.test :]]
-        near_duplicates += sum(len(group) - 1 for group in held_out)
+        makers = [maker_of.get(group[0], group[0]) for group in groups]
+        _take_sides(makers, sizes, side_of)
+        parts = _Parts([side_of[maker] for maker in makers], sizes)
+        train = list(_most_distinct_first([groups[place] for place in parts.train]))
+        near_duplicates += sum(len(groups[place]) - 1 for place in (*parts.val, *parts.test))
+        held_back += sum(len(groups[place]) for place in parts.held_back)
         surplus += len(train[sizes.max_train :])
-        placements += (Placement(Split.VAL, wnid, group[0]) for group in held_out[: sizes.val])
-        placements += (Placement(Split.TEST, wnid, group[0]) for group in held_out[sizes.val :])
+        placements += (Placement(Split.VAL, wnid, groups[place][0]) for place in parts.val)
+        placements += (Placement(Split.TEST, wnid, groups[place][0]) for place in parts.test)
         placements += (Placement(Split.TRAIN, wnid, sha256) for sha256 in train[: sizes.max_train])
-    return Division(tuple(placements), len(multi_label), near_duplicates, surplus)
+    divided = _divided(placements, maker_of)
+    return Division(tuple(placements), len(multi_label), near_duplicates, surplus, held_back, divided)
+
+
+def _take_sides(makers: Sequence[str], sizes: Sizes, side_of: dict[str, Split]) -> None:
+    """Give every maker of a class a side, unless an earlier class did.
+
+    `makers` has the maker of every cluster, in order. A maker is held out only if that leaves enough for the rest of
+    the class, and at first only if it has few clusters and all of them find room.
+    """
+    clusters = Counter(makers)
+    have = Counter[Split]()
+    for maker, number in clusters.items():
+        if maker in side_of:
+            have[side_of[maker]] += number
+    free = [maker for maker in clusters if maker not in side_of]
+    left = sum(clusters[maker] for maker in free)
+    few = max(1, sizes.needed // FEW)
+    for_train = max(0, sizes.min_train - have[Split.TRAIN])
+    for_test = max(0, sizes.test - have[Split.TEST])
+    held_out = ((Split.VAL, sizes.val, for_test + for_train, 1), (Split.TEST, sizes.test, for_train, -1))
+    for split, wanted, spare, step in held_out:
+        for any_size in (False, True):
+            for maker in free[::step]:
+                number, missing = clusters[maker], wanted - have[split]
+                if missing <= 0:
+                    break
+                fits = any_size or number <= min(few, missing)
+                if maker not in side_of and fits and left - number >= spare:
+                    side_of[maker] = split
+                    have[split] += number
+                    left -= number
+    for maker in free:
+        side_of.setdefault(maker, Split.TRAIN)
+
+
+class _Parts:
+    """The places of a class's clusters in val, test and train, exactly of their sizes, and of those held back."""
+
+    def __init__(self, sides: Sequence[Split], sizes: Sizes) -> None:
+        places = {split: [place for place, side in enumerate(sides) if side is split] for split in Split}
+        self.val = places[Split.VAL][: sizes.val]
+        self.test = places[Split.TEST][max(0, len(places[Split.TEST]) - sizes.test) :]
+        self.train = places[Split.TRAIN]
+        taken = {*self.val, *self.test, *self.train}
+        self.held_back = [place for place in range(len(sides)) if place not in taken]
+        # Makers are divided from here on.
+        self._fill(self.val, sizes.val, 0)
+        self._fill(self.test, sizes.test, -1)
+        while len(self.train) < sizes.min_train:
+            self.train.append(self.held_back.pop(0))
+        self.train.sort()
+
+    def _fill(self, part: list[int], wanted: int, end: int) -> None:
+        while len(part) < wanted:
+            part.append((self.held_back or self.train).pop(end))
+        part.sort()
+
+
+def _divided(placements: Sequence[Placement], maker_of: Mapping[str, str]) -> int:
+    sides: dict[str, set[Split]] = {}
+    for one in placements:
+        sides.setdefault(maker_of.get(one.sha256, one.sha256), set()).add(one.split)
+    return sum(len(found) > 1 for found in sides.values())
 
 
 def _in_order(own: Sequence[str], cluster_of: Mapping[str, str], seed: int) -> list[list[str]]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 SUMS_NAME = "SHA256SUMS"
 # All files and folders of all releases say that they were written then: equal releases are equal to the byte.
@@ -15,15 +15,24 @@ WRITTEN_AT_NS = 1_577_836_800 * 10**9  # 2020-01-01T00:00:00Z
 BUFFER = 1 << 20
 
 
+class LargeFile(NamedTuple):
+    """A file that was written piece by piece: its bytes and their SHA-256."""
+
+    size: int
+    sha256: str
+
+
 class Tree:
     """Files below one folder, listed with their SHA-256 in SHA256SUMS in the order in which they were finished.
 
-    Paths are relative, with slashes. Not for several threads. Raises OSError as the disk does.
+    Paths are relative, with slashes. `large_files` has those that were written through `open`, by path. Not for
+    several threads. Raises OSError as the disk does.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._made = {""}
+        self.large_files: dict[str, LargeFile] = {}
         folder.mkdir(parents=True)
         self._sums: IO[str] = (folder / SUMS_NAME).open("w", encoding="utf-8", newline="\n")
 
@@ -34,13 +43,15 @@ class Tree:
         self._listed(path, hashlib.sha256(content).hexdigest())
 
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str, buffering: int = BUFFER) -> Iterator[BinaryIO]:
         """A new file to write to, at any place in it; listed when it is closed without an error."""
         target = self._prepared(path)
-        with target.open("wb", buffering=BUFFER) as file:
+        with target.open("wb", buffering=buffering) as file:
             yield file
         with target.open("rb") as written:
-            self._listed(path, hashlib.file_digest(written, "sha256").hexdigest())
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        self.large_files[path] = LargeFile(target.stat().st_size, digest)
+        self._listed(path, digest)
 
     def close(self) -> str:
         """Finish SHA256SUMS and return its own SHA-256."""

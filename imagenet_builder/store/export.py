@@ -14,7 +14,17 @@ import sqlalchemy as sa
 from hits.model import Decision
 from imagenet_builder.records import Rights, Split
 
-from .tables import candidates, categories, images, questions, release_images, releases, verdicts
+from .tables import (
+    assignments,
+    candidates,
+    categories,
+    hits,
+    images,
+    questions,
+    release_images,
+    releases,
+    verdicts,
+)
 
 # SQLite takes at most 32,766 bound values a statement.
 IMAGES_AT_ONCE = 5_000
@@ -38,6 +48,14 @@ class Supply:
     provisional: Mapping[str, int]
 
 
+class Maker(NamedTuple):
+    """Who made an image and where it was shown, as one of its candidates says."""
+
+    sha256: str
+    author: str | None
+    page_url: str | None
+
+
 class Provenance(NamedTuple):
     """Where a picture came from, and the verdict that its label rests on; times are aware UTC."""
 
@@ -54,6 +72,35 @@ class Provenance(NamedTuple):
     unsure: int
     broken: int
     report: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who verified, in the whole project: workers, pages answered, and what a page paid, in US cents.
+
+    `rewards` is the lowest and highest reward of a page that was answered, None without any; `live` is true when a
+    page was published for real money.
+    """
+
+    workers: int
+    assignments: int
+    rewards: tuple[int, int] | None
+    live: bool
+
+
+def read_crowd(connection: sa.Connection) -> Crowd:
+    """Count workers and answered pages."""
+    row = connection.execute(
+        sa.select(
+            sa.func.count(sa.distinct(assignments.c.worker_id)),
+            sa.func.count(),
+            sa.func.min(hits.c.reward_cents),
+            sa.func.max(hits.c.reward_cents),
+            sa.func.count().filter(hits.c.live),
+        ).join_from(assignments, hits, assignments.c.hit_id == hits.c.id)
+    ).one()
+    workers, pages, lowest, highest, live = row
+    return Crowd(workers, pages, None if lowest is None else (lowest, highest), live > 0)
 
 
 def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
@@ -91,6 +138,16 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
         _permitted(connection, licences) if licences else None,
         dict(sorted((row[0], row[1]) for row in provisional)),
     )
+
+
+def read_makers(connection: sa.Connection) -> Iterator[Maker]:
+    """Authors and pages of all stored images; an image with several candidates comes several times."""
+    columns = (candidates.c.sha256, candidates.c.author, candidates.c.page_url)
+    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
+        sa.select(*columns).distinct().where(candidates.c.sha256.is_not(None))
+    )
+    for row in rows:
+        yield Maker(*row)
 
 
 def _permitted(connection: sa.Connection, licences: Sequence[str]) -> frozenset[str]:

@@ -20,7 +20,7 @@ COUNTS = {Split.TRAIN: 3, Split.VAL: 2, Split.TEST: 2}
 
 def little_release() -> Release:
     classes = tuple(
-        ReleaseClass(wnid, index, index + 1, f"thing.n.0{index}", ("thing",), "a thing", 3, 2, 2)
+        ReleaseClass(wnid, index, index + 1, f"thing.n.0{index}", (f"thing {index}",), "a thing", 3, 2, 2)
         for index, wnid in enumerate(WNIDS)
     )
     leaves = [Node(one.ilsvrc_id, one.wnid, "thing", "a thing", (), 0, 3) for one in classes]

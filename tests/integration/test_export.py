@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import logging
 import stat
+import sys
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from hits import database
 from imagenet_builder.cli import command_line, run
 from imagenet_builder.errors import ImageStoreError, ReleaseError
 from imagenet_builder.export.choose import Sizes, Why
+from imagenet_builder.export.formats import FORMATS
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest, TooFewClasses
 from imagenet_builder.export.verify import verify_release
@@ -39,6 +43,7 @@ from tests.export_parts import (
 
 SIZES = Sizes(val=2, test=2, min_train=3, max_train=20)
 THREE = ExportRequest(SIZES, classes=3)
+EVERY_FORMAT = (*FORMATS, "croissant")
 COUNTS = {TENCH: 7, GOLDFISH: 9, UMBRELLA: 8}
 
 
@@ -97,14 +102,14 @@ def test_the_manifest_the_checksums_and_the_report_agree(project: Project, tmp_p
     assert manifest["rules"] == {"majority": 24}
     assert [(one.wnid, one.why) for one in report.left_out] == [(FISH, Why.ANCESTOR)]
     assert manifest["left_out"] == [
-        {"wnid": FISH, "why": "ancestor of a class", "pictures": 8, "below": TENCH}
+        {"wnid": FISH, "why": "ancestor of a class", "pictures": 8, "below": TENCH, "above": None}
     ]
     assert not report.short
     assert verify_release(report.folder) == []
 
 
 def test_the_same_store_request_and_seed_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
-    request = ExportRequest(SIZES, classes=3, formats=("ilsvrc", "ilsvrc-archives"))
+    request = ExportRequest(SIZES, classes=3, formats=EVERY_FORMAT)
     export(project, request, tmp_path / "one")
     export(project, request, tmp_path / "elsewhere" / "other")
     assert tree_of(tmp_path / "one") == tree_of(tmp_path / "elsewhere" / "other")
@@ -201,6 +206,50 @@ def test_nothing_in_the_release_tells_what_a_test_picture_shows(tmp_path: Path, 
     attribution = (report.folder / "attribution.txt").read_text()
     for number in range(24):
         assert f"Author {number}, CC BY 4.0" in attribution
+
+
+def test_no_format_tells_where_a_test_picture_came_from(tmp_path: Path, wordnet_folder: Path) -> None:
+    verified = [
+        Verified(one.wnid, one.content, title=f"title-{number}-")
+        for number, one in enumerate(some_pictures(COUNTS))
+    ]
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    folder = export(
+        project, ExportRequest(SIZES, classes=3, formats=EVERY_FORMAT), tmp_path / "release"
+    ).folder
+    with database.reading(project.engine) as connection:
+        secrets = connection.execute(
+            sa.select(tables.candidates.c.title, tables.candidates.c.url)
+            .join(tables.release_images, tables.candidates.c.sha256 == tables.release_images.c.sha256)
+            .where(tables.release_images.c.split == Split.TEST)
+        ).all()
+    assert len(secrets) == 6
+    everything = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for secret in (text for row in secrets for text in row):
+        assert not [path for path, content in everything.items() if secret.encode() in content], secret
+    assert verify_release(folder) == []
+
+
+def test_a_format_whose_library_is_missing_says_what_to_install_and_writes_nothing(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "imagenet_builder.export.formats.parquet", raising=False)
+    with pytest.raises(ReleaseError, match=r"needs pyarrow: pip install 'imagenet-builder\[formats\]'"):
+        export(project, ExportRequest(SIZES, classes=3, formats=("parquet",)), tmp_path / "release")
+    assert not leftovers(tmp_path / "release")
+
+
+def test_the_manifest_names_the_library_that_the_bytes_depend_on(project: Project, tmp_path: Path) -> None:
+    request = ExportRequest(SIZES, classes=3, formats=("parquet",))
+    manifest = json.loads((export(project, request, tmp_path / "one").folder / "manifest.json").read_text())
+    assert manifest["libraries"] == {"pyarrow": version("pyarrow")}
+    assert (
+        json.loads((export(project, THREE, tmp_path / "two").folder / "manifest.json").read_text())[
+            "libraries"
+        ]
+        == {}
+    )
 
 
 def test_a_place_that_is_taken_is_refused_and_left_alone(project: Project, tmp_path: Path) -> None:
@@ -308,6 +357,40 @@ def test_pictures_of_two_classes_and_near_duplicates_are_kept_apart(project: Pro
     names = [path.read_bytes() for path in report.folder.rglob("*.JPEG")]
     assert twice not in names
     assert again not in names
+
+
+def test_one_author_s_pictures_are_on_one_side_unless_that_is_switched_off(
+    tmp_path: Path, wordnet_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verified = [
+        Verified(one.wnid, one.content, rights=Rights("by", "4.0", None, f"Author {number // 2}"))
+        for number, one in enumerate(some_pictures({TENCH: 20, GOLDFISH: 21, UMBRELLA: 19}))
+    ]
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    author_of = {hashlib.sha256(one.content).hexdigest(): one.rights.author for one in verified}
+
+    def divided_authors(out: Path) -> int:
+        sides: dict[str | None, set[Split]] = {}
+        with database.reading(project.engine) as connection:
+            release_id = connection.scalar(
+                sa.select(tables.releases.c.id).where(tables.releases.c.name == out.name)
+            )
+            rows = connection.execute(
+                sa.select(tables.release_images).where(tables.release_images.c.release_id == release_id)
+            ).all()
+        for row in rows:
+            sides.setdefault(author_of[row.sha256], set()).add(Split(row.split))
+        return sum(len(found) > 1 for found in sides.values())
+
+    together = export(project, THREE, tmp_path / "together")
+    assert together.counts.divided_authors == divided_authors(together.folder) == 0
+    assert "are on one side." in (together.folder / "README.md").read_text()
+    flags = ["--classes", "3", "--val", "2", "--test", "2", "--min-train", "3", "--divide-authors"]
+    out = tmp_path / "apart"
+    code = run(command_line.main, "--project", str(project.folder), "export", *flags, "--out", str(out))
+    assert code == 0, capsys.readouterr().err
+    assert divided_authors(out) > 0
+    assert "may be on several sides" in (out / "README.md").read_text()
 
 
 def test_only_admitted_licences_are_exported(tmp_path: Path, wordnet_folder: Path) -> None:

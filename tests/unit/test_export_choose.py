@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.export.antichain import largest_antichain
 from imagenet_builder.export.choose import (
     Choice,
     Sizes,
@@ -86,8 +88,71 @@ def test_every_category_is_chosen_or_left_out_for_a_true_reason(store: Store, co
             assert one.below is not None
             assert one.wnid in store.above[one.below]
             assert len(store.clusters[one.below]) >= SIZES.needed
+        elif one.why is Why.DESCENDANT:
+            assert one.above is not None
+            assert one.above in store.above[one.wnid]
+            assert len(store.clusters[one.above]) >= SIZES.needed
         else:
             assert len(choice.wnids) == count
+
+
+def brute_force(store: Store, qualified: list[str]) -> tuple[int, int]:
+    """Members and usable pictures of the best set of which none is an ancestor of another, of all sets there are."""
+    best = (0, 0)
+    for size in range(len(qualified) + 1):
+        for members in combinations(qualified, size):
+            if not any(store.above[wnid] & set(members) for wnid in members):
+                best = max(best, (size, sum(min(len(store.clusters[wnid]), SIZES.most) for wnid in members)))
+    return best
+
+
+@settings(max_examples=300, deadline=None)
+@given(stores())
+def test_without_shared_pictures_no_other_choice_has_more_classes_or_more_pictures(store: Store) -> None:
+    qualified = [wnid for wnid, own in store.clusters.items() if len(own) >= SIZES.needed]
+    choice = choose_best(store.clusters, {}, store.ancestors, SIZES, len(store.clusters))
+    pictures = sum(min(len(store.clusters[wnid]), SIZES.most) for wnid in choice.wnids)
+    assert (len(choice.wnids), pictures) == brute_force(store, qualified)
+
+
+@st.composite
+def weighted_hierarchies(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, set[str]]]:
+    weights = draw(st.lists(st.integers(1, 9), min_size=1, max_size=9))
+    parents = draw(
+        st.lists(st.lists(st.integers(0, 99), max_size=3), min_size=len(weights), max_size=len(weights))
+    )
+    above = Store(parents, []).above
+    return dict(zip(sorted(above), weights, strict=True)), above
+
+
+@settings(max_examples=400, deadline=None)
+@given(weighted_hierarchies())
+def test_the_antichain_is_the_one_that_trying_all_sets_finds(
+    hierarchy: tuple[dict[str, int], dict[str, set[str]]],
+) -> None:
+    weights, above = hierarchy
+    found = largest_antichain(weights, above.__getitem__)
+    assert not any(above[name] & found for name in found)
+    best = max(
+        (len(members), sum(weights[name] for name in members))
+        for size in range(len(weights) + 1)
+        for members in combinations(weights, size)
+        if not any(above[name] & set(members) for name in members)
+    )
+    assert (len(found), sum(weights[name] for name in found)) == best
+    assert largest_antichain(dict(reversed(weights.items())), above.__getitem__) == found
+
+
+def test_among_equals_the_more_specific_category_is_taken() -> None:
+    above: dict[str, set[str]] = {"a": set(), "b": {"a"}, "c": {"a", "b"}}
+    assert largest_antichain({"a": 3, "b": 3, "c": 3}, above.__getitem__) == {"c"}
+    assert largest_antichain({"a": 3, "b": 4, "c": 3}, above.__getitem__) == {"b"}
+    assert largest_antichain({}, above.__getitem__) == frozenset()
+
+
+def test_weights_that_would_overflow_are_refused() -> None:
+    with pytest.raises(ValueError, match="less than 2³⁰"):
+        largest_antichain({"a": 2**30, "b": 2**30}, {"a": set[str](), "b": {"a"}}.__getitem__)
 
 
 @given(stores(), st.integers(1, 9))
@@ -113,6 +178,12 @@ def test_the_specific_classes_are_taken_and_the_general_one_explained() -> None:
         ("animal", Why.ANCESTOR, "cat"),
         ("cup", Why.TOO_FEW, None),
     ]
+
+
+def test_a_richer_class_is_taken_before_a_poorer_one_below_it_which_is_explained() -> None:
+    choice = choose_best(world(animal=50, dog=4), {}, ABOVE.__getitem__, SIZES, 10)
+    assert choice.wnids == ("animal",)
+    assert [(one.wnid, one.why, one.above) for one in choice.left_out] == [("dog", Why.DESCENDANT, "animal")]
 
 
 def test_the_general_class_is_taken_where_no_specific_one_qualifies() -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from imagenet_builder.export.choose import Sizes, shared_clusters
 from imagenet_builder.export.split import Division, divide, keyed_rank
+from imagenet_builder.export.together import makers
 from imagenet_builder.records import Split
+from imagenet_builder.store.export import Maker
 
 SIZES = Sizes(val=2, test=3, min_train=2, max_train=6)
 
@@ -157,3 +159,122 @@ def test_too_few_clusters_are_a_defect_of_the_caller() -> None:
 def test_ranks_are_the_same_on_every_machine_and_differ_by_purpose() -> None:
     assert keyed_rank(7, "split", "a").hex() == keyed_rank(7, "split", "a").hex()
     assert len({keyed_rank(7, "split", "a"), keyed_rank(8, "split", "a"), keyed_rank(7, "order", "a")}) == 3
+
+
+def random_makers(pictures: dict[str, list[str]], cluster_of: dict[str, str], seed: int) -> dict[str, str]:
+    """Makers as they are: many with one picture, some with several, here and there one with very many."""
+    chance = random.Random(seed)
+    number = chance.choice([1, 2, 5, 20, 200])
+    of_cluster = {
+        cluster: f"maker {min(int(chance.expovariate(3 / number)), number)}"
+        for cluster in sorted(set(cluster_of.values()))
+    }
+    return {sha256: of_cluster[cluster_of[sha256]] for shas in pictures.values() for sha256 in shas}
+
+
+def sides_of(division: Division, maker_of: dict[str, str]) -> dict[str, set[Split]]:
+    sides: dict[str, set[Split]] = {}
+    for one in division.placements:
+        sides.setdefault(maker_of[one.sha256], set()).add(one.split)
+    return sides
+
+
+@settings(max_examples=200, deadline=None)
+@given(stores(), st.integers(0, 2**32))
+def test_whoever_made_the_pictures_sizes_are_exact_and_all_pictures_accounted_for(
+    store: tuple[dict[str, list[str]], dict[str, str]], seed: int
+) -> None:
+    pictures, cluster_of = store
+    maker_of = random_makers(pictures, cluster_of, seed)
+    division = divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, 0, maker_of)
+    count = Counter((one.wnid, one.split) for one in division.placements)
+    for wnid in pictures:
+        assert count[wnid, Split.VAL] == SIZES.val
+        assert count[wnid, Split.TEST] == SIZES.test
+        assert SIZES.min_train <= count[wnid, Split.TRAIN] <= SIZES.max_train
+    clusters: dict[str, set[Split]] = {}
+    for one in division.placements:
+        clusters.setdefault(cluster_of[one.sha256], set()).add(one.split)
+    assert all(len(found) == 1 for found in clusters.values())
+    left_out = division.multi_label + division.near_duplicates + division.surplus + division.held_back
+    everything = {sha256 for shas in pictures.values() for sha256 in shas}
+    assert len(division.placements) + left_out == len(everything)
+    assert division.divided == sum(len(found) > 1 for found in sides_of(division, maker_of).values())
+
+
+def makers_with_few(seed: int) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Two classes of forty pictures, makers with one to three in either or both."""
+    chance = random.Random(seed)
+    shas = [sha(seed * 1000 + number) for number in range(80)]
+    maker_of: dict[str, str] = {}
+    waiting = shas.copy()
+    chance.shuffle(waiting)
+    while waiting:
+        name = f"maker {len(waiting)}"
+        maker_of.update((waiting.pop(), name) for _ in range(min(len(waiting), chance.randint(1, 3))))
+    return {"n1": shas[:40], "n2": shas[40:]}, maker_of
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 2**63 - 1))
+def test_where_makers_have_few_pictures_none_is_on_two_sides_even_across_classes(
+    store: int, seed: int
+) -> None:
+    pictures, maker_of = makers_with_few(store)
+    division = divide(pictures, {one: one for one in maker_of}, {}, SIZES, seed, maker_of)
+    assert division.divided == 0
+    assert all(len(found) == 1 for found in sides_of(division, maker_of).values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 1000))
+def test_one_new_picture_by_somebody_new_changes_little_where_makers_have_few(
+    store: int, number: int
+) -> None:
+    pictures, maker_of = makers_with_few(store)
+    alone = {sha256: sha256 for sha256 in maker_of}
+    before = {one.sha256: one.split for one in divide(pictures, alone, {}, SIZES, 0, maker_of).placements}
+    new = sha(10**10 + number)
+    pictures["n2"].append(new)
+    division = divide(pictures, {**alone, new: new}, {}, SIZES, 0, {**maker_of, new: "somebody new"})
+    after = {one.sha256: one.split for one in division.placements}
+    held_out = [one for one, split in before.items() if split is not Split.TRAIN]
+    assert sum(after.get(one) is not before[one] for one in held_out) <= 3
+    assert all(after.get(one) is split for one, split in before.items() if one in pictures["n1"])
+
+
+def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
+    shas = [sha(number) for number in range(30)]
+    maker_of = {sha256: "prolific" if place < 20 else sha256 for place, sha256 in enumerate(shas)}
+    division = divide({"n1": shas}, {one: one for one in shas}, {}, SIZES, 0, maker_of)
+    assert sides_of(division, maker_of)["prolific"] == {Split.TRAIN}
+    assert division.held_back == 0
+
+
+def test_a_single_maker_is_divided_as_if_there_were_none_and_that_is_told() -> None:
+    shas = [sha(number) for number in range(30)]
+    alone = {sha256: sha256 for sha256 in shas}
+    division = divide({"n1": shas}, alone, {}, SIZES, 0, dict.fromkeys(shas, "only one"))
+    assert division.divided == 1
+    assert division.held_back == 0
+    assert set(division.placements) == set(divided({"n1": shas}, alone).placements)
+
+
+def test_pictures_are_joined_by_author_page_and_near_duplicates() -> None:
+    cluster_of = dict(zip("abcdefgh", "aacdefgh", strict=True))
+    known = [
+        Maker("a", "Ada  Example", None),
+        Maker("b", None, "https://x.example/1"),
+        Maker("c", "ada example", None),
+        Maker("d", None, "https://x.example/1"),
+        Maker("e", "Unknown author", None),
+        Maker("f", "unknown", None),
+        Maker("g", "Grace", None),
+        Maker("g", "Linus", None),
+        Maker("h", "linus", None),
+    ]
+    found = makers(known, cluster_of)
+    assert found["a"] == found["b"] == found["c"] == found["d"]
+    assert found["g"] == found["h"]
+    assert len({found[one] for one in "aefg"}) == 4
+    assert makers(reversed(known), cluster_of) == found

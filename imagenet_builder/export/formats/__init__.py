@@ -26,16 +26,27 @@ class ReleaseFormat(Protocol):
     def __call__(self, release: Release, tree: Tree) -> AbstractContextManager[AddPicture]: ...
 
 
+# Those that write pictures; `croissant` describes what they wrote.
 FORMATS = {
     "ilsvrc": "ilsvrc:write_ilsvrc",
     "ilsvrc-archives": "ilsvrc_archives:write_ilsvrc_archives",
+    "kaggle": "kaggle:write_kaggle",
+    "webdataset": "webdataset:write_webdataset",
+    "parquet": "parquet:write_parquet",
+    "mds": "mds:write_mds",
 }
 
 
 def find_format(name: str) -> ReleaseFormat:
-    """The format called `name`; raises ReleaseError, with the known names, when there is none."""
+    """The format called `name`; raises ReleaseError when there is none or a library that it needs is missing."""
     if name not in FORMATS:
-        raise ReleaseError(f"there is no format {name!r}; known are {', '.join(FORMATS)}")
+        known = ", ".join([*FORMATS, "croissant"])
+        raise ReleaseError(f"there is no format {name!r}; known are {known}")
     module, _, function = FORMATS[name].partition(":")
-    found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    try:
+        found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    except ModuleNotFoundError as error:
+        raise ReleaseError(
+            f"the format {name} needs {error.name}: pip install 'imagenet-builder[formats]'"
+        ) from error
     return found

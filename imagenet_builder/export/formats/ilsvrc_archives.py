@@ -14,7 +14,8 @@ from typing import BinaryIO
 from imagenet_builder.export.description import Release, ReleasePicture
 from imagenet_builder.export.formats import AddPicture
 from imagenet_builder.export.formats.ilsvrc import DEVKIT, devkit_files
-from imagenet_builder.export.tree import WRITTEN_AT_NS, Tree
+from imagenet_builder.export.tar import tar_end, tar_header, tar_member, write_tar_end
+from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
 
 FOLDER = "archives"
@@ -52,14 +53,14 @@ class _Archives:
         if picture.split is Split.TRAIN and picture.wnid != self._wnid:
             self._end_class(self._file)
             self._wnid, self._class_starts = picture.wnid, self._file.tell()
-            self._file.write(_header(f"{picture.wnid}.tar", 0))
-        self._file.write(_header(picture.file_name, len(content)) + content + _padding(len(content)))
+            self._file.write(tar_header(f"{picture.wnid}.tar", 0))
+        self._file.write(tar_member(picture.file_name, content))
 
     def end(self) -> None:
         """Finish the archive that is open, if one is."""
         if self._file is not None:
             self._end_class(self._file)
-            _end_archive(self._file, 0)
+            write_tar_end(self._file)
             self._stack.close()
         self._file = None
 
@@ -67,37 +68,18 @@ class _Archives:
         if not self._wnid:
             return
         starts = self._class_starts + tarfile.BLOCKSIZE
-        _end_archive(file, starts)
+        write_tar_end(file, starts)
         ends = file.tell()
         # Only now is the size of the class's archive known.
         file.seek(self._class_starts)
-        file.write(_header(f"{self._wnid}.tar", ends - starts))
+        file.write(tar_header(f"{self._wnid}.tar", ends - starts))
         file.seek(ends)
         self._wnid = ""
 
 
-def _header(name: str, size: int) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.size = size
-    member.mtime = WRITTEN_AT_NS // 10**9
-    # POSIX's own format holds 8 GiB; GNU's larger numbers are read by every tar too.
-    return member.tobuf(tarfile.GNU_FORMAT)
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % tarfile.BLOCKSIZE)
-
-
-def _end_archive(file: BinaryIO, starts: int) -> None:
-    """Two empty blocks, and zeros up to a whole record counted from where the archive starts."""
-    file.write(bytes(2 * tarfile.BLOCKSIZE))
-    file.write(bytes(-(file.tell() - starts) % tarfile.RECORDSIZE))
-
-
 def _write_devkit(release: Release, file: BinaryIO) -> None:
     with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-        written = 0
-        for path, content in devkit_files(release).items():
-            written += packed.write(_header(path, len(content)) + content + _padding(len(content)))
-        packed.write(bytes(2 * tarfile.BLOCKSIZE))
-        packed.write(bytes(-(written + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE))
+        written = sum(
+            packed.write(tar_member(path, content)) for path, content in devkit_files(release).items()
+        )
+        packed.write(tar_end(written))

@@ -1,0 +1,51 @@
+"""The layout of Kaggle's "ImageNet Object Localization Challenge", in `kaggle/`, without boxes.
+
+The LOC_*.csv name classes alone: a PredictionString begins with the wnid, as programs that classify expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from imagenet_builder.export.description import Release, ReleasePicture
+from imagenet_builder.export.formats import AddPicture
+from imagenet_builder.export.tree import Tree
+from imagenet_builder.records import Split
+
+FOLDER = "kaggle"
+PICTURES = f"{FOLDER}/ILSVRC/Data/CLS-LOC"
+IMAGE_SETS = f"{FOLDER}/ILSVRC/ImageSets/CLS-LOC"
+SET_NAMES = {Split.TRAIN: "train_cls", Split.VAL: "val", Split.TEST: "test"}
+
+
+@contextmanager
+def write_kaggle(release: Release, tree: Tree) -> Iterator[AddPicture]:
+    """Write the tree; see `ReleaseFormat`."""
+    mapping = (f"{one.wnid} {', '.join(one.words)}" for one in release.classes)
+    tree.write(f"{FOLDER}/LOC_synset_mapping.txt", _lines(mapping))
+    for split, name in SET_NAMES.items():
+        entries = (
+            f"{_stem(picture)} {number}" for number, picture in enumerate(release.of_split(split), start=1)
+        )
+        tree.write(f"{IMAGE_SETS}/{name}.txt", _lines(entries))
+    for split in (Split.TRAIN, Split.VAL):
+        rows = (f"{picture.name},{picture.wnid}" for picture in release.of_split(split))
+        tree.write(f"{FOLDER}/LOC_{split}_solution.csv", _lines(["ImageId,PredictionString", *rows]))
+    # The same guess for every picture: it shows what to hand in and tells nothing.
+    guesses = (f"{picture.name},{release.classes[0].wnid}" for picture in release.of_split(Split.TEST))
+    tree.write(f"{FOLDER}/LOC_sample_submission.csv", _lines(["ImageId,PredictionString", *guesses]))
+
+    def add(picture: ReleasePicture, content: bytes) -> None:
+        tree.write(f"{PICTURES}/{picture.split}/{_stem(picture)}.JPEG", content)
+
+    yield add
+
+
+def _stem(picture: ReleasePicture) -> str:
+    """A picture's path below its split, without the ending; only train has a folder for each class."""
+    return f"{picture.wnid}/{picture.name}" if picture.split is Split.TRAIN else picture.name
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
