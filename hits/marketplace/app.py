@@ -17,8 +17,8 @@ from . import endpoint
 from .auth import SignedRequest
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
+from .site import pages, qualification_pages
 from .site.frames import external_submit, show_frame
-from .site.pages import ROUTES
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
 from .tables import SCHEMA
@@ -41,7 +41,8 @@ def create_app(
     secret = settings.session_secret or site_secret(opened)
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures])
     app[MARKETPLACE] = Marketplace(settings, opened, clock, secret, environment(settings))
-    app.add_routes(ROUTES)
+    app.add_routes(pages.ROUTES)
+    app.add_routes(qualification_pages.ROUTES)
     app.add_routes(
         [
             web.post("/", requester_api),

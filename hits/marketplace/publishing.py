@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -16,9 +16,11 @@ from ..errors import RequestRefused
 from . import ledger, lifecycle
 from .identifiers import new_entity_id
 from .ledger import Transfer
+from .qualification_types import require_usable
+from .qualifying import Requirement, read_requirements, stored_requirements
 from .questions import parse_question
 from .store import Hit, find_hit, insert_unless_there, save_state
-from .tables import hit_types, hits, questions, request_tokens, requesters
+from .tables import hit_type_qualifications, hit_types, hits, questions, request_tokens, requesters
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class HitTypeTerms:
     reward_cents: int
     assignment_seconds: int
     auto_approval_seconds: int
+    requirements: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,12 @@ def create_hit(
     Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
     XMLParseError or InvalidParameterValue for the question.
     """
-    parse_question(order.question)
+    parsed = parse_question(order.question)
     with writing(engine) as connection:
         _lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "create", order.token, now)
         type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
-        hit = _insert_hit(connection, requester_id, type_id, order, now)
+        hit = _insert_hit(connection, requester_id, type_id, order, parsed.form is not None, now)
         _remember(connection, requester_id, "create", order.token, hit, now)
         ledger.open_account(connection, ledger.escrow_account(hit.hit_id))
         _hold(connection, hit, order.max_assignments, now)
@@ -116,7 +119,9 @@ def dispose(connection: Connection, hit: Hit, now: datetime) -> None:
 
 
 def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
-    fingerprint = hashlib.sha256(json.dumps(asdict(terms), sort_keys=True).encode()).hexdigest()
+    require_usable(connection, terms.requirements)
+    values = {**asdict(terms), "requirements": stored_requirements(terms.requirements)}
+    fingerprint = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     insert_unless_there(
         connection,
         hit_types,
@@ -125,32 +130,45 @@ def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTe
         requester_id=requester_id,
         fingerprint=fingerprint,
         created_at=now,
-        **asdict(terms),
+        notified=False,
+        **values,
     )
     found = connection.execute(
-        sa.select(hit_types.c.hit_type_id).where(
+        sa.select(hit_types.c.hit_type_id, hit_types.c.number).where(
             hit_types.c.requester_id == requester_id, hit_types.c.fingerprint == fingerprint
         )
-    ).scalar_one()
-    return str(found)
+    ).one()
+    for type_id in sorted({requirement.qualification_type_id for requirement in terms.requirements}):
+        insert_unless_there(
+            connection, hit_type_qualifications, type_number=found.number, qualification_type_id=type_id
+        )
+    return str(found.hit_type_id)
 
 
-def _insert_hit(
-    connection: Connection, requester_id: str, type_id: str, order: HitOrder, now: datetime
-) -> Hit:
+def _usable_type(connection: Connection, requester_id: str, type_id: str) -> sa.Row[Any]:
     hit_type = connection.execute(
-        sa.select(hit_types.c.number, hit_types.c.reward_cents).where(
+        sa.select(hit_types).where(
             hit_types.c.hit_type_id == type_id, hit_types.c.requester_id == requester_id
         )
     ).one_or_none()
     if hit_type is None:
         raise RequestRefused(f"HIT type {type_id} does not exist", "HITTypeDoesNotExist")
+    require_usable(connection, read_requirements(hit_type.requirements))
+    return hit_type
+
+
+def _insert_hit(
+    connection: Connection, requester_id: str, type_id: str, order: HitOrder, is_form: bool, now: datetime
+) -> Hit:
+    hit_type = _usable_type(connection, requester_id, type_id)
     hit_id = new_entity_id()
     connection.execute(
         hits.insert().values(
             hit_id=hit_id,
             type_number=hit_type.number,
             requester_id=requester_id,
+            is_form=is_form,
+            unseen=hit_type.notified,
             question_digest=_store_question(connection, order.question),
             annotation=order.annotation,
             max_assignments=order.max_assignments,

@@ -14,11 +14,13 @@ from sqlalchemy.engine import Connection, Engine
 from ..database import reading, writing
 from ..errors import HitsError, RequestRefused
 from . import ledger, lifecycle
+from .form_answers import form_answers_xml
 from .identifiers import new_entity_id
 from .ledger import Transfer
 from .lifecycle import AssignmentState, Unavailable
 from .publishing import dispose
-from .questions import answers_xml
+from .questions import answers_xml, parse_question
+from .standing import blocked, shortfalls
 from .store import (
     LIVE_STATES,
     PUBLIC_STATES,
@@ -27,10 +29,11 @@ from .store import (
     find_assignment,
     find_hit,
     lock_assignment,
+    lock_worker,
     move_assignment,
     save_state,
 )
-from .tables import ACCEPTED, KEPT, SUBMITTED, assignments, hits, workers
+from .tables import ACCEPTED, KEPT, SUBMITTED, assignments, hits, questions
 
 _BATCH = 200
 
@@ -57,11 +60,7 @@ def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: dat
     Raises CannotAccept, or RequestRefused (HITDoesNotExist).
     """
     with writing(engine) as connection:
-        connection.execute(
-            sa.select(workers.c.worker_id)
-            .where(workers.c.worker_id == worker_id)
-            .with_for_update(key_share=True)
-        ).one()
+        lock_worker(connection, worker_id)
         hit = find_hit(connection, hit_id, lock=True)
         own = connection.execute(
             sa.select(assignments.c.assignment_id, assignments.c.state, assignments.c.deadline).where(
@@ -81,6 +80,10 @@ def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: dat
         )
         own_state = None if own is None else AssignmentState(own.state)
         reason = lifecycle.why_not_accept(hit.state, own_state, held or 0, most_held, now)
+        if reason is None and blocked(connection, hit.requester_id, worker_id):
+            reason = Unavailable.BLOCKED
+        if reason is None and shortfalls(connection, worker_id, hit.hit_type.requirements):
+            reason = Unavailable.NOT_QUALIFIED
         if reason is not None:
             raise CannotAccept(reason)
         return _insert_assignment(connection, hit, worker_id, now)
@@ -94,6 +97,8 @@ def _insert_assignment(connection: Connection, hit: Hit, worker_id: str, now: da
             hit_number=hit.number,
             worker_id=worker_id,
             state=AssignmentState.ACCEPTED.value,
+            reward_cents=hit.hit_type.reward_cents,
+            fee_cents=hit.fee_cents,
             accepted_at=now,
             deadline=now + timedelta(seconds=hit.hit_type.assignment_seconds),
         )
@@ -124,9 +129,8 @@ def submit(
 
     `worker_id` is who sends them, if that is known; another worker's assignment does not exist for
     her. Raises NotHeld for one that was returned or whose time is over, RequestRefused for one that does
-    not exist.
+    not exist, AnswersRefused for answers that do not fit a QuestionForm.
     """
-    answer = answers_xml(fields)
     with writing(engine) as connection:
         hit, assignment = lock_assignment(connection, assignment_id)
         if worker_id is not None and assignment.worker_id != worker_id:
@@ -137,6 +141,7 @@ def submit(
             raise NotHeld(assignment.state)
         if now >= assignment.deadline:
             raise NotHeld(AssignmentState.ABANDONED)
+        answer = _answer(connection, hit, fields)
         move_assignment(
             connection,
             hit,
@@ -151,6 +156,17 @@ def submit(
         stored = find_assignment(connection, assignment_id)
         assert stored is not None, "its row was written in this transaction"
         return stored
+
+
+def _answer(connection: Connection, hit: Hit, fields: Iterable[tuple[str, str]]) -> str:
+    if not hit.is_form:
+        return answers_xml(fields)
+    xml = connection.execute(
+        sa.select(questions.c.xml).where(questions.c.digest == hit.question_digest)
+    ).scalar_one()
+    form = parse_question(xml).form
+    assert form is not None, "is_form was set from the same parser"
+    return form_answers_xml(form, fields)
 
 
 # --- decisions -----------------------------------------------------------------------------------------
@@ -184,7 +200,7 @@ def reject(engine: Engine, requester_id: str, assignment_id: str, feedback: str,
             connection, hit, assignment, AssignmentState.REJECTED, now, rejected_at=now, feedback=feedback
         )
         escrow, account = ledger.escrow_account(hit.hit_id), ledger.requester_account(hit.requester_id)
-        refund = Transfer("refund", escrow, account, hit.price_cents, hit.number, assignment.number)
+        refund = Transfer("refund", escrow, account, assignment.price_cents, hit.number, assignment.number)
         ledger.post(connection, now, refund)
 
 
@@ -204,12 +220,12 @@ def _pay(
     earner = ledger.worker_account(assignment.worker_id)
     place = (hit.number, assignment.number)
     postings = [
-        Transfer("reward", escrow, earner, hit.hit_type.reward_cents, *place),
-        Transfer("fee", escrow, ledger.FEES, hit.fee_cents, *place),
+        Transfer("reward", escrow, earner, assignment.reward_cents, *place),
+        Transfer("fee", escrow, ledger.FEES, assignment.fee_cents, *place),
     ]
     if assignment.state is AssignmentState.REJECTED:  # Its price went back at the rejection.
         payer = ledger.requester_account(hit.requester_id)
-        postings.insert(0, Transfer("hold", payer, escrow, hit.price_cents, *place))
+        postings.insert(0, Transfer("hold", payer, escrow, assignment.price_cents, *place))
     ledger.post(connection, now, *postings)
 
 
