@@ -1,15 +1,15 @@
 """The Requester API's operations by name.
 
 Errors are MTurk's own TurkErrorCodes; where it has none that fits, this marketplace adds some in the same
-style: `AWS.MechanicalTurk.OperationNotSupported` (an operation that is not offered here) and
-`AWS.MechanicalTurk.HITTypeDoesNotExist`.
+style: `AWS.MechanicalTurk.HITTypeDoesNotExist`, and `AWS.MechanicalTurk.BonusAlreadyExists` for a bonus
+whose UniqueRequestToken has paid one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .operations import assignments, hits, qualifications
+from .operations import assignments, hits, qualifications, workers
 from .operations.calls import Caller, Operation
 
 __all__ = ["OPERATIONS", "Caller"]
@@ -18,4 +18,5 @@ OPERATIONS: Mapping[str, Operation] = {
     **hits.OPERATIONS,
     **assignments.OPERATIONS,
     **qualifications.OPERATIONS,
+    **workers.OPERATIONS,
 }

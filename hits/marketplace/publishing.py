@@ -19,8 +19,8 @@ from .ledger import Transfer
 from .qualification_types import require_usable
 from .qualifying import Requirement, read_requirements, stored_requirements
 from .questions import parse_question
-from .store import Hit, find_hit, insert_unless_there, save_state
-from .tables import hit_type_qualifications, hit_types, hits, questions, request_tokens, requesters
+from .store import Hit, find_hit, insert_unless_there, lock_requester, save_state
+from .tables import hit_type_qualifications, hit_types, hits, questions, request_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def create_hit(
     """
     parsed = parse_question(order.question)
     with writing(engine) as connection:
-        _lock_requester(connection, requester_id)
+        lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "create", order.token, now)
         type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
         hit = _insert_hit(connection, requester_id, type_id, order, parsed.form is not None, now)
@@ -78,7 +78,7 @@ def extend_hit(
 ) -> None:
     """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
     with writing(engine) as connection:
-        _lock_requester(connection, requester_id)
+        lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "extend", token, now)
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
         save_state(connection, hit, lifecycle.extended(hit_id, hit.state, more, now))
@@ -204,15 +204,6 @@ def _hold(connection: Connection, hit: Hit, count: int, now: datetime) -> None:
 # --- unique request tokens -----------------------------------------------------------------------------
 
 Scope = Literal["create", "extend"]
-
-
-def _lock_requester(connection: Connection, requester_id: str) -> None:
-    """Two requests of one requester with the same token must not both find it unused."""
-    connection.execute(
-        sa.select(requesters.c.requester_id)
-        .where(requesters.c.requester_id == requester_id)
-        .with_for_update(key_share=True)
-    ).one()
 
 
 def _token_is(requester_id: str, scope: Scope, token: str) -> sa.ColumnElement[bool]:

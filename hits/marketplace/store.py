@@ -18,7 +18,7 @@ from ..errors import RequestRefused
 from . import lifecycle
 from .lifecycle import AssignmentState, HitState
 from .qualifying import Requirement, read_requirements
-from .tables import assignments, hit_types, hits, questions, workers
+from .tables import assignments, hit_types, hits, questions, requesters, workers
 
 PUBLIC_STATES = (AssignmentState.SUBMITTED, AssignmentState.APPROVED, AssignmentState.REJECTED)
 LIVE_STATES = (AssignmentState.ACCEPTED, *PUBLIC_STATES)
@@ -182,6 +182,15 @@ def find_hit(
     if row is None:
         raise RequestRefused(f"HIT {hit_id} does not exist", "HITDoesNotExist")
     return hit_from(row)
+
+
+def lock_requester(connection: Connection, requester_id: str) -> None:
+    """Two requests of one requester with the same token must not both find it unused."""
+    connection.execute(
+        sa.select(requesters.c.requester_id)
+        .where(requesters.c.requester_id == requester_id)
+        .with_for_update(key_share=True)
+    ).one()
 
 
 def lock_worker(connection: Connection, worker_id: str) -> None:

@@ -510,9 +510,7 @@ def test_what_is_not_there_or_anothers_does_not_exist(
 
 def test_operations_that_are_not_offered_say_so(client: Any) -> None:
     with refusal("OperationNotSupported"):
-        client.list_worker_blocks()
-    with refusal("OperationNotSupported"):
-        client.send_bonus(WorkerId="A1", BonusAmount="1.00", AssignmentId="3A", Reason="Thanks")
+        client.update_hit_type_of_hit(HITId="3NONE", HITTypeId="3NONE")
 
 
 # --- keys ----------------------------------------------------------------------------------------------
