@@ -2,14 +2,14 @@
 
 Errors are MTurk's own TurkErrorCodes; where it has none that fits, this marketplace adds some in the same
 style: `AWS.MechanicalTurk.HITTypeDoesNotExist`, and `AWS.MechanicalTurk.BonusAlreadyExists` for a bonus
-whose UniqueRequestToken has paid one.
+whose UniqueRequestToken has paid one, `AWS.MechanicalTurk.FileUploadDoesNotExist` for GetFileUploadURL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .operations import assignments, hits, qualifications, workers
+from .operations import assignments, hits, qualifications, reviews, workers
 from .operations.calls import Caller, Operation
 
 __all__ = ["OPERATIONS", "Caller"]
@@ -19,4 +19,5 @@ OPERATIONS: Mapping[str, Operation] = {
     **assignments.OPERATIONS,
     **qualifications.OPERATIONS,
     **workers.OPERATIONS,
+    **reviews.OPERATIONS,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -15,7 +16,10 @@ from ..database import writing
 from ..errors import RequestRefused
 from . import ledger, lifecycle
 from .identifiers import new_entity_id
+from .layouts import filled_question
 from .ledger import Transfer
+from .lifecycle import HitState
+from .notices import announce
 from .qualification_types import require_usable
 from .qualifying import Requirement, read_requirements, stored_requirements
 from .questions import parse_question
@@ -38,13 +42,17 @@ class HitTypeTerms:
 
 @dataclass(frozen=True, slots=True)
 class HitOrder:
-    """One HIT to be made; `question` is XML."""
+    """One HIT to be made; `question` is XML, or None with a layout. Policies are JSON in the protocol's shape."""
 
-    question: str
+    question: str | None
     max_assignments: int
     lifetime_seconds: int
     annotation: str | None = None
     token: str | None = None
+    layout_id: str | None = None
+    layout_parameters: Mapping[str, str] = field(default_factory=dict)
+    assignment_policy: str | None = None
+    hit_policy: str | None = None
 
 
 def create_hit_type(engine: Engine, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
@@ -61,15 +69,21 @@ def create_hit(
     Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
     XMLParseError or InvalidParameterValue for the question.
     """
-    parsed = parse_question(order.question)
+    # A question is read before the store is locked; a layout has to be looked up first.
+    is_form = order.question is not None and parse_question(order.question).form is not None
     with writing(engine) as connection:
         lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "create", order.token, now)
+        xml = order.question
+        if order.layout_id is not None:
+            xml = filled_question(connection, requester_id, order.layout_id, order.layout_parameters)
+            parse_question(xml)
         type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
-        hit = _insert_hit(connection, requester_id, type_id, order, parsed.form is not None, now)
+        hit = _insert_hit(connection, requester_id, type_id, replace(order, question=xml), is_form, now)
         _remember(connection, requester_id, "create", order.token, hit, now)
         ledger.open_account(connection, ledger.escrow_account(hit.hit_id))
         _hold(connection, hit, order.max_assignments, now)
+        announce(connection, hit, "HITCreated", now)
         return hit
 
 
@@ -81,9 +95,24 @@ def extend_hit(
         lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "extend", token, now)
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
-        save_state(connection, hit, lifecycle.extended(hit_id, hit.state, more, now))
+        extend_locked(connection, hit, more, now)
         _remember(connection, requester_id, "extend", token, hit, now)
-        _hold(connection, hit, more, now)
+
+
+def extend_locked(connection: Connection, hit: Hit, more: int, now: datetime) -> HitState:
+    """Add assignments to a locked HIT and hold their cost; returns its new state."""
+    state = lifecycle.extended(hit.hit_id, hit.state, more, now)
+    save_state(connection, hit, state)
+    _hold(connection, hit, more, now)
+    watch_again(connection, hit)
+    announce(connection, hit, "HITExtended", now)
+    return state
+
+
+def watch_again(connection: Connection, hit: Hit) -> None:
+    """Let a HIT's becoming Reviewable be noticed once more, if anything depends on it."""
+    watched = hit.hit_policy is not None or hit.hit_type.notified
+    connection.execute(hits.update().where(hits.c.number == hit.number).values(unseen=watched))
 
 
 def set_expiration(
@@ -93,6 +122,8 @@ def set_expiration(
     with writing(engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
         save_state(connection, hit, lifecycle.expiring(hit_id, hit.state, expires_at, now))
+        if expires_at > now:
+            watch_again(connection, hit)
 
 
 def set_reviewing(engine: Engine, requester_id: str, hit_id: str, revert: bool, now: datetime) -> None:
@@ -116,6 +147,7 @@ def dispose(connection: Connection, hit: Hit, now: datetime) -> None:
     left = ledger.balance(connection, escrow)
     account = ledger.requester_account(hit.requester_id)
     ledger.post(connection, now, Transfer("refund", escrow, account, left, hit.number))
+    announce(connection, hit, "HITDisposed", now)
 
 
 def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
@@ -145,7 +177,8 @@ def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTe
     return str(found.hit_type_id)
 
 
-def _usable_type(connection: Connection, requester_id: str, type_id: str) -> sa.Row[Any]:
+def usable_type(connection: Connection, requester_id: str, type_id: str) -> sa.Row[Any]:
+    """The row of a requester's HIT type that HITs can be made of; raises RequestRefused."""
     hit_type = connection.execute(
         sa.select(hit_types).where(
             hit_types.c.hit_type_id == type_id, hit_types.c.requester_id == requester_id
@@ -160,7 +193,7 @@ def _usable_type(connection: Connection, requester_id: str, type_id: str) -> sa.
 def _insert_hit(
     connection: Connection, requester_id: str, type_id: str, order: HitOrder, is_form: bool, now: datetime
 ) -> Hit:
-    hit_type = _usable_type(connection, requester_id, type_id)
+    hit_type = usable_type(connection, requester_id, type_id)
     hit_id = new_entity_id()
     connection.execute(
         hits.insert().values(
@@ -168,8 +201,11 @@ def _insert_hit(
             type_number=hit_type.number,
             requester_id=requester_id,
             is_form=is_form,
-            unseen=hit_type.notified,
-            question_digest=_store_question(connection, order.question),
+            layout_id=order.layout_id,
+            assignment_policy=order.assignment_policy,
+            hit_policy=order.hit_policy,
+            unseen=hit_type.notified or order.hit_policy is not None,
+            question_digest=_store_question(connection, order.question or ""),
             annotation=order.annotation,
             max_assignments=order.max_assignments,
             fee_cents=lifecycle.fee_cents(hit_type.reward_cents, order.max_assignments),

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.engine import Engine
 
 from ...errors import RequestRefused
+from ..courier import Courier
 from ..paging import page_token, requested_place, row_number
 
 Request = Mapping[str, Any]
@@ -37,6 +38,7 @@ class Caller:
     requester_id: str
     now: datetime
     secret: str
+    courier: Courier
 
 
 Operation = Callable[[Caller, Request], Answer]

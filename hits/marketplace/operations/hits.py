@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from ...database import reading
 from ...errors import RequestRefused
 from .. import listings, publishing
 from ..lifecycle import HitStatus, available, hit_status
+from ..policies import Level, parse_policy
 from ..publishing import HitOrder, HitTypeTerms
 from ..qualifying import parse_requirements, requirement_answer
 from ..store import Hit, find_hit
@@ -25,6 +27,7 @@ def hit_answer(hit: Hit, now: datetime) -> Answer:
         "HITId": hit.hit_id,
         "HITTypeId": hit.hit_type.hit_type_id,
         "HITGroupId": hit.hit_type.hit_group_id,
+        "HITLayoutId": hit.layout_id,
         "CreationTime": hit.created_at,
         "Title": hit.hit_type.title,
         "Description": hit.hit_type.description,
@@ -72,21 +75,31 @@ def _terms(request: Request) -> HitTypeTerms:
 
 
 def _order(request: Request) -> HitOrder:
-    if request.get("HITLayoutId") or request.get("HITLayoutParameters"):
-        raise RequestRefused("this marketplace has no HIT layouts; send a Question", "HITLayoutDoesNotExist")
-    for policy in ("AssignmentReviewPolicy", "HITReviewPolicy"):
-        if policy in request:
-            raise RequestRefused(
-                f"this marketplace has no review policies; leave {policy} out", "InvalidParameterValue"
-            )
+    layout_id, entries = request.get("HITLayoutId"), request.get("HITLayoutParameters", [])
+    if (layout_id is None) == ("Question" not in request):
+        raise RequestRefused("give either Question or HITLayoutId", "InvalidParameterValue")
+    if entries and layout_id is None:
+        raise RequestRefused("HITLayoutParameters need HITLayoutId", "InvalidParameterValue")
     annotation = request.get("RequesterAnnotation")
     return HitOrder(
-        question=text_of(request, "Question", 65_535, least=1),
+        question=None if layout_id is not None else text_of(request, "Question", 65_535, least=1),
+        layout_id=layout_id,
+        layout_parameters={entry["Name"]: entry["Value"] for entry in entries},
+        assignment_policy=_policy(request, "AssignmentReviewPolicy", "Assignment"),
+        hit_policy=_policy(request, "HITReviewPolicy", "HIT"),
         max_assignments=within(request, "MaxAssignments", 1, 1_000_000_000, 1),
         lifetime_seconds=within(request, "LifetimeInSeconds", 30, ONE_YEAR),
         annotation=None if annotation is None else text_of(request, "RequesterAnnotation", 255),
         token=request.get("UniqueRequestToken"),
     )
+
+
+def _policy(request: Request, name: str, level: Level) -> str | None:
+    """A review policy as it is stored, once it is checked."""
+    if name not in request:
+        return None
+    parse_policy(level, request[name])
+    return json.dumps(request[name])
 
 
 def create_hit_type(caller: Caller, request: Request) -> Answer:

@@ -14,6 +14,7 @@ from aiohttp import web
 from jinja2 import Environment
 from sqlalchemy.engine import Engine
 
+from ..courier import Courier
 from ..identifiers import new_token
 from ..messages import count_unread
 from ..people import Worker, session_worker
@@ -33,6 +34,7 @@ class Marketplace:
     clock: Callable[[], datetime]
     secret: str
     templates: Environment
+    courier: Courier
 
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature that only this marketplace can make, for one purpose."""
