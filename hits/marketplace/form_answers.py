@@ -78,7 +78,7 @@ def _choice_problem(
 
 def _text_problem(field: FreeText, text: str, required: bool) -> str | None:
     if not text:
-        return "an answer is needed" if required else None
+        return "give an answer" if required else None
     if len(text) < field.least_length:
         return f"write at least {field.least_length} characters"
     if field.most_length is not None and len(text) > field.most_length:
