@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -135,3 +136,17 @@ def invite(project: Project, names: Sequence[str], *, more: int = 0) -> list[Inv
 def workers(project: Project) -> tuple[WorkerSummary, ...]:
     """The marketplace's workers and what they have done."""
     return people.list_workers(open_marketplace(project))
+
+
+def make_layout(project: Project, page: Path, name: str, frame_height: int) -> str:
+    """Make a HIT layout of this project's requester from a file, and return its id; raises HitsError."""
+    from hits.marketplace.layouts import create_layout
+    from hits.marketplace.settings import utc_now
+
+    engine = open_marketplace(project)
+    own_keys(project, engine)
+    try:
+        html = page.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(f"cannot read the page {page}: {error}") from error
+    return create_layout(engine, project.settings.project.name, name, html, frame_height, utc_now())

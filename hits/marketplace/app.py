@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy.engine import Engine
@@ -15,10 +16,11 @@ from ..database import open_engine, require_schema
 from ..errors import DatabaseError
 from . import endpoint
 from .auth import SignedRequest
+from .courier import Courier, deliver_due
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
+from .site import pages, qualification_pages
 from .site.frames import external_submit, show_frame
-from .site.pages import ROUTES
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
 from .tables import SCHEMA
@@ -40,8 +42,10 @@ def create_app(
     require_schema(opened, SCHEMA)
     secret = settings.session_secret or site_secret(opened)
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures])
-    app[MARKETPLACE] = Marketplace(settings, opened, clock, secret, environment(settings))
-    app.add_routes(ROUTES)
+    courier = Courier(Path(settings.mail_folder) if settings.mail_folder else None)
+    app[MARKETPLACE] = Marketplace(settings, opened, clock, secret, environment(settings), courier)
+    app.add_routes(pages.ROUTES)
+    app.add_routes(qualification_pages.ROUTES)
     app.add_routes(
         [
             web.post("/", requester_api),
@@ -68,7 +72,12 @@ async def requester_api(request: web.Request) -> web.Response:
         "POST", request.raw_path.partition("?")[0], request.query_string, headers, await request.read()
     )
     answer = await asyncio.to_thread(
-        endpoint.answer, marketplace.engine, signed, marketplace.secret, marketplace.clock
+        endpoint.answer,
+        marketplace.engine,
+        signed,
+        marketplace.secret,
+        marketplace.clock,
+        marketplace.courier,
     )
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
@@ -88,11 +97,12 @@ async def store_failures(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def sweeping(app: web.Application) -> AsyncIterator[None]:
     """While the application runs, do now and then what is due, so that no visitor has to wait for it."""
-    sweep = asyncio.create_task(_sweep(app[MARKETPLACE]))
+    rounds = [asyncio.create_task(turn(app[MARKETPLACE])) for turn in (_sweep, _deliver)]
     yield
-    sweep.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await sweep
+    for task in rounds:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _sweep(marketplace: Marketplace) -> None:
@@ -102,6 +112,15 @@ async def _sweep(marketplace: Marketplace) -> None:
             await asyncio.to_thread(settle, marketplace.engine, marketplace.clock())
         except DatabaseError as error:
             logger.error("the sweep failed and will be tried again: %s", error)
+
+
+async def _deliver(marketplace: Marketplace) -> None:
+    while True:
+        await asyncio.sleep(marketplace.settings.sweep_seconds)
+        try:
+            await asyncio.to_thread(deliver_due, marketplace.engine, marketplace.courier, marketplace.clock())
+        except DatabaseError as error:
+            logger.error("notices could not be delivered and will be tried again: %s", error)
 
 
 async def _never_guess_types(_request: web.Request, response: web.StreamResponse) -> None:

@@ -15,6 +15,7 @@ from ..errors import DatabaseError, RequestRefused
 from .api import OPERATIONS, Caller
 from .auth import SignedRequest, verified_access_key
 from .codec import CONTENT_TYPE, ProtocolError, operation_model, parse_request, serialise_answer
+from .courier import Courier
 from .people import Signer, find_signer
 from .working import settle
 
@@ -32,10 +33,12 @@ class HttpAnswer:
     body: bytes
 
 
-def answer(engine: Engine, request: SignedRequest, secret: str, clock: Callable[[], datetime]) -> HttpAnswer:
+def answer(
+    engine: Engine, request: SignedRequest, secret: str, clock: Callable[[], datetime], courier: Courier
+) -> HttpAnswer:
     """Run one request of the Requester API; errors become answers in the protocol's shapes."""
     try:
-        body = _run(engine, request, secret, clock())
+        body = _run(engine, request, secret, clock(), courier)
     except ProtocolError as error:
         return _error(error.status, error.code, {"message": str(error), "Message": str(error)})
     except RequestRefused as error:
@@ -49,7 +52,7 @@ def answer(engine: Engine, request: SignedRequest, secret: str, clock: Callable[
     return HttpAnswer(200, _headers(), body)
 
 
-def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime) -> bytes:
+def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime, courier: Courier) -> bytes:
     signers: dict[str, Signer] = {}
 
     def secret_of(access_key: str) -> str | None:
@@ -61,12 +64,10 @@ def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime) -> 
 
     access_key = verified_access_key(request, secret_of, now)
     operation = operation_model(request.headers.get("x-amz-target", ""))
-    run = OPERATIONS.get(operation.name)
-    if run is None:
-        raise RequestRefused(f"this marketplace does not offer {operation.name}", "OperationNotSupported")
+    run = OPERATIONS[operation.name]
     parsed = parse_request(operation, request.body)
     settle(engine, now)
-    caller = Caller(engine, signers[access_key].requester_id, now, secret)
+    caller = Caller(engine, signers[access_key].requester_id, now, secret, courier)
     return serialise_answer(operation, run(caller, parsed))
 
 

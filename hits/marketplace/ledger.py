@@ -21,7 +21,7 @@ from .tables import accounts, hits, transfers
 FEES = "fees"
 GRANTS = "grants"
 
-Kind = Literal["grant", "hold", "reward", "fee", "refund"]
+Kind = Literal["grant", "hold", "reward", "fee", "refund", "bonus"]
 
 
 @dataclass(frozen=True, slots=True)

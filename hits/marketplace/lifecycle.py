@@ -47,6 +47,8 @@ class Unavailable(StrEnum):
     HIT_UNAVAILABLE = "HitUnavailable"
     ALREADY_DONE = "AlreadyDone"
     TOO_MANY_HELD = "TooManyHeld"
+    NOT_QUALIFIED = "NotQualified"
+    BLOCKED = "Blocked"
 
 
 @dataclass(frozen=True, slots=True)

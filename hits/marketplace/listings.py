@@ -21,7 +21,7 @@ from .store import (
     select_assignments,
     select_hits,
 )
-from .tables import KEPT, assignments, hit_types, hits
+from .tables import KEPT, assignments, hit_type_qualifications, hit_types, hits
 
 _TAKEN = hits.c.pending + hits.c.submitted + hits.c.approved + hits.c.rejected
 
@@ -43,6 +43,7 @@ def requester_hits(
     before: int | None = None,
     status: HitStatus | None = None,
     hit_type_id: str | None = None,
+    qualification_type_id: str | None = None,
 ) -> list[Hit]:
     """A requester's HITs that are not disposed of, newest first, below row number `before`.
 
@@ -53,6 +54,11 @@ def requester_hits(
         query = query.where(hits.c.number < before)
     if hit_type_id is not None:
         query = query.where(hit_types.c.hit_type_id == hit_type_id)
+    if qualification_type_id is not None:
+        asking = sa.select(hit_type_qualifications.c.type_number).where(
+            hit_type_qualifications.c.qualification_type_id == qualification_type_id
+        )
+        query = query.where(hits.c.type_number.in_(asking))
     if status is not None:
         done = sa.or_(hits.c.expires_at <= now, hits.c.max_assignments <= _TAKEN)
         query = query.where(hits.c.pending == 0, done, hits.c.reviewing.is_(status is HitStatus.REVIEWING))

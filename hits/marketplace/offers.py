@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -13,6 +14,16 @@ from sqlalchemy.engine import Connection, Engine
 from ..database import reading
 from . import ledger
 from .lifecycle import AssignmentState
+from .qualifying import Guard, read_requirements
+from .standing import (
+    Shortfall,
+    blocked,
+    keeps_from,
+    qualification_values,
+    shortfalls,
+    type_names,
+    unmet,
+)
 from .store import (
     LIVE_STATES,
     PUBLIC_STATES,
@@ -23,7 +34,7 @@ from .store import (
     find_hit,
     select_assignments,
 )
-from .tables import UNTAKEN, assignments, hit_types, hits, requesters
+from .tables import UNTAKEN, assignments, hit_types, hits, requesters, worker_blocks
 
 _PACE_SAMPLE = 50
 _LEAST_SAMPLE = 3
@@ -34,6 +45,7 @@ class OpenGroup:
     """The HITs of one type that a worker can do: how many, and the oldest of them.
 
     `hourly_cents` is the reward over the median time of the last submissions; None while they are few.
+    `missing` are the requirements that she does not meet: then she cannot accept them.
     """
 
     hit_type_id: str
@@ -46,6 +58,12 @@ class OpenGroup:
     assignment_seconds: int
     available: int
     hourly_cents: int | None
+    missing: tuple[Shortfall, ...] = ()
+
+    @property
+    def previewable(self) -> bool:
+        """Whether she may look at them, if not accept them."""
+        return not keeps_from(self.missing, Guard.PREVIEW, Guard.DISCOVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,8 @@ class Offer:
     hit: Hit
     requester: str
     own: AssignmentRecord | None
+    missing: tuple[Shortfall, ...] = ()
+    blocked: bool = False
 
 
 def _open_to(worker_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -91,11 +111,17 @@ def _open_to(worker_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...
         assignments.c.worker_id == worker_id,
         assignments.c.state.in_([state.value for state in LIVE_STATES]),
     )
-    return (UNTAKEN, hits.c.expires_at > now, ~own)  # type: ignore[return-value]
+    barred = sa.exists().where(
+        worker_blocks.c.requester_id == hits.c.requester_id, worker_blocks.c.worker_id == worker_id
+    )
+    return (UNTAKEN, hits.c.expires_at > now, ~own, ~barred)  # type: ignore[return-value]
 
 
 def open_groups(engine: Engine, worker_id: str, now: datetime) -> tuple[OpenGroup, ...]:
-    """What a worker can do now, one entry per HIT type, best paid first."""
+    """What is open to a worker now, one entry per HIT type, best paid first.
+
+    Types that only the qualified may discover are left out for others.
+    """
     first = (
         sa.select(
             hits.c.type_number,
@@ -116,6 +142,8 @@ def open_groups(engine: Engine, worker_id: str, now: datetime) -> tuple[OpenGrou
         .order_by(hit_types.c.reward_cents.desc(), hit_types.c.number)
     )
     with reading(engine) as connection:
+        rows = connection.execute(query).all()
+        missing = _missing(connection, worker_id, {row.number: row.requirements for row in rows})
         return tuple(
             OpenGroup(
                 row.hit_type_id,
@@ -128,9 +156,23 @@ def open_groups(engine: Engine, worker_id: str, now: datetime) -> tuple[OpenGrou
                 row.assignment_seconds,
                 row.available,
                 _hourly_cents(connection, row.number, row.reward_cents),
+                missing[row.number],
             )
-            for row in connection.execute(query)
+            for row in rows
+            if not keeps_from(missing[row.number], Guard.DISCOVER)
         )
+
+
+def _missing(
+    connection: Connection, worker_id: str, stored: Mapping[int, str]
+) -> dict[int, tuple[Shortfall, ...]]:
+    """The unmet requirements of several HIT types, from as few looks at the worker as one type takes."""
+    read = {number: read_requirements(text) for number, text in stored.items()}
+    wanted = {entry.qualification_type_id for requirements in read.values() for entry in requirements}
+    if not wanted:
+        return dict.fromkeys(stored, ())
+    values, names = qualification_values(connection, worker_id, wanted), type_names(connection, wanted)
+    return {number: unmet(requirements, values, names) for number, requirements in read.items()}
 
 
 def _hourly_cents(connection: Connection, type_number: int, reward_cents: int) -> int | None:
@@ -150,6 +192,11 @@ def _hourly_cents(connection: Connection, type_number: int, reward_cents: int) -
 def next_hit(engine: Engine, worker_id: str, type_number: int, now: datetime) -> str | None:
     """The oldest HIT of a type that the worker can do, or None."""
     with reading(engine) as connection:
+        stored = connection.scalar(
+            sa.select(hit_types.c.requirements).where(hit_types.c.number == type_number)
+        )
+        if shortfalls(connection, worker_id, read_requirements(stored or "[]")):
+            return None
         hit_id: str | None = connection.scalar(
             sa.select(hits.c.hit_id)
             .where(hits.c.type_number == type_number, *_open_to(worker_id, now))
@@ -171,7 +218,9 @@ def offer(engine: Engine, hit_id: str, worker_id: str) -> Offer:
             )
         ).one_or_none()
         own = None if row is None else assignment_from(row)
-        return Offer(hit, _requester_name(connection, hit), own)
+        missing = shortfalls(connection, worker_id, hit.hit_type.requirements)
+        barred = blocked(connection, hit.requester_id, worker_id)
+        return Offer(hit, _requester_name(connection, hit), own, missing, barred)
 
 
 def own_assignment(
@@ -186,6 +235,16 @@ def own_assignment(
         return Offer(hit, _requester_name(connection, hit), assignment), assignment
 
 
+def held_offer(engine: Engine, assignment_id: str) -> Offer | None:
+    """The HIT of an assignment that somebody holds; None if nobody does."""
+    with reading(engine) as connection:
+        assignment = find_assignment(connection, assignment_id)
+        if assignment is None or assignment.state is not AssignmentState.ACCEPTED:
+            return None
+        hit = find_hit(connection, assignment.hit_id, with_question=True)
+        return Offer(hit, _requester_name(connection, hit), assignment)
+
+
 def _requester_name(connection: Connection, hit: Hit) -> str:
     name = connection.scalar(
         sa.select(requesters.c.name).where(requesters.c.requester_id == hit.requester_id)
@@ -195,7 +254,7 @@ def _requester_name(connection: Connection, hit: Hit) -> str:
 
 def _select_own(worker_id: str) -> sa.Select[Any]:
     return (
-        sa.select(assignments, hits.c.hit_id, hit_types.c.title, hit_types.c.reward_cents, requesters.c.name)
+        sa.select(assignments, hits.c.hit_id, hit_types.c.title, requesters.c.name)
         .select_from(
             assignments.join(hits)
             .join(hit_types)
@@ -234,9 +293,8 @@ def earnings(engine: Engine, worker_id: str, limit: int = 200) -> Earnings:
         sa.select(
             assignments.c.state,
             sa.func.count().label("number"),
-            sa.func.sum(hit_types.c.reward_cents).label("cents"),
+            sa.func.sum(assignments.c.reward_cents).label("cents"),
         )
-        .select_from(assignments.join(hits).join(hit_types))
         .where(assignments.c.worker_id == worker_id, assignments.c.state.in_(public))
         .group_by(assignments.c.state)
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -40,10 +41,10 @@ def requested_place(secret: str, requester_id: str, request: Mapping[str, Any]) 
 
 
 def row_number(place: str | None) -> int | None:
-    """A place in a list of HITs."""
+    """A place in a list that is ordered by row numbers."""
     if place is None:
         return None
-    if not place.isdecimal():
+    if not re.fullmatch("-?[0-9]{1,18}", place):
         raise _unknown()
     return int(place)
 

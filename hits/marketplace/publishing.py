@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -15,10 +16,15 @@ from ..database import writing
 from ..errors import RequestRefused
 from . import ledger, lifecycle
 from .identifiers import new_entity_id
+from .layouts import filled_question
 from .ledger import Transfer
+from .lifecycle import HitState
+from .notices import announce
+from .qualification_types import require_usable
+from .qualifying import Requirement, read_requirements, stored_requirements
 from .questions import parse_question
-from .store import Hit, find_hit, insert_unless_there, save_state
-from .tables import hit_types, hits, questions, request_tokens, requesters
+from .store import Hit, find_hit, insert_unless_there, lock_requester, save_state
+from .tables import hit_type_qualifications, hit_types, hits, questions, request_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +37,22 @@ class HitTypeTerms:
     reward_cents: int
     assignment_seconds: int
     auto_approval_seconds: int
+    requirements: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HitOrder:
-    """One HIT to be made; `question` is XML."""
+    """One HIT to be made; `question` is XML, or None with a layout. Policies are JSON in the protocol's shape."""
 
-    question: str
+    question: str | None
     max_assignments: int
     lifetime_seconds: int
     annotation: str | None = None
     token: str | None = None
+    layout_id: str | None = None
+    layout_parameters: Mapping[str, str] = field(default_factory=dict)
+    assignment_policy: str | None = None
+    hit_policy: str | None = None
 
 
 def create_hit_type(engine: Engine, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
@@ -58,15 +69,21 @@ def create_hit(
     Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
     XMLParseError or InvalidParameterValue for the question.
     """
-    parse_question(order.question)
+    # A question is read before the store is locked; a layout has to be looked up first.
+    is_form = order.question is not None and parse_question(order.question).form is not None
     with writing(engine) as connection:
-        _lock_requester(connection, requester_id)
+        lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "create", order.token, now)
+        xml = order.question
+        if order.layout_id is not None:
+            xml = filled_question(connection, requester_id, order.layout_id, order.layout_parameters)
+            parse_question(xml)
         type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
-        hit = _insert_hit(connection, requester_id, type_id, order, now)
+        hit = _insert_hit(connection, requester_id, type_id, replace(order, question=xml), is_form, now)
         _remember(connection, requester_id, "create", order.token, hit, now)
         ledger.open_account(connection, ledger.escrow_account(hit.hit_id))
         _hold(connection, hit, order.max_assignments, now)
+        announce(connection, hit, "HITCreated", now)
         return hit
 
 
@@ -75,12 +92,27 @@ def extend_hit(
 ) -> None:
     """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
     with writing(engine) as connection:
-        _lock_requester(connection, requester_id)
+        lock_requester(connection, requester_id)
         _require_unused(connection, requester_id, "extend", token, now)
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
-        save_state(connection, hit, lifecycle.extended(hit_id, hit.state, more, now))
+        extend_locked(connection, hit, more, now)
         _remember(connection, requester_id, "extend", token, hit, now)
-        _hold(connection, hit, more, now)
+
+
+def extend_locked(connection: Connection, hit: Hit, more: int, now: datetime) -> HitState:
+    """Add assignments to a locked HIT and hold their cost; returns its new state."""
+    state = lifecycle.extended(hit.hit_id, hit.state, more, now)
+    save_state(connection, hit, state)
+    _hold(connection, hit, more, now)
+    watch_again(connection, hit)
+    announce(connection, hit, "HITExtended", now)
+    return state
+
+
+def watch_again(connection: Connection, hit: Hit) -> None:
+    """Let a HIT's becoming Reviewable be noticed once more, if anything depends on it."""
+    watched = hit.hit_policy is not None or hit.hit_type.notified
+    connection.execute(hits.update().where(hits.c.number == hit.number).values(unseen=watched))
 
 
 def set_expiration(
@@ -90,6 +122,8 @@ def set_expiration(
     with writing(engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
         save_state(connection, hit, lifecycle.expiring(hit_id, hit.state, expires_at, now))
+        if expires_at > now:
+            watch_again(connection, hit)
 
 
 def set_reviewing(engine: Engine, requester_id: str, hit_id: str, revert: bool, now: datetime) -> None:
@@ -113,10 +147,13 @@ def dispose(connection: Connection, hit: Hit, now: datetime) -> None:
     left = ledger.balance(connection, escrow)
     account = ledger.requester_account(hit.requester_id)
     ledger.post(connection, now, Transfer("refund", escrow, account, left, hit.number))
+    announce(connection, hit, "HITDisposed", now)
 
 
 def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTerms, now: datetime) -> str:
-    fingerprint = hashlib.sha256(json.dumps(asdict(terms), sort_keys=True).encode()).hexdigest()
+    require_usable(connection, terms.requirements)
+    values = {**asdict(terms), "requirements": stored_requirements(terms.requirements)}
+    fingerprint = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     insert_unless_there(
         connection,
         hit_types,
@@ -125,33 +162,50 @@ def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTe
         requester_id=requester_id,
         fingerprint=fingerprint,
         created_at=now,
-        **asdict(terms),
+        notified=False,
+        **values,
     )
     found = connection.execute(
-        sa.select(hit_types.c.hit_type_id).where(
+        sa.select(hit_types.c.hit_type_id, hit_types.c.number).where(
             hit_types.c.requester_id == requester_id, hit_types.c.fingerprint == fingerprint
         )
-    ).scalar_one()
-    return str(found)
+    ).one()
+    for type_id in sorted({requirement.qualification_type_id for requirement in terms.requirements}):
+        insert_unless_there(
+            connection, hit_type_qualifications, type_number=found.number, qualification_type_id=type_id
+        )
+    return str(found.hit_type_id)
 
 
-def _insert_hit(
-    connection: Connection, requester_id: str, type_id: str, order: HitOrder, now: datetime
-) -> Hit:
+def usable_type(connection: Connection, requester_id: str, type_id: str) -> sa.Row[Any]:
+    """The row of a requester's HIT type that HITs can be made of; raises RequestRefused."""
     hit_type = connection.execute(
-        sa.select(hit_types.c.number, hit_types.c.reward_cents).where(
+        sa.select(hit_types).where(
             hit_types.c.hit_type_id == type_id, hit_types.c.requester_id == requester_id
         )
     ).one_or_none()
     if hit_type is None:
         raise RequestRefused(f"HIT type {type_id} does not exist", "HITTypeDoesNotExist")
+    require_usable(connection, read_requirements(hit_type.requirements))
+    return hit_type
+
+
+def _insert_hit(
+    connection: Connection, requester_id: str, type_id: str, order: HitOrder, is_form: bool, now: datetime
+) -> Hit:
+    hit_type = usable_type(connection, requester_id, type_id)
     hit_id = new_entity_id()
     connection.execute(
         hits.insert().values(
             hit_id=hit_id,
             type_number=hit_type.number,
             requester_id=requester_id,
-            question_digest=_store_question(connection, order.question),
+            is_form=is_form,
+            layout_id=order.layout_id,
+            assignment_policy=order.assignment_policy,
+            hit_policy=order.hit_policy,
+            unseen=hit_type.notified or order.hit_policy is not None,
+            question_digest=_store_question(connection, order.question or ""),
             annotation=order.annotation,
             max_assignments=order.max_assignments,
             fee_cents=lifecycle.fee_cents(hit_type.reward_cents, order.max_assignments),
@@ -186,15 +240,6 @@ def _hold(connection: Connection, hit: Hit, count: int, now: datetime) -> None:
 # --- unique request tokens -----------------------------------------------------------------------------
 
 Scope = Literal["create", "extend"]
-
-
-def _lock_requester(connection: Connection, requester_id: str) -> None:
-    """Two requests of one requester with the same token must not both find it unused."""
-    connection.execute(
-        sa.select(requesters.c.requester_id)
-        .where(requesters.c.requester_id == requester_id)
-        .with_for_update(key_share=True)
-    ).one()
 
 
 def _token_is(requester_id: str, scope: Scope, token: str) -> sa.ColumnElement[bool]:

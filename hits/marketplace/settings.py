@@ -21,7 +21,7 @@ class MarketplaceSettings:
     `public_url` is how the world reaches the worker site and the API. `frame_url` reaches the same server
     under another hostname: requesters' pages run there, because browsers keep cookies apart by hostname and
     not by port. An empty `session_secret` means one that is made once and kept in the database. Raises
-    HitsError for addresses that cannot be used.
+    HitsError for addresses that cannot be used. E-mail goes into `mail_folder` as files; without it there is none.
     """
 
     database_url: str
@@ -34,6 +34,7 @@ class MarketplaceSettings:
     session_days: int = 30
     held_assignments: int = 10
     sweep_seconds: float = 5.0
+    mail_folder: str = ""
 
     def __post_init__(self) -> None:
         for name in ("public_url", "frame_url"):

@@ -17,7 +17,8 @@ from sqlalchemy.engine import Connection, Row
 from ..errors import RequestRefused
 from . import lifecycle
 from .lifecycle import AssignmentState, HitState
-from .tables import assignments, hit_types, hits, questions
+from .qualifying import Requirement, read_requirements
+from .tables import assignments, hit_types, hits, questions, requesters, workers
 
 PUBLIC_STATES = (AssignmentState.SUBMITTED, AssignmentState.APPROVED, AssignmentState.REJECTED)
 LIVE_STATES = (AssignmentState.ACCEPTED, *PUBLIC_STATES)
@@ -36,6 +37,8 @@ class HitType:
     reward_cents: int
     assignment_seconds: int
     auto_approval_seconds: int
+    requirements: tuple[Requirement, ...] = ()
+    notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Hit:
     created_at: datetime
     state: HitState
     question_digest: str
+    is_form: bool = False
+    layout_id: str | None = None
+    assignment_policy: str | None = None
+    hit_policy: str | None = None
+    unseen: bool = False
     question: str | None = None
 
     @property
@@ -68,6 +76,8 @@ class AssignmentRecord:
     hit_id: str
     worker_id: str
     state: AssignmentState
+    reward_cents: int
+    fee_cents: int
     accepted_at: datetime
     deadline: datetime
     submitted_at: datetime | None
@@ -76,6 +86,11 @@ class AssignmentRecord:
     rejected_at: datetime | None
     answer: str | None
     feedback: str | None
+
+    @property
+    def price_cents(self) -> int:
+        """What it costs its requester: the reward that was promised, and the fee."""
+        return self.reward_cents + self.fee_cents
 
 
 def insert_unless_there(connection: Connection, table: sa.Table, **values: Any) -> None:
@@ -94,6 +109,8 @@ _HIT_COLUMNS = (
     hit_types.c.reward_cents,
     hit_types.c.assignment_seconds,
     hit_types.c.auto_approval_seconds,
+    hit_types.c.requirements,
+    hit_types.c.notified,
 )
 
 
@@ -120,6 +137,8 @@ def hit_from(row: Row[Any]) -> Hit:
             row.reward_cents,
             row.assignment_seconds,
             row.auto_approval_seconds,
+            read_requirements(row.requirements),
+            row.notified,
         ),
         annotation=row.annotation,
         fee_cents=row.fee_cents,
@@ -136,6 +155,11 @@ def hit_from(row: Row[Any]) -> Hit:
             row.disposed_at,
         ),
         question_digest=row.question_digest,
+        is_form=row.is_form,
+        layout_id=row.layout_id,
+        assignment_policy=row.assignment_policy,
+        hit_policy=row.hit_policy,
+        unseen=row.unseen,
         question=getattr(row, "xml", None),
     )
 
@@ -158,6 +182,22 @@ def find_hit(
     if row is None:
         raise RequestRefused(f"HIT {hit_id} does not exist", "HITDoesNotExist")
     return hit_from(row)
+
+
+def lock_requester(connection: Connection, requester_id: str) -> None:
+    """Two requests of one requester with the same token must not both find it unused."""
+    connection.execute(
+        sa.select(requesters.c.requester_id)
+        .where(requesters.c.requester_id == requester_id)
+        .with_for_update(key_share=True)
+    ).one()
+
+
+def lock_worker(connection: Connection, worker_id: str) -> None:
+    """Let one transaction at a time change what a worker holds."""
+    connection.execute(
+        sa.select(workers.c.worker_id).where(workers.c.worker_id == worker_id).with_for_update(key_share=True)
+    ).one()
 
 
 def save_state(connection: Connection, hit: Hit, state: HitState) -> None:
@@ -192,6 +232,8 @@ def assignment_from(row: Row[Any]) -> AssignmentRecord:
         row.hit_id,
         row.worker_id,
         AssignmentState(row.state),
+        row.reward_cents,
+        row.fee_cents,
         row.accepted_at,
         row.deadline,
         row.submitted_at,

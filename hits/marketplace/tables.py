@@ -4,21 +4,68 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from ..database import NAMING_CONVENTION, UtcDateTime, choice
+from ..database import UtcDateTime, choice
+from .columns import Digest, Identifier, RowNumber, metadata
+from .crowd_tables import (
+    LISTED,
+    OPEN_REQUEST,
+    bonuses,
+    hit_type_qualifications,
+    layouts,
+    messages,
+    notices,
+    notification_settings,
+    qualification_requests,
+    qualification_types,
+    qualifications,
+    reviews,
+    worker_blocks,
+)
 from .lifecycle import AssignmentState
+
+__all__ = [
+    "ACCEPTED",
+    "HELD_OR_DONE",
+    "KEPT",
+    "LISTED",
+    "MIGRATIONS",
+    "OPEN_REQUEST",
+    "SCHEMA",
+    "SUBMITTED",
+    "UNSEEN",
+    "UNTAKEN",
+    "accounts",
+    "assignments",
+    "bonuses",
+    "hit_type_qualifications",
+    "hit_types",
+    "hits",
+    "invitations",
+    "layouts",
+    "messages",
+    "metadata",
+    "notices",
+    "notification_settings",
+    "qualification_requests",
+    "qualification_types",
+    "qualifications",
+    "questions",
+    "request_tokens",
+    "requester_keys",
+    "requesters",
+    "reviews",
+    "secrets",
+    "sessions",
+    "transfers",
+    "worker_blocks",
+    "workers",
+]
 
 SCHEMA = "0001"
 """The revision that this program's tables are at (see `hits.database.require_schema`)."""
 
 MIGRATIONS = "hits.marketplace.migrations"
 """The package with the Alembic history."""
-
-metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
-
-# SQLite numbers rows by itself only where the key is INTEGER.
-RowNumber = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-Identifier = sa.String(64)
-Digest = sa.String(64)
 
 requesters = sa.Table(
     "requesters",
@@ -45,6 +92,10 @@ workers = sa.Table(
     sa.Column("pseudonym", sa.String(128), nullable=False, unique=True),
     sa.Column("invited_at", UtcDateTime, nullable=False),
     sa.Column("consented_at", UtcDateTime),
+    # What she said of herself, for the system's locale and adult qualifications; NULL is not known.
+    sa.Column("country", sa.String(2)),
+    sa.Column("subdivision", sa.String(2)),
+    sa.Column("adult", sa.Boolean),
 )
 
 invitations = sa.Table(
@@ -86,6 +137,10 @@ hit_types = sa.Table(
     sa.Column("reward_cents", sa.BigInteger, nullable=False),
     sa.Column("assignment_seconds", sa.Integer, nullable=False),
     sa.Column("auto_approval_seconds", sa.Integer, nullable=False),
+    # Qualification requirements as JSON (see qualifying.py); which types they name is in hit_type_qualifications.
+    sa.Column("requirements", sa.Text, nullable=False),
+    # Whether notification_settings has an active row: events of other types need no look there.
+    sa.Column("notified", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("requester_id", "fingerprint"),
 )
@@ -105,6 +160,14 @@ hits = sa.Table(
     sa.Column("type_number", sa.ForeignKey("hit_types.number"), nullable=False),
     sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False),
     sa.Column("question_digest", sa.ForeignKey("questions.digest"), nullable=False),
+    # Whether the question is a QuestionForm, whose answers the marketplace itself checks.
+    sa.Column("is_form", sa.Boolean, nullable=False),
+    sa.Column("layout_id", sa.ForeignKey("layouts.layout_id")),
+    # Review policies as JSON in the protocol's shape.
+    sa.Column("assignment_policy", sa.Text),
+    sa.Column("hit_policy", sa.Text),
+    # Set when a HIT's becoming Reviewable still has to be noticed: it has a policy or its type is notified.
+    sa.Column("unseen", sa.Boolean, nullable=False),
     sa.Column("annotation", sa.Text),
     sa.Column("max_assignments", sa.Integer, nullable=False),
     sa.Column("fee_cents", sa.BigInteger, nullable=False),
@@ -132,6 +195,8 @@ sa.Index(
     sqlite_where=UNTAKEN,
     postgresql_where=UNTAKEN,
 )
+UNSEEN = sa.text("unseen AND disposed_at IS NULL")
+sa.Index("ix_hits_unseen", hits.c.expires_at, sqlite_where=UNSEEN, postgresql_where=UNSEEN)
 sa.Index("ix_hits_kept", hits.c.requester_id, hits.c.number, sqlite_where=KEPT, postgresql_where=KEPT)
 sa.Index("ix_hits_changed_at", hits.c.changed_at, sqlite_where=KEPT, postgresql_where=KEPT)
 
@@ -143,6 +208,9 @@ assignments = sa.Table(
     sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
     sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False),
     sa.Column("state", choice("state", *(state.value for state in AssignmentState)), nullable=False),
+    # What was promised when it was accepted: its HIT's type may be changed later.
+    sa.Column("reward_cents", sa.BigInteger, nullable=False),
+    sa.Column("fee_cents", sa.BigInteger, nullable=False),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     sa.Column("deadline", UtcDateTime, nullable=False),
     sa.Column("ended_at", UtcDateTime),
@@ -201,7 +269,7 @@ transfers = sa.Table(
     metadata,
     sa.Column("number", RowNumber, primary_key=True),
     sa.Column("at", UtcDateTime, nullable=False),
-    sa.Column("kind", choice("kind", "grant", "hold", "reward", "fee", "refund"), nullable=False),
+    sa.Column("kind", choice("kind", "grant", "hold", "reward", "fee", "refund", "bonus"), nullable=False),
     # Each row is both entries of one transaction, so that no transaction can fail to sum to zero.
     sa.Column("source", sa.ForeignKey("accounts.name"), nullable=False, index=True),
     sa.Column("destination", sa.ForeignKey("accounts.name"), nullable=False, index=True),

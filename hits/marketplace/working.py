@@ -14,11 +14,16 @@ from sqlalchemy.engine import Connection, Engine
 from ..database import reading, writing
 from ..errors import HitsError, RequestRefused
 from . import ledger, lifecycle
+from .deciding import approve, pay, reject
+from .form_answers import form_answers_xml
 from .identifiers import new_entity_id
 from .ledger import Transfer
 from .lifecycle import AssignmentState, Unavailable
+from .notices import announce
 from .publishing import dispose
-from .questions import answers_xml
+from .questions import answers_xml, parse_question
+from .reviewing import notice_reviewable, review_submission
+from .standing import blocked, shortfalls
 from .store import (
     LIVE_STATES,
     PUBLIC_STATES,
@@ -27,10 +32,22 @@ from .store import (
     find_assignment,
     find_hit,
     lock_assignment,
+    lock_worker,
     move_assignment,
     save_state,
 )
-from .tables import ACCEPTED, KEPT, SUBMITTED, assignments, hits, workers
+from .tables import ACCEPTED, KEPT, SUBMITTED, UNSEEN, assignments, hits, questions
+
+__all__ = [
+    "CannotAccept",
+    "NotHeld",
+    "accept",
+    "approve",
+    "give_back",
+    "reject",
+    "settle",
+    "submit",
+]
 
 _BATCH = 200
 
@@ -57,11 +74,7 @@ def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: dat
     Raises CannotAccept, or RequestRefused (HITDoesNotExist).
     """
     with writing(engine) as connection:
-        connection.execute(
-            sa.select(workers.c.worker_id)
-            .where(workers.c.worker_id == worker_id)
-            .with_for_update(key_share=True)
-        ).one()
+        lock_worker(connection, worker_id)
         hit = find_hit(connection, hit_id, lock=True)
         own = connection.execute(
             sa.select(assignments.c.assignment_id, assignments.c.state, assignments.c.deadline).where(
@@ -81,6 +94,10 @@ def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: dat
         )
         own_state = None if own is None else AssignmentState(own.state)
         reason = lifecycle.why_not_accept(hit.state, own_state, held or 0, most_held, now)
+        if reason is None and blocked(connection, hit.requester_id, worker_id):
+            reason = Unavailable.BLOCKED
+        if reason is None and shortfalls(connection, worker_id, hit.hit_type.requirements):
+            reason = Unavailable.NOT_QUALIFIED
         if reason is not None:
             raise CannotAccept(reason)
         return _insert_assignment(connection, hit, worker_id, now)
@@ -94,11 +111,14 @@ def _insert_assignment(connection: Connection, hit: Hit, worker_id: str, now: da
             hit_number=hit.number,
             worker_id=worker_id,
             state=AssignmentState.ACCEPTED.value,
+            reward_cents=hit.hit_type.reward_cents,
+            fee_cents=hit.fee_cents,
             accepted_at=now,
             deadline=now + timedelta(seconds=hit.hit_type.assignment_seconds),
         )
     )
     save_state(connection, hit, lifecycle.moved(hit.state, None, AssignmentState.ACCEPTED, now))
+    announce(connection, hit, "AssignmentAccepted", now, assignment_id)
     return assignment_id
 
 
@@ -111,6 +131,19 @@ def give_back(engine: Engine, assignment_id: str, worker_id: str, now: datetime)
         if assignment.state is not AssignmentState.ACCEPTED:
             raise NotHeld(assignment.state)
         move_assignment(connection, hit, assignment, AssignmentState.RETURNED, now, ended_at=now)
+        _release(connection, hit, assignment, assignment.price_cents - hit.price_cents, now)
+        announce(connection, hit, "AssignmentReturned", now, assignment_id)
+        notice_reviewable(connection, hit.hit_id, now)
+
+
+def _release(
+    connection: Connection, hit: Hit, assignment: AssignmentRecord, cents: int, now: datetime
+) -> None:
+    """Give back what a place held beyond its price: it held the dearer of two while it was in a worker's hands."""
+    if cents > 0:
+        escrow, account = ledger.escrow_account(hit.hit_id), ledger.requester_account(hit.requester_id)
+        refund = Transfer("refund", escrow, account, cents, hit.number, assignment.number)
+        ledger.post(connection, now, refund)
 
 
 def submit(
@@ -124,9 +157,8 @@ def submit(
 
     `worker_id` is who sends them, if that is known; another worker's assignment does not exist for
     her. Raises NotHeld for one that was returned or whose time is over, RequestRefused for one that does
-    not exist.
+    not exist, AnswersRefused for answers that do not fit a QuestionForm.
     """
-    answer = answers_xml(fields)
     with writing(engine) as connection:
         hit, assignment = lock_assignment(connection, assignment_id)
         if worker_id is not None and assignment.worker_id != worker_id:
@@ -137,6 +169,7 @@ def submit(
             raise NotHeld(assignment.state)
         if now >= assignment.deadline:
             raise NotHeld(AssignmentState.ABANDONED)
+        answer = _answer(connection, hit, fields)
         move_assignment(
             connection,
             hit,
@@ -150,67 +183,22 @@ def submit(
         )
         stored = find_assignment(connection, assignment_id)
         assert stored is not None, "its row was written in this transaction"
+        _release(connection, hit, assignment, hit.price_cents - assignment.price_cents, now)
+        announce(connection, hit, "AssignmentSubmitted", now, assignment_id)
+        review_submission(connection, hit, stored, now)
+        notice_reviewable(connection, hit.hit_id, now)
         return stored
 
 
-# --- decisions -----------------------------------------------------------------------------------------
-
-
-def approve(
-    engine: Engine,
-    requester_id: str,
-    assignment_id: str,
-    feedback: str | None,
-    override_rejection: bool,
-    now: datetime,
-) -> None:
-    """Approve and pay; with `override_rejection` a rejected one too, within 30 days.
-
-    Raises RequestRefused: AssignmentDoesNotExist, InvalidAssignmentState, InvalidHITState, InsufficientFunds.
-    """
-    with writing(engine) as connection:
-        hit, assignment = _lock_own(connection, requester_id, assignment_id)
-        override_of = assignment.rejected_at if override_rejection else None
-        lifecycle.require_decidable(assignment_id, assignment.state, hit.state, now, override_of=override_of)
-        _pay(connection, hit, assignment, now, feedback)
-
-
-def reject(engine: Engine, requester_id: str, assignment_id: str, feedback: str, now: datetime) -> None:
-    """Reject an assignment, with the reason that its worker will read; its price goes back to the requester."""
-    with writing(engine) as connection:
-        hit, assignment = _lock_own(connection, requester_id, assignment_id)
-        lifecycle.require_decidable(assignment_id, assignment.state, hit.state, now)
-        move_assignment(
-            connection, hit, assignment, AssignmentState.REJECTED, now, rejected_at=now, feedback=feedback
-        )
-        escrow, account = ledger.escrow_account(hit.hit_id), ledger.requester_account(hit.requester_id)
-        refund = Transfer("refund", escrow, account, hit.price_cents, hit.number, assignment.number)
-        ledger.post(connection, now, refund)
-
-
-def _lock_own(connection: Connection, requester_id: str, assignment_id: str) -> tuple[Hit, AssignmentRecord]:
-    hit, assignment = lock_assignment(connection, assignment_id)
-    if hit.requester_id != requester_id:
-        raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
-    return hit, assignment
-
-
-def _pay(
-    connection: Connection, hit: Hit, assignment: AssignmentRecord, now: datetime, feedback: str | None
-) -> None:
-    columns = {"approved_at": now} if feedback is None else {"approved_at": now, "feedback": feedback}
-    move_assignment(connection, hit, assignment, AssignmentState.APPROVED, now, **columns)
-    escrow = ledger.escrow_account(hit.hit_id)
-    earner = ledger.worker_account(assignment.worker_id)
-    place = (hit.number, assignment.number)
-    postings = [
-        Transfer("reward", escrow, earner, hit.hit_type.reward_cents, *place),
-        Transfer("fee", escrow, ledger.FEES, hit.fee_cents, *place),
-    ]
-    if assignment.state is AssignmentState.REJECTED:  # Its price went back at the rejection.
-        payer = ledger.requester_account(hit.requester_id)
-        postings.insert(0, Transfer("hold", payer, escrow, hit.price_cents, *place))
-    ledger.post(connection, now, *postings)
+def _answer(connection: Connection, hit: Hit, fields: Iterable[tuple[str, str]]) -> str:
+    if not hit.is_form:
+        return answers_xml(fields)
+    xml = connection.execute(
+        sa.select(questions.c.xml).where(questions.c.digest == hit.question_digest)
+    ).scalar_one()
+    form = parse_question(xml).form
+    assert form is not None, "is_form was set from the same parser"
+    return form_answers_xml(form, fields)
 
 
 # --- time ----------------------------------------------------------------------------------------------
@@ -233,6 +221,9 @@ def settle(engine: Engine, now: datetime) -> None:
             hits.c.approved + hits.c.rejected >= hits.c.max_assignments,
         ),
     )
+    expired = sa.select(hits.c.hit_id).where(
+        UNSEEN, hits.c.expires_at <= now, hits.c.pending == 0, ~hits.c.reviewing
+    )
     while True:
         with reading(engine) as connection:
             late = connection.scalars(overdue.order_by(assignments.c.deadline).limit(_BATCH)).all()
@@ -240,13 +231,16 @@ def settle(engine: Engine, now: datetime) -> None:
                 undecided.order_by(assignments.c.auto_approval_at).limit(_BATCH)
             ).all()
             stale = connection.scalars(old.limit(_BATCH)).all()
+            ended = connection.scalars(expired.order_by(hits.c.expires_at).limit(_BATCH)).all()
         for assignment_id in late:
             _abandon(engine, assignment_id, now)
         for assignment_id in silent:
             _approve_silently(engine, assignment_id, now)
+        for hit_id in ended:
+            _notice_end(engine, hit_id, now)
         for hit_id in stale:
             _dispose_of_old(engine, hit_id, now)
-        if max(len(late), len(silent), len(stale)) < _BATCH:
+        if max(len(late), len(silent), len(stale), len(ended)) < _BATCH:
             return
 
 
@@ -257,6 +251,9 @@ def _abandon(engine: Engine, assignment_id: str, now: datetime) -> None:
         if assignment.state is AssignmentState.ACCEPTED and assignment.deadline <= now:
             ended_at = assignment.deadline
             move_assignment(connection, hit, assignment, AssignmentState.ABANDONED, now, ended_at=ended_at)
+            _release(connection, hit, assignment, assignment.price_cents - hit.price_cents, now)
+            announce(connection, hit, "AssignmentAbandoned", now, assignment_id)
+            notice_reviewable(connection, hit.hit_id, now)
 
 
 def _approve_silently(engine: Engine, assignment_id: str, now: datetime) -> None:
@@ -264,7 +261,12 @@ def _approve_silently(engine: Engine, assignment_id: str, now: datetime) -> None
         hit, assignment = lock_assignment(connection, assignment_id)
         due = assignment.auto_approval_at
         if assignment.state is AssignmentState.SUBMITTED and due is not None and due <= now:
-            _pay(connection, hit, assignment, due, None)
+            pay(connection, hit, assignment, due, None)
+
+
+def _notice_end(engine: Engine, hit_id: str, now: datetime) -> None:
+    with writing(engine) as connection:
+        notice_reviewable(connection, hit_id, now)
 
 
 def _dispose_of_old(engine: Engine, hit_id: str, now: datetime) -> None:

@@ -142,6 +142,25 @@ def keys(invocation: Invocation) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
+@command.command("layout")
+@click.argument("page", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--name", help="What to call it.  [default: the file's name]")
+@click.option(
+    "--height", type=click.IntRange(0, 99_999), default=0, help="Of its frame, in pixels.  [default: its own]"
+)
+@click.pass_obj
+def layout(invocation: Invocation, page: Path, name: str | None, height: int) -> None:
+    """Make a HIT layout of an HTML page and print its HITLayoutId. `${name}` in it is a parameter.
+
+    \b
+    Example:
+      imagenet-builder marketplace layout umbrellas.html
+    """
+    from imagenet_builder import own_marketplace
+
+    click.echo(own_marketplace.make_layout(invocation.project, page, name or page.stem, height))
+
+
 @command.command("simulate")
 @click.option(
     "--workers", "number", type=click.IntRange(1), default=6, show_default=True, help="How many workers."

@@ -201,7 +201,7 @@ def test_no_page_is_wider_than_its_window(market: RunningMarketplace, browser: B
         page.goto(market.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     sign_in(page, market)
-    for path in ("/hits", f"/hits/{hit_id}", "/earnings", "/hits/3NONE"):
+    for path in ("/hits", f"/hits/{hit_id}", "/earnings", "/hits/3NONE", "/qualifications", "/messages"):
         page.goto(market.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()

@@ -86,12 +86,21 @@ def assert_balanced(engine: sa.Engine) -> None:
             moved[source] -= cents
             moved[destination] += cents
         stored = [store.hit_from(row) for row in connection.execute(store.select_hits())]
+        waiting = [
+            (row.hit_id, store.assignment_from(row))
+            for row in connection.execute(store.select_assignments())
+            if row.state in {"Accepted", "Submitted"}
+        ]
     assert balances == moved
     assert sum(balances.values()) == 0
     for hit in stored:
         state = hit.state
-        owed = 0 if state.disposed_at else (state.max_assignments - state.approved - state.rejected)
-        assert balances[f"escrow:{hit.hit_id}"] == owed * hit.price_cents
+        owed = (state.max_assignments - state.taken) * hit.price_cents
+        for assignment in (found for hit_id, found in waiting if hit_id == hit.hit_id):
+            # In a worker's hands a place holds what it would cost if it came back, where that is more.
+            held = assignment.state is AssignmentState.ACCEPTED
+            owed += max(assignment.price_cents, hit.price_cents if held else 0)
+        assert balances[f"escrow:{hit.hit_id}"] == (0 if state.disposed_at else owed)
 
 
 # --- migrations ----------------------------------------------------------------------------------------

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
 from ...errors import RequestRefused
+from ..form_answers import AnswersRefused
+from ..forms import QuestionForm
 from ..lifecycle import AssignmentState
-from ..offers import Offer, offer
+from ..offers import Offer, held_offer, offer
 from ..people import session_worker
 from ..questions import Question, parse_question
 from ..store import AssignmentRecord
@@ -70,13 +73,48 @@ async def show_frame(request: web.Request) -> web.Response:
         raise web.HTTPForbidden(text="this question's address is not valid; open the HIT again")
     now = marketplace.clock()
     found = await asyncio.to_thread(_offered, marketplace, hit_id, assignment_id, worker_id, now)
-    if found is None or (page := parse_question(found.hit.question or "").html) is None:
+    question = None if found is None else parse_question(found.hit.question or "")
+    if found is None or question is None or question.url is not None:
         raise web.HTTPForbidden(
             text="this assignment is no longer in your hands; go back to the list of HITs"
         )
+    if question.form is not None:
+        return _form_page(marketplace, found, question.form, assignment_id)
+    page = question.html
     response = web.Response(text=page, content_type="text/html")
     # The sandbox is said again here for whoever opens the address outside of its frame.
     protect(response, f"sandbox {QUESTION_SANDBOX}; frame-ancestors {marketplace.settings.public_url}")
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _form_page(
+    marketplace: Marketplace,
+    found: Offer,
+    form: QuestionForm,
+    assignment_id: str,
+    status: int = 200,
+    **given: Any,
+) -> web.Response:
+    """A QuestionForm as a page for its frame; it has no scripts, and pictures from wherever its requester says."""
+    settings = marketplace.settings
+    values = {
+        "form": form,
+        "title": found.hit.hit_type.title,
+        "assignment_id": assignment_id,
+        "preview": assignment_id == PREVIEW,
+        "given": {},
+        "problems": {},
+        **given,
+    }
+    response = html(marketplace.templates, "question_form.html", values, status=status)
+    protect(
+        response,
+        f"default-src 'none'; style-src {settings.public_url}; img-src https: http:; "
+        f"form-action {settings.public_url}; frame-ancestors {settings.public_url}; "
+        f"sandbox {QUESTION_SANDBOX} allow-popups",
+    )
+    del response.headers["X-Frame-Options"]
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
@@ -115,6 +153,8 @@ async def external_submit(request: web.Request) -> web.Response:
         )
     except RequestRefused:
         return _frame_page(marketplace, 404, "NoAssignment", "There is no such assignment.")
+    except AnswersRefused as error:
+        return await asyncio.to_thread(_form_again, marketplace, assignment_id, answers, error)
     except NotHeld as error:
         if error.state is AssignmentState.RETURNED:
             return _frame_page(marketplace, 409, "Returned", "You returned this HIT before.", assignment_id)
@@ -132,6 +172,20 @@ def _take_in(
     settle(marketplace.engine, now)
     visitor = session_worker(marketplace.engine, cookie, now) if cookie else None
     submit(marketplace.engine, assignment_id, answers, now, visitor.worker_id if visitor else None)
+
+
+def _form_again(
+    marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], error: AnswersRefused
+) -> web.Response:
+    """The form with what was wrong; its answers are still there."""
+    found = held_offer(marketplace.engine, assignment_id)
+    form = None if found is None else parse_question(found.hit.question or "").form
+    if found is None or form is None:
+        return _frame_page(marketplace, 404, "NoAssignment", "There is no such assignment.")
+    given: dict[str, list[str]] = {}
+    for name, value in answers:
+        given.setdefault(name, []).append(value)
+    return _form_page(marketplace, found, form, assignment_id, 400, given=given, problems=error.problems)
 
 
 def _frame_page(

@@ -10,7 +10,9 @@ from ...errors import RequestRefused
 from ..lifecycle import AssignmentState, Unavailable, available
 from ..offers import earnings, in_hand, next_hit, offer, open_groups, own_assignment
 from ..people import invited_worker, sign_in, sign_out
+from ..qualifying import Guard
 from ..questions import parse_question
+from ..standing import Shortfall, keeps_from
 from ..working import CannotAccept, NotHeld, accept, give_back
 from .frames import FrameSource
 from .visits import COOKIE, Visit, WorkerVisit, for_anyone, for_workers, form_of, see_other, set_cookie
@@ -24,6 +26,14 @@ _REASONS = {
     Unavailable.TOO_MANY_HELD: (
         "You hold too many HITs",
         "Submit or return one of those that you have accepted, then come back.",
+    ),
+    Unavailable.NOT_QUALIFIED: (
+        "You are not qualified for this HIT",
+        "Its requester asks for qualifications that you do not have.",
+    ),
+    Unavailable.BLOCKED: (
+        "This requester’s HITs are not open to you",
+        "The requester has decided not to work with you. Everybody else’s HITs are as open to you as before.",
     ),
 }
 
@@ -67,7 +77,10 @@ async def hit_list(visit: WorkerVisit) -> web.Response:
     engine, worker_id = visit.marketplace.engine, visit.worker.worker_id
     groups = await asyncio.to_thread(open_groups, engine, worker_id, visit.now)
     held = await asyncio.to_thread(in_hand, engine, worker_id)
-    return visit.visit.page("hits.html", groups=groups, held=held)
+    closed = [group for group in groups if group.missing]
+    return visit.visit.page(
+        "hits.html", groups=[group for group in groups if not group.missing], closed=closed, held=held
+    )
 
 
 async def preview(visit: WorkerVisit) -> web.Response:
@@ -83,6 +96,10 @@ async def preview(visit: WorkerVisit) -> web.Response:
         return await _refusal(visit, Unavailable.ALREADY_DONE, found.hit.hit_type.number)
     if available(found.hit.state, visit.now) == 0:
         return await _refusal(visit, Unavailable.HIT_UNAVAILABLE, found.hit.hit_type.number)
+    if found.blocked:
+        return await _refusal(visit, Unavailable.BLOCKED, found.hit.hit_type.number)
+    if keeps_from(found.missing, Guard.PREVIEW, Guard.DISCOVER):
+        return await _refusal(visit, Unavailable.NOT_QUALIFIED, found.hit.hit_type.number, found.missing)
     question = parse_question(found.hit.question or "")
     frame = FrameSource(visit.marketplace, hit_id, question, visit.worker.worker_id, None)
     return visit.visit.page("preview.html", frames=frame.shown, offer=found, frame=frame)
@@ -99,7 +116,7 @@ async def accept_hit(visit: WorkerVisit) -> web.Response:
         return _unknown(visit, "HIT")
     except CannotAccept as error:
         found = await asyncio.to_thread(offer, engine, hit_id, worker_id)
-        return await _refusal(visit, error.reason, found.hit.hit_type.number)
+        return await _refusal(visit, error.reason, found.hit.hit_type.number, found.missing)
     return see_other(f"/assignments/{assignment_id}")
 
 
@@ -147,13 +164,16 @@ def _unknown(visit: WorkerVisit, what: str) -> web.Response:
     return visit.visit.message(404, f"No such {what}", text)
 
 
-async def _refusal(visit: WorkerVisit, reason: Unavailable, type_number: int) -> web.Response:
+async def _refusal(
+    visit: WorkerVisit, reason: Unavailable, type_number: int, missing: tuple[Shortfall, ...] = ()
+) -> web.Response:
     engine, worker_id = visit.marketplace.engine, visit.worker.worker_id
     following = await asyncio.to_thread(next_hit, engine, worker_id, type_number, visit.now)
     title, text = _REASONS[reason]
     if reason is Unavailable.TOO_MANY_HELD:
         following = None
-    return visit.visit.message(409, title, text, reason=reason.value, next_hit_id=following)
+    shown = missing if reason is Unavailable.NOT_QUALIFIED else ()
+    return visit.visit.message(409, title, text, reason=reason.value, next_hit_id=following, missing=shown)
 
 
 _ID = "[A-Z0-9]{1,64}"

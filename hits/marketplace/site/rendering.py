@@ -68,6 +68,7 @@ def html(
     status: int = 200,
     frames: tuple[str, ...] = (),
     shown_in: str = "'none'",
+    images: str = "'self'",
 ) -> web.Response:
     """A page of the site: it may show `frames`, and be shown in frames of `shown_in` only."""
     response = web.Response(
@@ -77,7 +78,7 @@ def html(
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": "'self'",
+        "img-src": images,
         "frame-src": " ".join(frames) or "'none'",
         "form-action": "'self'",
         "frame-ancestors": shown_in,

@@ -14,7 +14,9 @@ from aiohttp import web
 from jinja2 import Environment
 from sqlalchemy.engine import Engine
 
+from ..courier import Courier
 from ..identifiers import new_token
+from ..messages import count_unread
 from ..people import Worker, session_worker
 from ..settings import MarketplaceSettings
 from ..working import settle
@@ -32,6 +34,7 @@ class Marketplace:
     clock: Callable[[], datetime]
     secret: str
     templates: Environment
+    courier: Courier
 
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature that only this marketplace can make, for one purpose."""
@@ -55,6 +58,7 @@ class Visit:
     cookie: str
     worker: Worker | None
     now: datetime
+    unread: int = 0
 
     @property
     def csrf(self) -> str:
@@ -62,15 +66,28 @@ class Visit:
         return self.marketplace.sign("csrf", self.cookie)
 
     def page(
-        self, template: str, *, status: int = 200, frames: tuple[str, ...] = (), **values: Any
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        frames: tuple[str, ...] = (),
+        images: str = "'self'",
+        **values: Any,
     ) -> web.Response:
         """A page of the site for this visitor."""
-        everything = {"worker": self.worker, "csrf": self.csrf, "now": self.now, **values}
-        return html(self.marketplace.templates, template, everything, status=status, frames=frames)
+        everything = {
+            "worker": self.worker,
+            "csrf": self.csrf,
+            "now": self.now,
+            "unread": self.unread,
+            **values,
+        }
+        templates = self.marketplace.templates
+        return html(templates, template, everything, status=status, frames=frames, images=images)
 
     def message(self, status: int, title: str, text: str, **values: Any) -> web.Response:
         """A page that says what went wrong and how to go on."""
-        chosen = {"reason": "", "next_hit_id": None, **values}
+        chosen = {"reason": "", "next_hit_id": None, "missing": (), **values}
         return self.page("message.html", status=status, title=title, text=text, **chosen)
 
 
@@ -110,8 +127,8 @@ def for_anyone(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
             raise web.HTTPFound(marketplace.settings.public_url + request.raw_path)
         cookie = request.cookies.get(COOKIE, "")
         now = marketplace.clock()
-        worker = await asyncio.to_thread(_arrive, marketplace, cookie, now)
-        visit = Visit(request, marketplace, cookie or new_token(), worker, now)
+        worker, unread = await asyncio.to_thread(_arrive, marketplace, cookie, now)
+        visit = Visit(request, marketplace, cookie or new_token(), worker, now, unread)
         if request.method == "POST" and not await _form_is_ours(visit):
             return visit.message(
                 403,
@@ -165,9 +182,10 @@ def _hostname(request: web.Request) -> str:
     return request.host.rsplit(":", 1)[0].strip("[]").lower()
 
 
-def _arrive(marketplace: Marketplace, cookie: str, now: datetime) -> Worker | None:
+def _arrive(marketplace: Marketplace, cookie: str, now: datetime) -> tuple[Worker | None, int]:
     settle(marketplace.engine, now)
-    return session_worker(marketplace.engine, cookie, now) if cookie else None
+    worker = session_worker(marketplace.engine, cookie, now) if cookie else None
+    return worker, 0 if worker is None else count_unread(marketplace.engine, worker.worker_id)
 
 
 async def _form_is_ours(visit: Visit) -> bool:

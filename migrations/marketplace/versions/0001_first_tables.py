@@ -1,4 +1,4 @@
-"""The first tables: people, HITs, assignments, ledger.
+"""The first tables: people, HITs, assignments, qualifications, ledger.
 
 Revision ID: 0001
 Revises: none
@@ -19,6 +19,9 @@ KEPT = sa.text("disposed_at IS NULL")
 HELD_OR_DONE = sa.text("state NOT IN ('Returned', 'Abandoned')")
 ACCEPTED = sa.text("state = 'Accepted'")
 SUBMITTED = sa.text("state = 'Submitted'")
+UNSEEN = sa.text("unseen AND disposed_at IS NULL")
+LISTED = sa.text("deleted_at IS NULL")
+OPEN_REQUEST = sa.text("state IN ('Started', 'Pending')")
 RowNumber = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -30,6 +33,23 @@ def upgrade() -> None:
         sa.CheckConstraint("cents >= 0 OR name = 'grants'", name=op.f("ck_accounts_no_overdraft")),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_accounts")),
     )
+    op.create_table(
+        "notices",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column(
+            "transport",
+            sa.Enum("Email", "SQS", "SNS", name="transport", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_notices")),
+    )
+    with op.batch_alter_table("notices") as batch_op:
+        batch_op.create_index(batch_op.f("ix_notices_due_at"), ["due_at"], unique=False)
+
     op.create_table(
         "questions",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -56,6 +76,9 @@ def upgrade() -> None:
         sa.Column("pseudonym", sa.String(length=128), nullable=False),
         sa.Column("invited_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("consented_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("country", sa.String(length=2), nullable=True),
+        sa.Column("subdivision", sa.String(length=2), nullable=True),
+        sa.Column("adult", sa.Boolean(), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_workers")),
         sa.UniqueConstraint("pseudonym", name=op.f("uq_workers_pseudonym")),
     )
@@ -72,6 +95,8 @@ def upgrade() -> None:
         sa.Column("reward_cents", sa.BigInteger(), nullable=False),
         sa.Column("assignment_seconds", sa.Integer(), nullable=False),
         sa.Column("auto_approval_seconds", sa.Integer(), nullable=False),
+        sa.Column("requirements", sa.Text(), nullable=False),
+        sa.Column("notified", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["requester_id"], ["requesters.requester_id"], name=op.f("fk_hit_types_requester_id_requesters")
@@ -94,6 +119,77 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("invitations") as batch_op:
         batch_op.create_index(batch_op.f("ix_invitations_worker_id"), ["worker_id"], unique=False)
+
+    op.create_table(
+        "layouts",
+        sa.Column("layout_id", sa.String(length=64), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("html", sa.Text(), nullable=False),
+        sa.Column("frame_height", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["requester_id"], ["requesters.requester_id"], name=op.f("fk_layouts_requester_id_requesters")
+        ),
+        sa.PrimaryKeyConstraint("layout_id", name=op.f("pk_layouts")),
+    )
+    with op.batch_alter_table("layouts") as batch_op:
+        batch_op.create_index(batch_op.f("ix_layouts_requester_id"), ["requester_id"], unique=False)
+
+    op.create_table(
+        "messages",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["requester_id"], ["requesters.requester_id"], name=op.f("fk_messages_requester_id_requesters")
+        ),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_messages_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_messages")),
+    )
+    with op.batch_alter_table("messages") as batch_op:
+        batch_op.create_index(batch_op.f("ix_messages_worker_id"), ["worker_id"], unique=False)
+
+    op.create_table(
+        "qualification_types",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("qualification_type_id", sa.String(length=64), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("keywords", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("retry_delay_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("test", sa.Text(), nullable=True),
+        sa.Column("answer_key", sa.Text(), nullable=True),
+        sa.Column("test_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("auto_granted_value", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["requester_id"],
+            ["requesters.requester_id"],
+            name=op.f("fk_qualification_types_requester_id_requesters"),
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_qualification_types")),
+        sa.UniqueConstraint(
+            "qualification_type_id", name=op.f("uq_qualification_types_qualification_type_id")
+        ),
+    )
+    with op.batch_alter_table("qualification_types") as batch_op:
+        batch_op.create_index(
+            "uq_qualification_types_requester_id_name",
+            ["requester_id", "name"],
+            unique=True,
+            sqlite_where=LISTED,
+            postgresql_where=LISTED,
+        )
 
     op.create_table(
         "requester_keys",
@@ -127,12 +223,58 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sessions_worker_id"), ["worker_id"], unique=False)
 
     op.create_table(
+        "worker_blocks",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("blocked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["requester_id"],
+            ["requesters.requester_id"],
+            name=op.f("fk_worker_blocks_requester_id_requesters"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_worker_blocks_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_worker_blocks")),
+        sa.UniqueConstraint(
+            "requester_id", "worker_id", name=op.f("uq_worker_blocks_requester_id_worker_id")
+        ),
+    )
+    with op.batch_alter_table("worker_blocks") as batch_op:
+        batch_op.create_index(batch_op.f("ix_worker_blocks_worker_id"), ["worker_id"], unique=False)
+
+    op.create_table(
+        "hit_type_qualifications",
+        sa.Column("type_number", RowNumber, nullable=False),
+        sa.Column("qualification_type_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["type_number"],
+            ["hit_types.number"],
+            name=op.f("fk_hit_type_qualifications_type_number_hit_types"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "type_number", "qualification_type_id", name=op.f("pk_hit_type_qualifications")
+        ),
+    )
+    with op.batch_alter_table("hit_type_qualifications") as batch_op:
+        batch_op.create_index(
+            "ix_hit_type_qualifications_qualification_type_id", ["qualification_type_id"], unique=False
+        )
+
+    op.create_table(
         "hits",
         sa.Column("number", RowNumber, nullable=False),
         sa.Column("hit_id", sa.String(length=64), nullable=False),
         sa.Column("type_number", RowNumber, nullable=False),
         sa.Column("requester_id", sa.String(length=64), nullable=False),
         sa.Column("question_digest", sa.String(length=64), nullable=False),
+        sa.Column("is_form", sa.Boolean(), nullable=False),
+        sa.Column("layout_id", sa.String(length=64), nullable=True),
+        sa.Column("assignment_policy", sa.Text(), nullable=True),
+        sa.Column("hit_policy", sa.Text(), nullable=True),
+        sa.Column("unseen", sa.Boolean(), nullable=False),
         sa.Column("annotation", sa.Text(), nullable=True),
         sa.Column("max_assignments", sa.Integer(), nullable=False),
         sa.Column("fee_cents", sa.BigInteger(), nullable=False),
@@ -152,6 +294,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "pending >= 0 AND submitted >= 0 AND approved >= 0 AND rejected >= 0", name=op.f("ck_hits_counts")
         ),
+        sa.ForeignKeyConstraint(["layout_id"], ["layouts.layout_id"], name=op.f("fk_hits_layout_id_layouts")),
         sa.ForeignKeyConstraint(
             ["question_digest"], ["questions.digest"], name=op.f("fk_hits_question_digest_questions")
         ),
@@ -172,12 +315,108 @@ def upgrade() -> None:
             "ix_hits_kept", ["requester_id", "number"], unique=False, sqlite_where=KEPT, postgresql_where=KEPT
         )
         batch_op.create_index(
+            "ix_hits_unseen", ["expires_at"], unique=False, sqlite_where=UNSEEN, postgresql_where=UNSEEN
+        )
+        batch_op.create_index(
             "ix_hits_untaken",
             ["type_number", "number"],
             unique=False,
             sqlite_where=UNTAKEN,
             postgresql_where=UNTAKEN,
         )
+
+    op.create_table(
+        "notification_settings",
+        sa.Column("type_number", RowNumber, nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column(
+            "transport",
+            sa.Enum("Email", "SQS", "SNS", name="transport", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("version", sa.String(length=16), nullable=False),
+        sa.Column("event_types", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["type_number"], ["hit_types.number"], name=op.f("fk_notification_settings_type_number_hit_types")
+        ),
+        sa.PrimaryKeyConstraint("type_number", name=op.f("pk_notification_settings")),
+    )
+    op.create_table(
+        "qualification_requests",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("type_number", RowNumber, nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "Started",
+                "Pending",
+                "Granted",
+                "Rejected",
+                "Lapsed",
+                name="state",
+                native_enum=False,
+                create_constraint=True,
+            ),
+            nullable=False,
+        ),
+        sa.Column("test", sa.Text(), nullable=True),
+        sa.Column("answer_key", sa.Text(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["type_number"],
+            ["qualification_types.number"],
+            name=op.f("fk_qualification_requests_type_number_qualification_types"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_qualification_requests_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_qualification_requests")),
+        sa.UniqueConstraint("request_id", name=op.f("uq_qualification_requests_request_id")),
+    )
+    with op.batch_alter_table("qualification_requests") as batch_op:
+        batch_op.create_index("ix_qualification_requests_worker", ["worker_id"], unique=False)
+        batch_op.create_index(
+            "uq_qualification_requests_type_number_worker_id",
+            ["type_number", "worker_id"],
+            unique=True,
+            sqlite_where=OPEN_REQUEST,
+            postgresql_where=OPEN_REQUEST,
+        )
+
+    op.create_table(
+        "qualifications",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("type_number", RowNumber, nullable=False),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column(
+            "status",
+            sa.Enum("Granted", "Revoked", name="status", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("granted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["type_number"],
+            ["qualification_types.number"],
+            name=op.f("fk_qualifications_type_number_qualification_types"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_qualifications_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_qualifications")),
+        sa.UniqueConstraint("type_number", "worker_id", name=op.f("uq_qualifications_type_number_worker_id")),
+    )
+    with op.batch_alter_table("qualifications") as batch_op:
+        batch_op.create_index(batch_op.f("ix_qualifications_worker_id"), ["worker_id"], unique=False)
 
     op.create_table(
         "assignments",
@@ -200,6 +439,8 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column("reward_cents", sa.BigInteger(), nullable=False),
+        sa.Column("fee_cents", sa.BigInteger(), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deadline", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -263,6 +504,57 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("requester_id", "scope", "token", name=op.f("pk_request_tokens")),
     )
     op.create_table(
+        "reviews",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("hit_number", RowNumber, nullable=False),
+        sa.Column(
+            "level",
+            sa.Enum("Assignment", "HIT", name="level", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("action_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_id", sa.String(length=64), nullable=False),
+        sa.Column("subject_type", sa.String(length=16), nullable=False),
+        sa.Column("question_id", sa.Text(), nullable=True),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("value", sa.Text(), nullable=True),
+        sa.Column("action", sa.String(length=16), nullable=True),
+        sa.Column("succeeded", sa.Boolean(), nullable=True),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.String(length=64), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["hit_number"], ["hits.number"], name=op.f("fk_reviews_hit_number_hits")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_reviews")),
+    )
+    with op.batch_alter_table("reviews") as batch_op:
+        batch_op.create_index(batch_op.f("ix_reviews_hit_number"), ["hit_number"], unique=False)
+
+    op.create_table(
+        "bonuses",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("assignment_number", RowNumber, nullable=False),
+        sa.Column("cents", sa.BigInteger(), nullable=False),
+        sa.Column("fee_cents", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("token", sa.String(length=64), nullable=True),
+        sa.Column("granted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("cents > 0 AND fee_cents > 0", name=op.f("ck_bonuses_positive")),
+        sa.ForeignKeyConstraint(
+            ["assignment_number"],
+            ["assignments.number"],
+            name=op.f("fk_bonuses_assignment_number_assignments"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["requester_id"], ["requesters.requester_id"], name=op.f("fk_bonuses_requester_id_requesters")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_bonuses")),
+        sa.UniqueConstraint("requester_id", "token", name=op.f("uq_bonuses_requester_id_token")),
+    )
+    with op.batch_alter_table("bonuses") as batch_op:
+        batch_op.create_index(batch_op.f("ix_bonuses_assignment_number"), ["assignment_number"], unique=False)
+
+    op.create_table(
         "transfers",
         sa.Column("number", RowNumber, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -274,6 +566,7 @@ def upgrade() -> None:
                 "reward",
                 "fee",
                 "refund",
+                "bonus",
                 name="kind",
                 native_enum=False,
                 create_constraint=True,
@@ -312,6 +605,14 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_transfers_destination"))
 
     op.drop_table("transfers")
+    with op.batch_alter_table("bonuses") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_bonuses_assignment_number"))
+
+    op.drop_table("bonuses")
+    with op.batch_alter_table("reviews") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_reviews_hit_number"))
+
+    op.drop_table("reviews")
     op.drop_table("request_tokens")
     with op.batch_alter_table("assignments") as batch_op:
         batch_op.drop_index(
@@ -325,12 +626,35 @@ def downgrade() -> None:
         )
 
     op.drop_table("assignments")
+    with op.batch_alter_table("qualifications") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_qualifications_worker_id"))
+
+    op.drop_table("qualifications")
+    with op.batch_alter_table("qualification_requests") as batch_op:
+        batch_op.drop_index(
+            "uq_qualification_requests_type_number_worker_id",
+            sqlite_where=OPEN_REQUEST,
+            postgresql_where=OPEN_REQUEST,
+        )
+        batch_op.drop_index("ix_qualification_requests_worker")
+
+    op.drop_table("qualification_requests")
+    op.drop_table("notification_settings")
     with op.batch_alter_table("hits") as batch_op:
         batch_op.drop_index("ix_hits_untaken", sqlite_where=UNTAKEN, postgresql_where=UNTAKEN)
+        batch_op.drop_index("ix_hits_unseen", sqlite_where=UNSEEN, postgresql_where=UNSEEN)
         batch_op.drop_index("ix_hits_kept", sqlite_where=KEPT, postgresql_where=KEPT)
         batch_op.drop_index("ix_hits_changed_at", sqlite_where=KEPT, postgresql_where=KEPT)
 
     op.drop_table("hits")
+    with op.batch_alter_table("hit_type_qualifications") as batch_op:
+        batch_op.drop_index("ix_hit_type_qualifications_qualification_type_id")
+
+    op.drop_table("hit_type_qualifications")
+    with op.batch_alter_table("worker_blocks") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_worker_blocks_worker_id"))
+
+    op.drop_table("worker_blocks")
     with op.batch_alter_table("sessions") as batch_op:
         batch_op.drop_index(batch_op.f("ix_sessions_worker_id"))
         batch_op.drop_index(batch_op.f("ix_sessions_expires_at"))
@@ -340,6 +664,20 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_requester_keys_requester_id"))
 
     op.drop_table("requester_keys")
+    with op.batch_alter_table("qualification_types") as batch_op:
+        batch_op.drop_index(
+            "uq_qualification_types_requester_id_name", sqlite_where=LISTED, postgresql_where=LISTED
+        )
+
+    op.drop_table("qualification_types")
+    with op.batch_alter_table("messages") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_messages_worker_id"))
+
+    op.drop_table("messages")
+    with op.batch_alter_table("layouts") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_layouts_requester_id"))
+
+    op.drop_table("layouts")
     with op.batch_alter_table("invitations") as batch_op:
         batch_op.drop_index(batch_op.f("ix_invitations_worker_id"))
 
@@ -349,4 +687,8 @@ def downgrade() -> None:
     op.drop_table("secrets")
     op.drop_table("requesters")
     op.drop_table("questions")
+    with op.batch_alter_table("notices") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_notices_due_at"))
+
+    op.drop_table("notices")
     op.drop_table("accounts")

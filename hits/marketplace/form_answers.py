@@ -1,0 +1,110 @@
+"""What people put into a QuestionForm: checked against the form, written as QuestionFormAnswers, read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from xml.etree.ElementTree import Element, ParseError, SubElement
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from ..errors import HitsError
+from .forms import Choice, FormQuestion, FreeText, QuestionForm
+from .questions import ANSWERS_NAMESPACE, answers_document, clean_text
+
+OTHER = ":other"
+"""What follows a question's identifier in the name of its field for another answer."""
+
+
+class AnswersRefused(HitsError):
+    """Answers do not fit their form; `problems` says why, by question identifier."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self.problems = dict(problems)
+
+
+def form_answers_xml(form: QuestionForm, fields: Iterable[tuple[str, str]]) -> str:
+    """The fields of a posted form as QuestionFormAnswers; raises AnswersRefused if any does not fit."""
+    given: dict[str, list[str]] = {}
+    for name, value in fields:
+        given.setdefault(name, []).append(clean_text(value))
+    problems: dict[str, str] = {}
+    root = Element("QuestionFormAnswers", {"xmlns": ANSWERS_NAMESPACE})
+    for question in form.questions:
+        problem = _answer(root, question, given)
+        if problem:
+            problems[question.identifier] = problem
+    if problems:
+        raise AnswersRefused(problems)
+    return answers_document(root)
+
+
+def _answer(root: Element, question: FormQuestion, given: Mapping[str, list[str]]) -> str | None:
+    answer = SubElement(root, "Answer")
+    SubElement(answer, "QuestionIdentifier").text = clean_text(question.identifier)
+    values = given.get(question.identifier, [])
+    if isinstance(question.answer, FreeText):
+        text = values[0].strip() if values else ""
+        SubElement(answer, "FreeText").text = text
+        return _text_problem(question.answer, text, question.required)
+    other = next((value.strip() for value in given.get(question.identifier + OTHER, [])), "")
+    return _choice_problem(answer, question, question.answer, [value for value in values if value], other)
+
+
+def _choice_problem(
+    answer: Element, question: FormQuestion, choice: Choice, chosen: list[str], other: str
+) -> str | None:
+    known = {selection.identifier for selection in choice.selections}
+    if not set(chosen) <= known or len(set(chosen)) < len(chosen) or (other and choice.other is None):
+        return "choose from the answers that are offered"
+    for identifier in chosen:
+        SubElement(answer, "SelectionIdentifier").text = clean_text(identifier)
+    if other:
+        SubElement(answer, "OtherSelectionText").text = other
+    count = len(chosen) + bool(other)
+    if count == 0 and not question.required:
+        return None
+    # A question that must be answered takes at least one answer, whatever its form says.
+    least = max(choice.least, 1 if question.required else 0)
+    if not least <= count <= choice.most:
+        if choice.most == 1:
+            return "choose one answer"
+        return (
+            f"choose {least} to {choice.most} answers" if least < choice.most else f"choose {least} answers"
+        )
+    return _text_problem(choice.other, other, False) if other and choice.other else None
+
+
+def _text_problem(field: FreeText, text: str, required: bool) -> str | None:
+    if not text:
+        return "give an answer" if required else None
+    if len(text) < field.least_length:
+        return f"write at least {field.least_length} characters"
+    if field.most_length is not None and len(text) > field.most_length:
+        return f"write at most {field.most_length} characters"
+    if not field.numeric:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return "write a number"
+    if number != number or (field.least is not None and number < field.least):
+        return f"write a number from {field.least} on" if field.least is not None else "write a number"
+    if field.most is not None and number > field.most:
+        return f"write a number up to {field.most}"
+    return None
+
+
+def read_answers(xml: str) -> dict[str, tuple[str, ...]]:
+    """The answers in QuestionFormAnswers by question: the selections, or the text; unreadable XML has none."""
+    try:
+        root: Element = fromstring(xml, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError):
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for answer in root.findall(f"{{{ANSWERS_NAMESPACE}}}Answer"):
+        parts = [(part.tag.rpartition("}")[2], part.text or "") for part in answer]
+        name = next((text for kind, text in parts if kind == "QuestionIdentifier"), "")
+        found[name] = tuple(text for kind, text in parts if kind != "QuestionIdentifier" and text)
+    return found
