@@ -12,6 +12,7 @@ from .votes import ABSTAINED, NO, UNKNOWN, YES, Consensus, Parameters, Rule, Vot
 
 __all__ = [
     "ABSTAINED",
+    "LEARNING",
     "NO",
     "RULES",
     "UNKNOWN",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 RULES: dict[str, Callable[..., Rule]] = {"majority": Majority, "dawid-skene": DawidSkene, "dynamic": Dynamic}
+
+# These learn from all votes together: what they say of one question depends on the others.
+LEARNING = frozenset({"dawid-skene", "dynamic"})
 
 
 def rule(name: str, **parameters: str | int | float) -> Rule:

@@ -174,11 +174,11 @@ class _Fitting:
     def _counts(self, probability: Floats) -> Floats:
         """How often each worker gave each response to each true label, (workers, labels, responses)."""
         size = self.n_workers * self.n_responses
-        tables = [
-            np.bincount(self.cell, probability[self.task, label], minlength=size)
-            for label in range(self.n_labels)
-        ]
-        return np.stack(tables).reshape(self.n_labels, self.n_workers, self.n_responses).transpose(1, 0, 2)
+        counts = np.empty((self.n_workers, self.n_labels, self.n_responses))
+        for label in range(self.n_labels):
+            column = np.bincount(self.cell, probability[self.task, label], minlength=size)
+            counts[:, label, :] = column.reshape(self.n_workers, self.n_responses)
+        return counts
 
     def _likelihood(self, probability: Floats, counts: Floats, belief: Floats) -> Floats:
         """Log-likelihood of each vote under each label, from its worker's votes on other tasks."""

@@ -103,7 +103,8 @@ def confidences(votes: Votes, counts: NDArray[np.int64]) -> Floats:
         )
         learn = _Subset(truth[subset, label], counts[subset, label], total[subset], group[subset])
         found[:, label] = learn.table(pairs, int(group.max()) + 1)[group, place.ravel()]
-    return found / found.sum(axis=1, keepdims=True)
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
 def _subset_truth(votes: Votes, counts: NDArray[np.int64]) -> Floats:

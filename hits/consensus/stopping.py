@@ -37,12 +37,14 @@ class Stopping:
         cast = np.bincount(votes.task.astype(np.int64), minlength=votes.n_tasks)
         unknown = votes.truth() == UNKNOWN
         if not votes.task.size or not count(votes).any():
-            return unknown & (cast < self.most)
+            first: NDArray[np.bool_] = unknown & (cast < self.most)
+            return first
         found = dawid_skene.fit(votes)
         undecided = may_change(
             found.probability, self.most - cast, target=self.target, vote_weight=found.vote_weight
         )
-        return unknown & (undecided | (cast == 0))
+        asked: NDArray[np.bool_] = unknown & (undecided | (cast == 0))
+        return asked
 
 
 def may_change(

@@ -19,7 +19,8 @@ NEWTON_STEPS = 12
 def softmax(scores: Floats) -> Floats:
     """Rows of log-weights as probabilities."""
     weights: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    shares: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def from_controls(scores: Floats, truth: NDArray[np.int64], spread: float) -> float:

@@ -39,7 +39,8 @@ def learned(belief: Floats, first: Floats, counts: Floats) -> Floats:
         gain[tied] = gain[tied].mean()
     costs = np.broadcast_to(cost[:, None], belief.shape).copy()
     costs[:, :n_labels] = cost.mean()
-    return (belief * gain + FIRST_BELIEF * first) / (costs + FIRST_BELIEF)
+    new: Floats = (belief * gain + FIRST_BELIEF * first) / (costs + FIRST_BELIEF)
+    return new
 
 
 def digamma(x: Floats) -> Floats:
