@@ -20,7 +20,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ VOTES_A_TASK = 3
 CONTROL_EVERY = 8
 LEAST_PROBABILITY = 1e-6
 STATED_PRECISIONS = (0.9, 0.95)
-# One policy for all sets: Stopping(target, most), to be compared with so many fixed votes and a majority.
-STOPPING = {3: Stopping(0.6, 5), 5: Stopping(0.7, 6)}
+# One policy for all sets, with controls and without.
+STOPPING = Stopping(target=0.7, most=6)
+FIXED_VOTES = (3, 5)
 STOPPING_SETS = ("rte", "temp", "dog")
 OURS = ("majority", "dynamic", "dawid-skene")
 WHERE = """There is no crowd data at {where}. Get public sets, for instance
@@ -187,28 +188,36 @@ def one_draw(crowd: Crowd, seed: int, votes_a_task: int | None) -> dict[str, dic
     return found
 
 
-def one_stopping(crowd: Crowd, seed: int) -> dict[int, tuple[float, float, float]]:
-    """For 3 and 5 fixed votes: accuracy and votes a task of the stopping rule, and the fixed majority's accuracy."""
+def one_stopping(crowd: Crowd, seed: int, controls: bool) -> list[float]:
+    """Accuracy and votes a task of the stopping rule, then the accuracy of a majority of each of FIXED_VOTES.
+
+    With controls, these are known and have three votes each, and only the other tasks are scored and counted.
+    """
     drawn = draw(crowd, seed, None)
+    if not controls:
+        drawn = replace(
+            drawn, votes=replace(drawn.votes, known=None), control=np.zeros(crowd.truth.size, dtype=bool)
+        )
     scored = ~drawn.control
-    found = {}
-    for fixed, stopping in STOPPING.items():
-        wanted = np.where(drawn.control, VOTES_A_TASK, 1)
-        while True:
-            votes = drawn.first(wanted)
-            more = stopping.wanting(votes) & (np.bincount(votes.task, minlength=votes.n_tasks) == wanted)
-            if not more.any():
-                break
-            wanted[more] += 1
-        label = dawid_skene.fit(votes).probability.argmax(axis=1)
-        cast = np.bincount(votes.task, minlength=votes.n_tasks)
-        share = consensus.rule("majority").decide(drawn.first(np.full(votes.n_tasks, fixed))).probability
+    wanted = np.where(drawn.control, VOTES_A_TASK, 1)
+    while True:
+        votes = drawn.first(wanted)
+        # A task whose answers are used up gets no more.
+        more = STOPPING.wanting(votes) & (np.bincount(votes.task, minlength=votes.n_tasks) == wanted)
+        if not more.any():
+            break
+        wanted[more] += 1
+    label = dawid_skene.fit(votes).probability.argmax(axis=1)
+    cast = np.bincount(votes.task, minlength=votes.n_tasks)
+    figures = [(label == crowd.truth)[scored].mean(), cast[scored].mean()]
+    for fixed in FIXED_VOTES:
+        first = replace(drawn.first(np.full(votes.n_tasks, fixed)), known=None)
+        share = consensus.rule("majority").decide(first).probability
         # Ties by lot: half of a tie between two is right.
         top = share >= share.max(axis=1, keepdims=True) - 1e-12
-        majority = (top / top.sum(axis=1, keepdims=True))[np.arange(votes.n_tasks), crowd.truth]
-        right = label == crowd.truth
-        found[fixed] = (right[scored].mean(), cast[scored].mean(), majority[scored].mean())
-    return found
+        right = (top / top.sum(axis=1, keepdims=True))[np.arange(votes.n_tasks), crowd.truth]
+        figures.append(right[scored].mean())
+    return [float(figure) for figure in figures]
 
 
 def calibration_error(sure: Floats, right: Any) -> float:
@@ -312,20 +321,22 @@ def report_calibration(figures: Any, crowds: list[Crowd]) -> dict[str, Any]:
 
 
 def report_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    print(f"\n{STOPPING} against fixed votes and a majority, accuracy %")
     print(
-        "\nstopping against fixed votes and a majority: accuracy % at votes a task (fixed majority's accuracy %)"
+        f"{'':22}{'stopping':>10}{'votes':>8}" + "".join(f"{f'{fixed} fixed':>10}" for fixed in FIXED_VOTES)
     )
     summary: dict[str, Any] = {}
-    for crowd in (c for c in crowds if c.name in STOPPING_SETS):
-        runs = list(pool.map(one_stopping, [crowd] * len(seeds), seeds))
-        for fixed in STOPPING:
-            accuracy, cast, majority = np.mean([run[fixed] for run in runs], axis=0)
-            print(
-                f"  {crowd.name:6} {100 * accuracy:.2f} at {cast:.2f} ({fixed} fixed: {100 * majority:.2f})"
-            )
-            summary[f"{crowd.name}_{fixed}"] = [
-                round(100 * accuracy, 3), round(float(cast), 3), round(100 * majority, 3)
-            ]  # fmt: skip
+    for controls in (False, True):
+        for crowd in (c for c in crowds if c.name in STOPPING_SETS):
+            jobs = [pool.submit(one_stopping, crowd, seed, controls) for seed in seeds]
+            accuracy, cast, *fixed = np.mean([job.result() for job in jobs], axis=0)
+            name = f"{crowd.name} {'with' if controls else 'without'} controls"
+            cells = [f"{100 * accuracy:10.2f}", f"{cast:8.2f}", *(f"{100 * each:10.2f}" for each in fixed)]
+            print(f"{name:22}" + "".join(cells))
+            summary[name] = {"accuracy": round(100 * accuracy, 3), "votes": round(float(cast), 3)}
+            summary[name] |= {
+                f"majority_of_{n}": round(100 * each, 3) for n, each in zip(FIXED_VOTES, fixed, strict=True)
+            }
     return summary
 
 

@@ -21,6 +21,8 @@ Mask = NDArray[np.bool_]
 
 SUBSET_VOTES = 10
 VOTES_A_HIT = 5
+# Fewer tasks than these make no table.
+SUBSET_LEAST = 10
 # A category's own cells against the whole set's, and the whole set's against the model, in tasks.
 BORROWED_TASKS = 3.0
 
@@ -29,7 +31,8 @@ BORROWED_TASKS = 3.0
 class Dynamic:
     """A label is decided once the confidence table of its category gives it `threshold` or more.
 
-    The table is made from the tasks with ten votes or more; where there are none, from those with the most votes.
+    The table is made from the tasks with ten votes or more; where there are fewer than ten such tasks, from the
+    tenth of the tasks with the most votes.
     `most` is where `wanting` gives a task up. Raises ValueError for a threshold outside ½ … 1 or no votes.
     """
 
@@ -92,19 +95,46 @@ def confidences(votes: Votes, counts: NDArray[np.int64]) -> Floats:
     total = counts.sum(axis=1)
     if not votes.n_tasks or not total.any():
         return np.full((votes.n_tasks, votes.n_labels), 1 / votes.n_labels)
-    subset = total >= min(SUBSET_VOTES, int(total.max()))
+    subset = total >= _least_votes(total)
     truth = _subset_truth(votes, counts)
     group = votes.groups()
-    # One cell a pair of counts that occurs: tasks are many, cells few.
+    pairs = _pairs(int(total.max()))
     found = np.empty(counts.shape, dtype=np.float64)
     for label in range(votes.n_labels):
-        pairs, place = np.unique(
-            np.column_stack([counts[:, label], total - counts[:, label]]), axis=0, return_inverse=True
-        )
         learn = _Subset(truth[subset, label], counts[subset, label], total[subset], group[subset])
-        found[:, label] = learn.table(pairs, int(group.max()) + 1)[group, place.ravel()]
+        table = _monotone(learn.table(pairs, int(group.max()) + 1), pairs)
+        found[:, label] = table[group, _place(counts[:, label], total)]
     found /= found.sum(axis=1, keepdims=True)
     return found
+
+
+def _pairs(most: int) -> NDArray[np.int64]:
+    """All (votes for, votes against) of at most so many votes, by their number: (cells, 2)."""
+    return np.array([(yes, every - yes) for every in range(most + 1) for yes in range(every + 1)])
+
+
+def _place(yes: NDArray[np.int64], every: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a pair stands in `_pairs`."""
+    return every * (every + 1) // 2 + yes
+
+
+def _monotone(table: Floats, pairs: NDArray[np.int64]) -> Floats:
+    """Let no vote speak against what it is for, in cells that few tasks made; (groups, cells)."""
+    for cell, (yes, no) in enumerate(pairs):
+        if yes:
+            before = _place(yes - 1, yes + no - 1)
+            table[:, cell] = np.maximum(table[:, cell], table[:, before])
+        if no:
+            before = _place(yes, yes + no - 1)
+            table[:, cell] = np.minimum(table[:, cell], table[:, before])
+    return table
+
+
+def _least_votes(total: NDArray[np.int64]) -> int:
+    """How many votes a task of the subset has: ten; where hardly any has ten, as many as one task in ten has."""
+    if np.count_nonzero(total >= SUBSET_VOTES) >= SUBSET_LEAST:
+        return SUBSET_VOTES
+    return int(np.quantile(total[total > 0], 0.9, method="lower"))
 
 
 def _subset_truth(votes: Votes, counts: NDArray[np.int64]) -> Floats:
