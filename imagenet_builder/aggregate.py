@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hits import database
-from hits.consensus import RULES
+from hits.consensus import LEARNING, RULES
 from hits.errors import MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus, Decision
 
@@ -28,7 +28,7 @@ from .store import publish as publish_store
 from .store import verdicts as verdict_store
 from .store.publish import StoredHit
 from .store.verdicts import ReportedPicture
-from .verdicts import awaited, decide, differs
+from .verdicts import NO_CONTEXT, Context, awaited, decide, differs
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -234,15 +234,20 @@ class _Aggregation:
     def _decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
         """Bring verdicts up to the votes; returns how many changed."""
         with database.reading(self.engine) as connection:
-            find = verdict_store.all_questions if finalise else verdict_store.unsettled_questions
-            questions = find(connection)
+            unsettled = verdict_store.unsettled_questions(connection)
+            # A rule that learns is fitted to all votes, whatever is to be decided by it.
+            learning = bool(LEARNING & ({rule} if rule else verdict_store.rules_asked(connection)))
+            everything = verdict_store.all_questions(connection) if finalise or learning else unsettled
+            context = self._context(connection, everything) if learning else NO_CONTEXT
+        open_to_change = set(everything if finalise else unsettled)
         changed = 0
-        for some in _batches(questions, QUESTIONS_AT_ONCE):
+        for some in _batches(everything, max(len(everything), 1) if learning else QUESTIONS_AT_ONCE):
             with database.reading(self.engine) as connection:
                 asked = verdict_store.askings(connection, some)
                 votes = verdict_store.counted_votes(connection, some)
                 standing = verdict_store.current_verdicts(connection, some)
-            decided = decide(awaited(asked, set(completed), rule=rule, finalise=finalise), votes)
+            found = decide(awaited(asked, set(completed), rule=rule, finalise=finalise), votes, context)
+            decided = [one for one in found if one.question_id in open_to_change]
             new = [one for one in decided if differs(one, standing.get(one.question_id))]
             said_again = {one.question_id for one in decided if one.final} - {one.question_id for one in new}
             settled = {question_id for question_id in said_again if not standing[question_id].final}
@@ -252,6 +257,11 @@ class _Aggregation:
                     verdict_store.finalise(connection, settled)
             changed += len(new)
         return changed
+
+    def _context(self, connection: sa.Connection, questions: Sequence[int]) -> Context:
+        return Context(
+            verdict_store.control_votes(connection), verdict_store.categories_of(connection, questions)
+        )
 
     def _report(self, closed: int, changed: int) -> AggregateReport:
         with database.reading(self.engine) as connection:

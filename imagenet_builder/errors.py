@@ -23,6 +23,7 @@
         ├── ImageStoreError            image bytes cannot be read or written
         │   └── renditions.UndecodableError    an image that no rendition can be made of
         ├── PublishError               publishing was refused before anything was spent
+        ├── AnswersError               a table of crowd answers cannot be read, decided or written
         ├── ReleaseError               a release cannot be written or read
         ├── TrainingError              training or evaluation cannot go on
         └── ShortOfRequest             done, but short of what was asked   (exit code 3)
@@ -51,6 +52,10 @@ class ImageStoreError(BuilderError):
 
 class PublishError(BuilderError):
     """Publishing was refused before anything was spent."""
+
+
+class AnswersError(BuilderError):
+    """A table of crowd answers could not be read, decided or written."""
 
 
 class ReleaseError(BuilderError):

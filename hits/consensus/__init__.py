@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .dawid_skene import DawidSkene
+from .dynamic import Dynamic
 from .majority import Majority
-from .votes import ABSTAINED, NO, YES, Consensus, Parameters, Rule, Votes
+from .stopping import Stopping
+from .votes import ABSTAINED, NO, UNKNOWN, YES, Consensus, Parameters, Rule, Votes
 
-__all__ = ["ABSTAINED", "NO", "RULES", "YES", "Consensus", "Majority", "Parameters", "Rule", "Votes", "rule"]
+__all__ = [
+    "ABSTAINED",
+    "LEARNING",
+    "NO",
+    "RULES",
+    "UNKNOWN",
+    "YES",
+    "Consensus",
+    "DawidSkene",
+    "Dynamic",
+    "Majority",
+    "Parameters",
+    "Rule",
+    "Stopping",
+    "Votes",
+    "rule",
+]
 
-RULES: dict[str, Callable[..., Rule]] = {"majority": Majority}
+RULES: dict[str, Callable[..., Rule]] = {"majority": Majority, "dawid-skene": DawidSkene, "dynamic": Dynamic}
+
+# These learn from all votes together: what they say of one question depends on the others.
+LEARNING = frozenset({"dawid-skene", "dynamic"})
 
 
 def rule(name: str, **parameters: str | int | float) -> Rule:

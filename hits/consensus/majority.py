@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .votes import ABSTAINED, Consensus, Parameters, Votes
+from .votes import ABSTAINED, Consensus, Parameters, Votes, respecting_known
 
 # Add-one (Laplace): three of three is 0.8 and not certainty, and a task without votes is uniform.
 PSEUDO_VOTES = 1.0
@@ -43,11 +43,14 @@ class Majority:
         label = counts.argmax(axis=1)
         most = counts.max(axis=1)
         alone = (counts == most[:, None]).sum(axis=1) == 1
-        return Consensus(
-            label=np.where(total > 0, label, ABSTAINED),
-            probability=(counts + PSEUDO_VOTES) / (total[:, None] + PSEUDO_VOTES * votes.n_labels),
-            decided=alone & (2 * most > self.needed),
-            votes=total,
+        return respecting_known(
+            votes,
+            Consensus(
+                label=np.where(total > 0, label, ABSTAINED),
+                probability=(counts + PSEUDO_VOTES) / (total[:, None] + PSEUDO_VOTES * votes.n_labels),
+                decided=alone & (2 * most > self.needed),
+                votes=total,
+            ),
         )
 
 

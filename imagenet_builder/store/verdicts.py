@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from hits.model import Answer, Decision, ReportReason, Tally, Verdict
 
 from .chunks import chunks
-from .tables import hit_questions, hits, questions, verdicts, votes
+from .tables import controls, hit_questions, hits, questions, verdicts, votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,17 @@ class CountedVote:
     question_id: int
     worker_id: int
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ControlVote:
+    """A vote on a control, and the answer that is known."""
+
+    question_id: int
+    wnid: str
+    worker_id: int
+    answer: Answer
+    known: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,34 @@ def counted_votes(connection: sa.Connection, question_ids: Collection[int]) -> l
         for some in chunks(question_ids)
         for question_id, worker_id, answer in connection.execute(query.where(votes.c.question_id.in_(some)))
     ]
+
+
+def control_votes(connection: sa.Connection) -> list[ControlVote]:
+    """All votes on questions whose answer is known, in the order in which they were stored."""
+    query = (
+        sa.select(votes.c.question_id, questions.c.wnid, votes.c.worker_id, votes.c.answer, controls.c.answer)
+        .select_from(votes.join(questions).join(controls, controls.c.question_id == questions.c.id))
+        .order_by(votes.c.id)
+    )
+    return [
+        ControlVote(question_id, wnid, worker_id, Answer(answer), Answer(known))
+        for question_id, wnid, worker_id, answer, known in connection.execute(query)
+    ]
+
+
+def categories_of(connection: sa.Connection, question_ids: Collection[int]) -> dict[int, str]:
+    """The category of each question."""
+    query = sa.select(questions.c.id, questions.c.wnid)
+    return {
+        question_id: wnid
+        for some in chunks(question_ids)
+        for question_id, wnid in connection.execute(query.where(questions.c.id.in_(some)))
+    }
+
+
+def rules_asked(connection: sa.Connection) -> set[str]:
+    """The rules by which questions were ever published."""
+    return set(connection.scalars(sa.select(hits.c.rule).distinct()))
 
 
 def current_verdicts(connection: sa.Connection, question_ids: Collection[int]) -> dict[int, QuestionVerdict]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hits.consensus import ABSTAINED, NO, RULES, YES, Consensus, Rule, Votes, rule
+from hits.consensus import ABSTAINED, NO, RULES, UNKNOWN, YES, Consensus, Rule, Votes, rule
+from tests.simulated_crowd import simulated_crowd
 
 every_rule = pytest.mark.parametrize("name", sorted(RULES))
 
@@ -94,6 +97,70 @@ def test_votes_count_those_that_name_a_label(name: str, votes: Votes) -> None:
 
 
 @every_rule
+@given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
+def test_known_tasks_come_out_as_known_and_the_rest_is_still_a_distribution(
+    name: str, votes: Votes, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    known = generator.integers(UNKNOWN, votes.n_labels, votes.n_tasks)
+    group = generator.integers(0, 3, votes.n_tasks)
+    found = rule(name).decide(dataclasses.replace(votes, known=known, group=group))
+    sure = known != UNKNOWN
+    np.testing.assert_array_equal(found.label[sure], known[sure])
+    assert found.decided[sure].all()
+    assert np.all(found.probability[sure, known[sure]] == 1)
+    assert np.all(np.isfinite(found.probability))
+    np.testing.assert_allclose(found.probability.sum(axis=1), 1.0)
+
+
+@every_rule
+@given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
+def test_labels_and_groups_are_names_only(name: str, votes: Votes, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    to = generator.permutation(votes.n_labels)
+    group = generator.integers(0, 3, votes.n_tasks)
+    named = votes.label != ABSTAINED
+    label = np.where(named, to[np.where(named, votes.label, 0)], ABSTAINED)
+    found = rule(name).decide(dataclasses.replace(votes, group=group))
+    other = rule(name).decide(dataclasses.replace(votes, label=label, group=7 - 2 * group))
+    np.testing.assert_allclose(other.probability[:, to], found.probability, atol=1e-6)
+    np.testing.assert_array_equal(other.votes, found.votes)
+
+
+@every_rule
+def test_workers_are_names_only(name: str) -> None:
+    crowd = simulated_crowd(seed=3, n_tasks=60)
+    renamed = dataclasses.replace(crowd.votes, worker=1000 - 3 * crowd.votes.worker)
+    np.testing.assert_allclose(
+        rule(name).decide(renamed).probability, rule(name).decide(crowd.votes).probability, atol=1e-9
+    )
+
+
+@every_rule
+@pytest.mark.parametrize("label", [NO, YES])
+def test_one_more_vote_of_a_good_worker_never_speaks_against_its_label(name: str, label: int) -> None:
+    crowd = simulated_crowd(seed=5, n_tasks=300, accuracy=(0.85, 0.95))
+    before = rule(name).decide(crowd.votes).probability[:, label]
+    newcomer = int(crowd.votes.worker.max()) + 1
+    for task in range(0, 300, 30):
+        more = dataclasses.replace(
+            crowd.votes,
+            task=np.append(crowd.votes.task, task),
+            worker=np.append(crowd.votes.worker, newcomer),
+            label=np.append(crowd.votes.label, label),
+        )
+        assert rule(name).decide(more).probability[task, label] >= before[task] - 1e-3
+
+
+@every_rule
+def test_more_votes_of_good_workers_make_more_right(name: str) -> None:
+    few = simulated_crowd(seed=8, n_tasks=400, votes_a_task=3)
+    many = simulated_crowd(seed=8, n_tasks=400, votes_a_task=9)
+    right = [np.mean(rule(name).decide(one.votes).label == one.truth) for one in (few, many)]
+    assert right[1] > right[0] + 0.02
+
+
+@every_rule
 @pytest.mark.parametrize("label", [NO, YES])
 def test_what_everybody_says_is_decided(name: str, label: int) -> None:
     cast = [(task, worker, label) for task in range(20) for worker in range(3)]
@@ -158,6 +225,22 @@ def test_votes_out_of_range_or_shape_are_refused(
 ) -> None:
     with pytest.raises(ValueError):
         Votes(np.array(task), np.array(worker), np.array(label), 1)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        pytest.param({"known": [0]}, id="known for too few tasks"),
+        pytest.param({"known": [0, 2]}, id="a known label too high"),
+        pytest.param({"known": [0.0, 1.0]}, id="known labels as floats"),
+        pytest.param({"group": [0, -1]}, id="a group below zero"),
+        pytest.param({"group": [0, 0, 0]}, id="groups for too many tasks"),
+    ],
+)
+def test_known_labels_and_groups_out_of_range_or_shape_are_refused(named: dict[str, list[float]]) -> None:
+    (name, values), one = *named.items(), np.array([0])
+    with pytest.raises(ValueError, match=name):
+        Votes(one, one, one, 2, **{name: np.array(values)})
 
 
 # --- majority ----------------------------------------------------------------------------------------------
