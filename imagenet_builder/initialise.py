@@ -13,7 +13,9 @@ from .errors import ProjectError
 from .project import Project
 from .store.engine import MIGRATIONS
 
-GITIGNORE = "secret.key\nmarketplace-keys.toml\n*.sqlite3*\nimages/\nreleases/\nruns/\ntest-labels/\n.exclusions/\n"
+GITIGNORE = (
+    "secret.key\nmarketplace-keys.toml\n*.sqlite3*\nimages/\nreleases/\nruns/\ntest-labels/\n.exclusions/\n"
+)
 
 
 def initialise(folder: Path, settings_text: str | None = None) -> Project:

@@ -120,9 +120,9 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
     hashes: dict[str, int] = {}
     descriptors: dict[str, bytes] = {}
     known: dict[str, str] = {}
-    for wnid, sha256, perceptual_hash, descriptor in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
-        live.where(verdicts.c.final)
-    ):
+    for wnid, sha256, perceptual_hash, descriptor in connection.execution_options(
+        yield_per=ROWS_AT_ONCE
+    ).execute(live.where(verdicts.c.final)):
         # One string an image, however many categories accepted it.
         sha256 = known.setdefault(sha256, sha256)
         accepted[wnid].append(sha256)
