@@ -13,7 +13,7 @@ from PIL import Image
 SIDE = 16
 BYTES = SIDE * SIDE
 # Correlation from which two pictures count as one.
-SAME = 0.9
+SAME = 0.8
 # Grey levels by which a picture must deviate from a plain slope to show anything that can be compared.
 FLAT = 0.75
 

@@ -237,7 +237,8 @@ def difference_hash(grey: Grey) -> int:
 
     Equal for a picture at several sizes and qualities, or nearly: compare by Hamming distance.
     """
-    fields = np.asarray(Image.fromarray(grey).resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    # With a fraction: rounded means of a faint picture's fields would be equal, or not, by chance.
+    fields = np.asarray(Image.fromarray(grey.astype(np.float32)).resize((9, 8), Image.Resampling.BOX))
     bits = np.packbits(fields[:, :-1] < fields[:, 1:])
     return int.from_bytes(bits.tobytes(), "big", signed=True)
 
