@@ -90,13 +90,12 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
     try:
         # As text: task 007 is not task 7, and "NA" may be a label.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
     except FileNotFoundError as error:
         raise AnswersError(f"{path} does not exist") from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise AnswersError(
-            f"{path} is not a CSV file with the columns {', '.join(columns)}: {error}"
-        ) from error
+        expected, what = ", ".join(columns), str(error).strip().replace("\n", " ")
+        raise AnswersError(f"{path} is not a CSV file with the columns {expected}: {what}") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise AnswersError(

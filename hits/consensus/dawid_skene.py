@@ -35,8 +35,6 @@ FIRST_ROUNDS = 3
 FIRM, LOOSE = 0.25, 1.0
 # A temper is one number: that many controls or votes are plenty to learn it from.
 TEMPER_SAMPLE = 20_000
-# A worker's other answers are never counted below nothing, whatever rounding says.
-NOTHING = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +105,7 @@ class _Fitting:
         # The worker is in the key too: sums must not depend on the order in which votes came.
         order = np.lexsort((votes.label, votes.worker, votes.task))
         self.task = votes.task[order].astype(np.int64)
+        self.votes_a_task = np.bincount(self.task, minlength=self.n_tasks)
         response = votes.label[order].astype(np.int64)
         unsure = response == ABSTAINED
         self.n_responses = votes.n_labels + int(unsure.any())
@@ -136,7 +135,7 @@ class _Fitting:
             (self.named + 0.5) / (self.named.sum(axis=1, keepdims=True) + 0.5 * self.n_labels)
         )
         counts = self._counts(probability)
-        likelihood = np.zeros((self.task.size, self.n_labels))
+        likelihood = np.zeros((self.n_labels, self.task.size))
         scores = np.zeros((self.n_tasks, self.n_labels))
         share = self._prevalence(probability)
         rounds = 0
@@ -171,32 +170,35 @@ class _Fitting:
         settled[self.known] = np.eye(self.n_labels)[self.truth[self.known]]
         return settled
 
+    def _own(self, probability: Floats, label: int) -> Floats:
+        """The probability of a label for each vote's task, (votes,)."""
+        return np.repeat(probability[:, label], self.votes_a_task)
+
     def _counts(self, probability: Floats) -> Floats:
         """How often each worker gave each response to each true label, (workers, labels, responses)."""
         size = self.n_workers * self.n_responses
         counts = np.empty((self.n_workers, self.n_labels, self.n_responses))
         for label in range(self.n_labels):
-            column = np.bincount(self.cell, probability[self.task, label], minlength=size)
+            column = np.bincount(self.cell, self._own(probability, label), minlength=size)
             counts[:, label, :] = column.reshape(self.n_workers, self.n_responses)
         return counts
 
     def _likelihood(self, probability: Floats, counts: Floats, belief: Floats) -> Floats:
-        """Log-likelihood of each vote under each label, from its worker's votes on other tasks."""
-        likelihood = np.empty((self.task.size, self.n_labels))
-        for label in range(self.n_labels):
-            own = probability[self.task, label]
-            given = np.ascontiguousarray(counts[:, label, :]).ravel()[self.cell] - own
-            every = counts[:, label, :].sum(axis=1)[self.worker] - own
-            given = np.maximum(given, NOTHING) + belief[label][self.response]
-            every = np.maximum(every, NOTHING) + belief[label].sum()
-            likelihood[:, label] = np.log(given / every)
+        """Log-likelihood of each vote under each label, from its worker's votes on other tasks; (labels, votes)."""
+        trust = counts + belief
+        every = trust.sum(axis=2)
+        likelihood = np.empty((self.n_labels, self.task.size))
+        for label, column in enumerate(likelihood):
+            own = self._own(probability, label)
+            np.subtract(np.ascontiguousarray(trust[:, label, :]).ravel()[self.cell], own, out=column)
+            # Whatever rounding says, taking a task out leaves no less than the prior.
+            np.maximum(column, belief[label].min(), out=column)
+            column /= every[:, label][self.worker] - own
+            np.log(column, out=column)
         return likelihood
 
     def _task_sums(self, likelihood: Floats) -> Floats:
-        columns = [
-            np.bincount(self.task, likelihood[:, label], minlength=self.n_tasks)
-            for label in range(self.n_labels)
-        ]
+        columns = [np.bincount(self.task, column, minlength=self.n_tasks) for column in likelihood]
         return np.stack(columns, axis=1)
 
     def _judge(self, scores: Floats, share: Floats, temper: float) -> Floats:
@@ -218,10 +220,8 @@ class _Fitting:
         if self.known.any():
             return self._temper_from_controls(scores, LOOSE)
         some = _some(np.arange(self.task.size))
-        task = self.task[some]
-        return tempering.from_votes(
-            scores[task] - likelihood[some], likelihood[some], share[self.group[task]]
-        )
+        task, ours = self.task[some], likelihood[:, some].T
+        return tempering.from_votes(scores[task] - ours, ours, share[self.group[task]])
 
 
 def _some(rows: Indices) -> Indices:

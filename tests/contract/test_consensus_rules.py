@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -46,6 +46,7 @@ def assert_same(one: Consensus, other: Consensus) -> None:
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes())
 def test_shapes_types_and_rows_that_sum_to_one(name: str, votes: Votes) -> None:
     consensus = rule(name).decide(votes)
@@ -59,6 +60,7 @@ def test_shapes_types_and_rows_that_sum_to_one(name: str, votes: Votes) -> None:
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_the_votes_changes_nothing(name: str, votes: Votes, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(votes.task.size)
@@ -69,6 +71,7 @@ def test_the_order_of_the_votes_changes_nothing(name: str, votes: Votes, seed: i
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes())
 def test_a_second_run_says_the_same_and_the_votes_stay_as_they_were(name: str, votes: Votes) -> None:
     before = [votes.task.copy(), votes.worker.copy(), votes.label.copy()]
@@ -78,6 +81,7 @@ def test_a_second_run_says_the_same_and_the_votes_stay_as_they_were(name: str, v
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes())
 def test_tasks_without_a_named_label_are_undecided(name: str, votes: Votes) -> None:
     consensus = rule(name).decide(votes)
@@ -89,6 +93,7 @@ def test_tasks_without_a_named_label_are_undecided(name: str, votes: Votes) -> N
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes())
 def test_votes_count_those_that_name_a_label(name: str, votes: Votes) -> None:
     named = votes.task[votes.label != ABSTAINED]
@@ -97,6 +102,7 @@ def test_votes_count_those_that_name_a_label(name: str, votes: Votes) -> None:
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
 def test_known_tasks_come_out_as_known_and_the_rest_is_still_a_distribution(
     name: str, votes: Votes, seed: int
@@ -114,6 +120,7 @@ def test_known_tasks_come_out_as_known_and_the_rest_is_still_a_distribution(
 
 
 @every_rule
+@settings(deadline=None)
 @given(votes=some_votes(), seed=st.integers(0, 2**32 - 1))
 def test_labels_and_groups_are_names_only(name: str, votes: Votes, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -291,6 +298,7 @@ def test_majority_refuses_a_number_of_votes_that_is_none(needed: float) -> None:
         rule("majority", needed=needed)
 
 
+@settings(deadline=None)
 @given(votes=some_votes(), needed=st.integers(1, 7))
 def test_majority_agrees_with_counting_by_hand(votes: Votes, needed: int) -> None:
     consensus = rule("majority", needed=needed).decide(votes)

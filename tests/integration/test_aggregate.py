@@ -38,7 +38,7 @@ from imagenet_builder.store.tables import (
     votes,
 )
 from tests.real_parts import free_port
-from tests.verification_project import DOG, Verification, verification
+from tests.verification_project import DOG, UMBRELLA, Verification, verification
 
 ONE_PAGE: dict[str, object] = {"page_size": 8, "controls": 2}
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -397,6 +397,34 @@ def test_another_number_of_votes_is_kept_with_what_was_published(
         assert {json.dumps(parameters) for (parameters,) in made.rows(sa.select(verdicts.c.parameters))} == {
             '{"needed": 1}'
         }
+
+
+@pytest.mark.parametrize("rule", ["dawid-skene", "dynamic"])
+def test_rules_that_learn_decide_from_the_store_with_controls_and_are_final_when_told(
+    tmp_path: Path, wordnet_folder: Path, rule: str
+) -> None:
+    with verification(tmp_path, wordnet_folder, {DOG: 12, UMBRELLA: 12}, verification={"rule": rule}) as made:
+        for wnid in (DOG, UMBRELLA):
+            known = sorted(picture for picture in made.truth if picture[1] == wnid)[:4]
+            said = [(*picture, Answer.YES if made.truth[picture] else Answer.NO) for picture in known]
+            record_controls(made.project.engine, said, "requester", utc_now())
+        publish(made.project)
+        for hit_id in made.pages():
+            for worker in ("anna", "ben", "cleo"):
+                made.submit(worker, hit_id, right(made, hit_id))
+        report = aggregate(made.project)
+        assert report.provisional == len(asked(made))
+        assert not any(final for _, final in current(made).values())
+        before = everything(made)
+        aggregate(made.project)
+        assert everything(made) == before
+        report = aggregate(made.project, finalise=True)
+        assert (report.provisional, report.decisions[Decision.UNDECIDED]) == (0, 0)
+        expected = {
+            picture: ("accepted" if made.truth[picture] else "rejected", True) for picture in asked(made)
+        }
+        assert current(made) == expected
+        assert {name for (name,) in made.rows(sa.select(verdicts.c.rule))} == {rule}
 
 
 def test_two_aggregations_at_once_are_refused(published: Verification) -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hits.consensus import LEARNING
 from hits.model import Answer, Decision, Tally
-from imagenet_builder.store.verdicts import Asking, CountedVote
-from imagenet_builder.verdicts import Awaited, Policy, awaited, decide, differs
+from imagenet_builder.store.verdicts import Asking, ControlVote, CountedVote
+from imagenet_builder.verdicts import Awaited, Context, Policy, awaited, decide, differs
 
 MAJORITY = Policy("majority", 3)
 answers = st.lists(st.sampled_from(Answer), max_size=7)
@@ -114,3 +115,79 @@ def test_being_final_alone_is_no_other_verdict() -> None:
     (other,) = decide([Awaited(1, MAJORITY, False)], votes_on(1, [Answer.YES, Answer.YES, Answer.NO]))
     assert differs(other, found)
     assert differs(found, None)
+
+
+def crowd_of(truth: dict[int, bool], workers: int = 3) -> list[CountedVote]:
+    """Everybody is right, but for worker 0, who says yes to everything."""
+    return [
+        CountedVote(question, worker, Answer.YES if shows or worker == 0 else Answer.NO)
+        for question, shows in truth.items()
+        for worker in range(workers)
+    ]
+
+
+@pytest.mark.parametrize("rule", sorted(LEARNING))
+def test_a_rule_that_learns_is_provisional_until_all_is_decided_for_good(rule: str) -> None:
+    asked = [Asking(question_id=1, hit_id=10, is_open=False, votes=3, rule=rule)]
+    assert not awaited(asked, set(), rule=None, finalise=False)[0].final
+    assert awaited(asked, set(), rule=None, finalise=True)[0].final
+    assert awaited(asked, set(), rule="majority", finalise=False)[0].final
+
+
+@pytest.mark.parametrize("rule", sorted(LEARNING))
+def test_rules_that_learn_see_all_votes_whatever_number_was_asked_for(rule: str) -> None:
+    truth = {question: question % 3 == 0 for question in range(1, 61)}
+    questions = [Awaited(question, Policy(rule, 1 + question % 5), True) for question in truth]
+    found = decide(questions, crowd_of(truth, workers=4))
+    accepted = {one.question_id for one in found if one.verdict.decision is Decision.ACCEPTED}
+    assert accepted == {question for question, shows in truth.items() if shows}
+
+
+def test_controls_tell_a_rule_that_learns_whom_to_believe() -> None:
+    # On the questions two careless workers outvote a good one; only controls show who is who.
+    questions = [Awaited(question, Policy("dawid-skene", 3), True) for question in range(1, 31)]
+    truth = {question: question % 2 == 0 for question in range(1, 31)}
+    votes = [
+        CountedVote(question, worker, Answer.YES if (shows == (worker == 0)) else Answer.NO)
+        for question, shows in truth.items()
+        for worker in range(3)
+    ]
+    controls = [
+        ControlVote(
+            100 + n,
+            "n1",
+            worker,
+            Answer.YES if (n % 2 == 0) == (worker == 0) else Answer.NO,
+            Answer.YES if n % 2 == 0 else Answer.NO,
+        )
+        for n in range(40)
+        for worker in range(3)
+    ]
+
+    def share_right(context: Context) -> float:
+        found = decide(questions, votes, context)
+        right = [(one.verdict.decision is Decision.ACCEPTED) == truth[one.question_id] for one in found]
+        return sum(right) / len(right)
+
+    assert share_right(Context(controls, dict.fromkeys(truth, "n1"))) > 0.9
+    assert share_right(Context()) < 0.1
+
+
+def test_a_workers_first_answer_to_a_control_counts_and_controls_get_no_verdict() -> None:
+    votes = [CountedVote(1, 7, Answer.YES), CountedVote(1, 8, Answer.YES), CountedVote(1, 9, Answer.BROKEN)]
+    controls = [
+        ControlVote(5, "n1", 7, said, Answer.YES) for said in (Answer.YES, Answer.NO, Answer.NO, Answer.NO)
+    ]
+    questions = [Awaited(1, Policy("dawid-skene", 3), True)]
+    once = decide(questions, votes, Context(controls[:1], {1: "n1"}))
+    again = decide(questions, votes, Context(controls, {1: "n1"}))
+    assert again == once
+    assert [one.question_id for one in again] == [1]
+    assert again[0].tally == Tally(yes=2, broken=1)
+
+
+def test_majority_takes_no_notice_of_controls() -> None:
+    votes = [CountedVote(1, 7, Answer.YES), CountedVote(1, 8, Answer.YES)]
+    questions = [Awaited(1, MAJORITY, True)]
+    context = Context([ControlVote(5, "n1", 7, Answer.NO, Answer.YES)], {1: "n1"})
+    assert decide(questions, votes, context) == decide(questions, votes)
