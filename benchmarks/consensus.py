@@ -346,6 +346,15 @@ def report_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor
     return summary
 
 
+def without_nan(figures: Any) -> Any:
+    """The same figures with null for what was not measured: JSON knows no NaN."""
+    if isinstance(figures, dict):
+        return {name: without_nan(each) for name, each in figures.items()}
+    if isinstance(figures, list):
+        return [without_nan(each) for each in figures]
+    return None if isinstance(figures, float) and np.isnan(figures) else figures
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--crowd", type=Path, default=os.environ.get("IMAGENET_BUILDER_CROWD"))
@@ -381,7 +390,7 @@ def main() -> int:
         last["all_votes"] = report(
             "All votes", compare(crowds, few, min(slow, few_slow), None, pool), crowds, few
         )
-    print(json.dumps({"benchmark": "consensus", "seeds": len(seeds), **last}))
+    print(json.dumps(without_nan({"benchmark": "consensus", "seeds": len(seeds), **last})))
     return 0
 
 
