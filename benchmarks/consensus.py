@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ VOTES_A_TASK = 3
 CONTROL_EVERY = 8
 LEAST_PROBABILITY = 1e-6
 STATED_PRECISIONS = (0.9, 0.95)
-# One policy for all sets, with controls and without.
-STOPPING = Stopping(target=0.7, most=6)
+# The same policies for all sets, with controls and without.
+STOPPING = (Stopping(target=0.7, most=4), Stopping(target=0.7, most=6))
 FIXED_VOTES = (3, 5)
 STOPPING_SETS = ("rte", "temp", "dog")
 SLOW = ("ck OneCoinDawidSkene", "ck GLAD", "ck MACE")
@@ -191,7 +192,7 @@ def one_draw(crowd: Crowd, seed: int, votes_a_task: int | None, slow: bool) -> d
     return found
 
 
-def one_stopping(crowd: Crowd, seed: int, controls: bool) -> list[float]:
+def one_stopping(stopping: Stopping, crowd: Crowd, seed: int, controls: bool) -> list[float]:
     """Accuracy and votes a task of the stopping rule, then the accuracy of a majority of each of FIXED_VOTES.
 
     With controls, these are known and have three votes each, and only the other tasks are scored and counted.
@@ -206,7 +207,7 @@ def one_stopping(crowd: Crowd, seed: int, controls: bool) -> list[float]:
     while True:
         votes = drawn.first(wanted)
         # A task whose answers are used up gets no more.
-        more = STOPPING.wanting(votes) & (np.bincount(votes.task, minlength=votes.n_tasks) == wanted)
+        more = stopping.wanting(votes) & (np.bincount(votes.task, minlength=votes.n_tasks) == wanted)
         if not more.any():
             break
         wanted[more] += 1
@@ -326,23 +327,32 @@ def report_calibration(figures: Any, crowds: list[Crowd]) -> dict[str, Any]:
 
 
 def report_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor) -> dict[str, Any]:
-    print(f"\n{STOPPING} against fixed votes and a majority, accuracy %")
-    print(
-        f"{'':22}{'stopping':>10}{'votes':>8}" + "".join(f"{f'{fixed} fixed':>10}" for fixed in FIXED_VOTES)
-    )
+    print("\nstopping against fixed votes and a majority, accuracy %")
+    heads = "".join(f"{f'{fixed} fixed':>10}" for fixed in FIXED_VOTES)
+    print(f"{'target, most, set':38}{'stopping':>10}{'votes':>8}{heads}")
     summary: dict[str, Any] = {}
-    for controls in (False, True):
+    for stopping, controls in product(STOPPING, (False, True)):
         for crowd in (c for c in crowds if c.name in STOPPING_SETS):
-            jobs = [pool.submit(one_stopping, crowd, seed, controls) for seed in seeds]
+            jobs = [pool.submit(one_stopping, stopping, crowd, seed, controls) for seed in seeds]
             accuracy, cast, *fixed = np.mean([job.result() for job in jobs], axis=0)
-            name = f"{crowd.name} {'with' if controls else 'without'} controls"
+            having = "with" if controls else "without"
+            name = f"{stopping.target}, {stopping.most}, {crowd.name} {having} controls"
             cells = [f"{100 * accuracy:10.2f}", f"{cast:8.2f}", *(f"{100 * each:10.2f}" for each in fixed)]
-            print(f"{name:22}" + "".join(cells))
+            print(f"{name:38}" + "".join(cells))
             summary[name] = {"accuracy": round(100 * accuracy, 3), "votes": round(float(cast), 3)}
             summary[name] |= {
                 f"majority_of_{n}": round(100 * each, 3) for n, each in zip(FIXED_VOTES, fixed, strict=True)
             }
     return summary
+
+
+def without_nan(figures: Any) -> Any:
+    """The same figures with null for what was not measured: JSON knows no NaN."""
+    if isinstance(figures, dict):
+        return {name: without_nan(each) for name, each in figures.items()}
+    if isinstance(figures, list):
+        return [without_nan(each) for each in figures]
+    return None if isinstance(figures, float) and np.isnan(figures) else figures
 
 
 def main() -> int:
@@ -380,7 +390,7 @@ def main() -> int:
         last["all_votes"] = report(
             "All votes", compare(crowds, few, min(slow, few_slow), None, pool), crowds, few
         )
-    print(json.dumps({"benchmark": "consensus", "seeds": len(seeds), **last}))
+    print(json.dumps(without_nan({"benchmark": "consensus", "seeds": len(seeds), **last})))
     return 0
 
 

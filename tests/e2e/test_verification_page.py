@@ -270,6 +270,7 @@ async def test_a_picture_that_fails_is_marked_and_can_be_tried_again(
     site.missing.remove("pic03")
     await person.answer_of(3).locator(".retry").click()
     await person.progress("1 of 12")
+    await expect(person.answer_of(3)).to_have_attribute("data-picture", "loaded")
     await person.pictures.nth(3).press("y")
     await person.frame.locator("#rest").click()
     await person.frame.locator("#submit").click()
