@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import reading, writing
 from ..errors import RequestRefused
-from . import ledger, lifecycle
+from ..pricing import fee_cents
+from . import ledger
 from .ledger import Transfer
 from .messages import send_message
 from .store import PUBLIC_STATES, find_assignment, find_hit, lock_requester
@@ -60,7 +61,7 @@ def send_bonus(
             )
         if assignment.state not in PUBLIC_STATES:
             raise RequestRefused(f"assignment {assignment_id} is not submitted", "InvalidAssignmentState")
-        fee = lifecycle.fee_cents(cents, 1)
+        fee = fee_cents(cents, 1)
         payer, place = ledger.requester_account(requester_id), (hit.number, assignment.number)
         earner = ledger.worker_account(worker_id)
         ledger.post(

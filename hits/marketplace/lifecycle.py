@@ -11,23 +11,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ..errors import RequestRefused
+from ..model import HitStatus
+from ..pricing import MANY_ASSIGNMENTS
 
 TOKEN_LIFE = timedelta(hours=24)
 DISPOSAL_DELAY = timedelta(days=120)
 OVERRIDE_WINDOW = timedelta(days=30)
 LONGEST_LIFETIME = timedelta(days=365)
-MANY_ASSIGNMENTS = 10
 """From so many assignments on a HIT costs the higher fee; one created with fewer never gets there."""
-
-
-class HitStatus(StrEnum):
-    """The protocol's HIT states."""
-
-    ASSIGNABLE = "Assignable"
-    UNASSIGNABLE = "Unassignable"
-    REVIEWABLE = "Reviewable"
-    REVIEWING = "Reviewing"
-    DISPOSED = "Disposed"
 
 
 class AssignmentState(StrEnum):
@@ -69,12 +60,6 @@ class HitState:
     def taken(self) -> int:
         """Assignments that are held or were submitted."""
         return self.pending + self.submitted + self.approved + self.rejected
-
-
-def fee_cents(reward_cents: int, max_assignments: int) -> int:
-    """The marketplace's fee on one assignment: 20 %, from 10 assignments a HIT 40 %, rounded up, at least a cent."""
-    percent = 40 if max_assignments >= MANY_ASSIGNMENTS else 20
-    return max(1, -(-reward_cents * percent // 100))
 
 
 def available(hit: HitState, now: datetime) -> int:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from ..database import reading
+from ..model import HitStatus
 from . import ledger
-from .lifecycle import AssignmentState, HitStatus
+from .lifecycle import AssignmentState
 from .store import (
     AssignmentRecord,
     Hit,

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import writing
 from ..errors import RequestRefused
+from ..pricing import fee_cents
 from . import ledger, lifecycle
 from .identifiers import new_entity_id
 from .layouts import filled_question
@@ -208,7 +209,7 @@ def _insert_hit(
             question_digest=_store_question(connection, order.question or ""),
             annotation=order.annotation,
             max_assignments=order.max_assignments,
-            fee_cents=lifecycle.fee_cents(hit_type.reward_cents, order.max_assignments),
+            fee_cents=fee_cents(hit_type.reward_cents, order.max_assignments),
             pending=0,
             submitted=0,
             approved=0,

@@ -15,10 +15,11 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import reading
 from ..errors import RequestRefused
+from ..model import HitStatus
 from .deciding import pay, refuse
 from .form_answers import read_answers
 from .identifiers import new_entity_id
-from .lifecycle import AssignmentState, HitStatus, hit_status
+from .lifecycle import AssignmentState, hit_status
 from .notices import announce
 from .policies import Agreement, Level, Policy, known_answers, parse_policy, plurality
 from .publishing import extend_locked

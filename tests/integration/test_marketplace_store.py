@@ -26,11 +26,12 @@ from hits.database import (
 from hits.errors import HitsError, RequestRefused, SchemaMismatch
 from hits.marketplace import people, publishing, store, working
 from hits.marketplace.app import create_app
-from hits.marketplace.lifecycle import AssignmentState, HitStatus, Unavailable, hit_status
+from hits.marketplace.lifecycle import AssignmentState, Unavailable, hit_status
 from hits.marketplace.publishing import HitOrder, HitTypeTerms
 from hits.marketplace.settings import MarketplaceSettings
 from hits.marketplace.tables import MIGRATIONS, SCHEMA, accounts, hits, metadata, questions, transfers
 from hits.marketplace.working import CannotAccept, NotHeld
+from hits.model import HitStatus
 
 from ..marketplace_worker import html_question
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hits.errors import RequestRefused
 from hits.marketplace import lifecycle
-from hits.marketplace.lifecycle import AssignmentState, HitState, HitStatus, Unavailable
+from hits.marketplace.lifecycle import AssignmentState, HitState, Unavailable
+from hits.model import HitStatus
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 FRESH = HitState(
@@ -61,21 +62,6 @@ def test_a_hits_status_follows_from_its_counts_and_the_clock(
 def test_nothing_is_available_once_a_hit_has_expired() -> None:
     assert lifecycle.available(replace(FRESH, pending=1), NOW) == 2
     assert lifecycle.available(replace(FRESH, pending=1), LATER) == 0
-
-
-@pytest.mark.parametrize(
-    ("reward", "most", "fee"),
-    [(5, 1, 1), (1, 1, 1), (0, 1, 1), (100, 9, 20), (100, 10, 40), (11, 3, 3), (5, 10, 2), (6, 10, 3)],
-)
-def test_the_fee_is_a_fifth_or_two_from_ten_assignments_rounded_up(reward: int, most: int, fee: int) -> None:
-    assert lifecycle.fee_cents(reward, most) == fee
-
-
-@given(reward=st.integers(0, 10**7), most=st.integers(1, 100))
-def test_the_fee_agrees_with_what_publishing_forecasts(reward: int, most: int) -> None:
-    from hits import pricing
-
-    assert lifecycle.fee_cents(reward, most) == pricing.fee_cents(reward, most)
 
 
 @given(

@@ -9,8 +9,9 @@ from typing import Any
 
 from ...database import reading
 from ...errors import RequestRefused
+from ...model import HitStatus
 from .. import listings, publishing
-from ..lifecycle import HitStatus, available, hit_status
+from ..lifecycle import available, hit_status
 from ..policies import Level, parse_policy
 from ..publishing import HitOrder, HitTypeTerms
 from ..qualifying import parse_requirements, requirement_answer
