@@ -29,6 +29,7 @@ COMMANDS = {
     "aggregate": "Collect assignments, pay, decide; for cron.",
     "export": "Write a release in ILSVRC format.",
     "verify-release": "Check every checksum and count of a release.",
+    "diff-release": "Tell what changed from one release to another.",
     "train": "Train a baseline on a release.",
     "status": "Show where the project stands.",
     "report": "Write an HTML report of the project.",
