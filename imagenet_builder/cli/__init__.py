@@ -30,6 +30,7 @@ COMMANDS = {
     "consensus": "Decide any table of crowd answers.",
     "export": "Write a release in ILSVRC format.",
     "verify-release": "Check every checksum and count of a release.",
+    "diff-release": "Tell what changed from one release to another.",
     "train": "Train a baseline on a release.",
     "status": "Show where the project stands.",
     "report": "Write an HTML report of the project.",

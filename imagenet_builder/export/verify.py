@@ -38,7 +38,7 @@ def verify_release(
     split against the manifest, the ground truth of val, and, decoding every picture, that no two splits hold the same
     picture or near-duplicates. Raises ReleaseError when `folder` is no release.
     """
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     problems: list[str] = []
     sums = _sums(folder, manifest, problems)
     problems += _unlisted(folder, sums)
@@ -50,7 +50,8 @@ def verify_release(
     return problems
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of the release in `folder`; raises ReleaseError when that is none."""
     path = folder / MANIFEST_NAME
     try:
         manifest = json.loads(path.read_text("utf-8"))

@@ -1,0 +1,180 @@
+"""What changed from one release to another, told from the releases alone."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.records import Split
+
+from .formats.ilsvrc import UNLABELLED
+from .provenance import COLUMNS, IMAGES_NAME
+from .tree import SUMS_NAME
+from .verify import read_manifest
+
+# Columns of images.csv that say what a picture is and where it stands; the others say where it came from.
+PLACE = ("file", "split", "wnid", "ilsvrc_id", "sha256", "width", "height", "bytes", "image_sha256")
+ORIGIN = tuple(name for name in COLUMNS if name not in PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a release tells of itself: its manifest, the rows of images.csv by image, and, where the tree is in it, the
+    SHA-256 of its test files (else None)."""
+
+    manifest: Mapping[str, Any]
+    rows: Mapping[str, Mapping[str, str]]
+    test: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChange:
+    """A class that is in both releases with other numbers of pictures: split → before and after."""
+
+    wnid: str
+    name: str
+    pictures: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A picture that has another split or class; `image` is the SHA-256 of the original."""
+
+    image: str
+    old: tuple[str, str]
+    new: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A picture of which something else is told now: column of images.csv → before and after."""
+
+    image: str
+    columns: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Everything that differs; pictures of train and val by the SHA-256 of the original, in its order.
+
+    `settings` maps a setting to before and after; classes are (wnid, name). `encoded_anew` are pictures with other
+    bytes in the release, `renamed` counts those with another file name alone. Of test only numbers are told, None
+    where a release does not have the tree: `test_added`, `test_removed`, and `test_labelled_before`, files of the new
+    test that stand with their label in the old train or val.
+    """
+
+    settings: Mapping[str, tuple[Any, Any]]
+    classes_added: tuple[tuple[str, str], ...]
+    classes_removed: tuple[tuple[str, str], ...]
+    classes_changed: tuple[ClassChange, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    moved: tuple[Moved, ...]
+    encoded_anew: tuple[str, ...]
+    corrected: tuple[Corrected, ...]
+    renamed: int
+    test_added: int | None
+    test_removed: int | None
+    test_labelled_before: int | None
+
+    @property
+    def empty(self) -> bool:
+        """True when the releases have the same settings, classes, pictures and sources."""
+        return not any(getattr(self, name) for name in self.__slots__)
+
+
+def read_listing(folder: Path) -> Listing:
+    """Read what the release in `folder` tells of itself. Raises ReleaseError when it is none, or is damaged."""
+    manifest = read_manifest(folder)
+    try:
+        with (folder / IMAGES_NAME).open(newline="", encoding="utf-8") as file:
+            rows = {row["image_sha256"]: row for row in csv.DictReader(file, strict=True)}
+        sums = (folder / SUMS_NAME).read_text("utf-8")
+    except OSError as error:
+        raise ReleaseError(f"cannot read the release {folder}: {error.filename}: {error.strerror}") from error
+    except (KeyError, ValueError, csv.Error) as error:
+        raise ReleaseError(
+            f"{folder / IMAGES_NAME} is not the list of a release's pictures: {error}"
+        ) from error
+    test = None
+    if "ilsvrc" in manifest["settings"]["formats"]:
+        listed = (line.partition("  ") for line in sums.splitlines())
+        test = frozenset(digest for digest, _, path in listed if path.startswith(f"{UNLABELLED}/"))
+    return Listing(manifest, rows, test)
+
+
+def difference(old: Listing, new: Listing) -> Difference:
+    """Compare two releases. Pure."""
+    before, after = _classes(old), _classes(new)
+    both = sorted(old.rows.keys() & new.rows.keys())
+    pairs = [(image, old.rows[image], new.rows[image]) for image in both]
+    places = [(image, (was["split"], was["wnid"]), (now["split"], now["wnid"])) for image, was, now in pairs]
+    test = None if old.test is None or new.test is None else (old.test, new.test)
+    labelled = frozenset(row["sha256"] for row in old.rows.values())
+    return Difference(
+        settings=dict(_changes(old.manifest["settings"], new.manifest["settings"])),
+        classes_added=_named(after, after.keys() - before.keys()),
+        classes_removed=_named(before, before.keys() - after.keys()),
+        classes_changed=tuple(_class_changes(before, after)),
+        added=tuple(sorted(new.rows.keys() - old.rows.keys())),
+        removed=tuple(sorted(old.rows.keys() - new.rows.keys())),
+        moved=tuple(Moved(image, was, now) for image, was, now in places if was != now),
+        encoded_anew=tuple(image for image, was, now in pairs if was["sha256"] != now["sha256"]),
+        corrected=tuple(_corrections(pairs)),
+        renamed=_renamed(pairs),
+        test_added=None if test is None else len(test[1] - test[0]),
+        test_removed=None if test is None else len(test[0] - test[1]),
+        test_labelled_before=None if new.test is None else len(new.test & labelled),
+    )
+
+
+Pairs = list[tuple[str, Mapping[str, str], Mapping[str, str]]]
+
+
+def _classes(listing: Listing) -> dict[str, Mapping[str, Any]]:
+    return {one["wnid"]: one for one in listing.manifest["classes"]}
+
+
+def _named(classes: Mapping[str, Mapping[str, Any]], wnids: set[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((wnid, classes[wnid]["name"]) for wnid in sorted(wnids))
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield name, (old.get(name), new.get(name))
+
+
+def _class_changes(
+    before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> Iterator[ClassChange]:
+    for wnid in sorted(before.keys() & after.keys()):
+        was, now = before[wnid], after[wnid]
+        changed = {str(split): (was[split], now[split]) for split in Split if was[split] != now[split]}
+        if changed:
+            yield ClassChange(wnid, now["name"], changed)
+
+
+def _corrections(pairs: Pairs) -> Iterator[Corrected]:
+    for image, was, now in pairs:
+        columns = {
+            name: (was.get(name, ""), now.get(name, ""))
+            for name in ORIGIN
+            if was.get(name, "") != now.get(name, "")
+        }
+        if columns:
+            yield Corrected(image, columns)
+
+
+def _renamed(pairs: Pairs) -> int:
+    """Pictures that only have another file name: val is numbered anew in every release."""
+    count = Counter(
+        (was["split"], was["wnid"]) == (now["split"], now["wnid"]) and was["file"] != now["file"]
+        for _, was, now in pairs
+    )
+    return count[True]
