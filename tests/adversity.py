@@ -11,14 +11,12 @@ from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
-
 from imagenet_builder.config import SETTINGS_NAME
 from imagenet_builder.demo.stagehands import server, start_picture_site
 from tests.builder_store import empty_project
 from tests.command import done, marketplace_settings
 from tests.export_parts import TENCH, UMBRELLA, add_verified, some_pictures
-from tests.real_parts import free_port
+from tests.real_parts import absent, free_port
 from tests.verification_project import add_pictures
 
 NOWHERE = "http://127.0.0.1:9"
@@ -148,7 +146,7 @@ def small_disk(folder: Path, kib: int) -> Iterator[Callable[[str], None]]:
     try:
         mount(f"size={kib}k")
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no small disk can be mounted here: it needs root and CAP_SYS_ADMIN")
+        absent("a small disk", "mounting one needs root and CAP_SYS_ADMIN")
     try:
         yield lambda options: mount(f"remount,{options}")
     finally:
