@@ -191,7 +191,11 @@ def _serving(app: web.Application, listener: socket.socket) -> Iterator[None]:
 @pytest.fixture
 def mturk_marketplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningMarketplace]:
     """A new marketplace for one test; `boto3.client("mturk")` finds it by the environment."""
+    import boto3
+
     with running_marketplace(tmp_path) as marketplace:
+        # boto3's default session keeps the first keys that it found: those of an earlier test's marketplace.
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
         for name, value in marketplace.environment.items():
             monkeypatch.setenv(name, value)
         # A profile of the user's must not lead elsewhere, nor a session token go with made-up keys.

@@ -238,7 +238,7 @@ class Fetcher:
         )
         host = self._hosts[f"{address.raw_host}:{address.port}"]
         if status in (429, 503) or (status >= 500 and "Retry-After" in headers):
-            host.troubled(retry_after_seconds(headers.get("Retry-After")))
+            host.troubled(retry_after_seconds(headers.get("Retry-After")), too_fast=status == 429)
         elif status < 400:
             host.satisfied(seconds)
         if status in REDIRECTS and "Location" in headers:

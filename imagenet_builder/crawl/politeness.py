@@ -70,9 +70,10 @@ class HostPaused(Exception):
 class Host:
     """One host's state; used within one event loop. `clock` and `sleep` are the loop's, or a test's.
 
-    Trouble (429, 503, Retry-After) halves the connections and doubles the delay, and so, a step at a time, do answers
-    that grow slow; only good answers undo it, slowly, and never beyond the settings. BREAK_AFTER failures in a row
-    open the circuit: nothing is asked for a while, then one probe at a time, until an answer closes it.
+    Trouble (429, 503, Retry-After) pauses it, halves the connections and, once there is only one, doubles the delay:
+    at once where the host says that requests come too fast (429). Answers that grow slow do so a step at a time. Only
+    good answers undo it, slowly, and never beyond the settings. BREAK_AFTER failures in a row open the circuit:
+    nothing is asked for a while, then one probe at a time, until an answer closes it.
     """
 
     def __init__(
@@ -137,12 +138,16 @@ class Host:
                 raise HostPaused(self.pause, down=self.is_open)
             await self._sleep(wait)
 
-    def troubled(self, retry_after: float) -> None:
+    def troubled(self, retry_after: float, *, too_fast: bool = False) -> None:
         """The host said that it is too much: slow down, and start nothing for `retry_after` seconds."""
         self._good = 0
+        # A busy moment (503) is over after the pause that was asked for; a delay as well would outlast it by minutes.
+        if too_fast or self.connections == 1:
+            self.delay = min(LONGEST_DELAY, max(2 * self.delay, FIRST_BACKOFF))
         self.connections = max(1, self.connections // 2)
-        self.delay = min(LONGEST_DELAY, max(2 * self.delay, FIRST_BACKOFF))
-        self._paused_until = max(self._paused_until, self._clock() + max(retry_after, self.delay))
+        self._paused_until = max(
+            self._paused_until, self._clock() + max(retry_after, self.delay, FIRST_BACKOFF)
+        )
 
     def failed(self) -> None:
         """A request failed (no connection, no answer in time, broken off, HTTP 5xx): may open the circuit."""

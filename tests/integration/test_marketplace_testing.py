@@ -71,6 +71,14 @@ def test_the_test_in_the_readme_runs_in_a_strangers_project(tmp_path: Path) -> N
     assert "1 passed" in ran.stdout
 
 
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_each_test_finds_its_own_marketplace_by_the_environment(
+    mturk_marketplace: RunningMarketplace, turn: str
+) -> None:
+    balance = boto3.client("mturk").get_account_balance()
+    assert balance["AvailableBalance"] == "10000.00", turn
+
+
 def test_the_fixture_serves_an_unmodified_client_and_a_worker(mturk_marketplace: RunningMarketplace) -> None:
     client = boto3.client("mturk")
     assert client.meta.endpoint_url == mturk_marketplace.url

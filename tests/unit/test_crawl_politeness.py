@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from imagenet_builder.config import ProjectSettings
 from imagenet_builder.crawl.politeness import (
     BREAK_AFTER,
+    FIRST_BACKOFF,
     FIRST_OPEN,
     LONGEST_BACKOFF,
     LONGEST_DELAY,
@@ -80,12 +81,26 @@ async def test_requests_start_at_least_the_delay_apart() -> None:
 async def test_trouble_slows_a_host_and_retry_after_pauses_it() -> None:
     clock = Clock()
     gentle = host(clock)
-    gentle.troubled(7.0)
+    gentle.troubled(7.0, too_fast=True)
     assert gentle.connections == 2
     assert gentle.delay > 0
     assert gentle.pause == 7.0
     async with gentle.turn():
         assert clock() >= 107.0
+
+
+async def test_a_busy_moment_costs_its_pause_and_trouble_that_goes_on_ever_more() -> None:
+    clock = Clock()
+    gentle = host(clock)
+    gentle.troubled(1.0)
+    assert (gentle.connections, gentle.delay, gentle.pause) == (2, 0.0, 1.0)
+    gentle.troubled(0.0)
+    gentle.troubled(0.0)
+    gentle.troubled(0.0)
+    assert (gentle.connections, gentle.delay) == (1, 2 * FIRST_BACKOFF)
+    clock.now += 10
+    gentle.troubled(0.0)
+    assert gentle.pause == 4 * FIRST_BACKOFF
 
 
 async def test_a_pause_that_outlasts_the_run_is_not_waited_for() -> None:
