@@ -130,6 +130,15 @@ class MarketplaceWalk(RuleBasedStateMachine):
             retyping.change_type(self.engine, self.requester, hit_id, type_id, self.now)
             self.asking = self.asking | {hit_id} if asking else self.asking - {hit_id}
 
+    @precondition(lambda self: self.made)
+    @rule(place=PLACES, who=st.integers(0, 2), reward=st.sampled_from([1, 30]), back=st.booleans())
+    def retype_in_hand(self, place: int, who: int, reward: int, back: bool) -> None:
+        before = len(self.held)
+        self.accept(place, who)
+        self.retype(place, reward, False)
+        if len(self.held) > before:
+            self.give_back(-1) if back else self.submit(0)
+
     @rule(who=st.integers(0, 2), block=st.booleans())
     def block(self, who: int, block: bool) -> None:
         worker_id = self.workers[who]
@@ -180,7 +189,7 @@ class MarketplaceWalk(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(place=PLACES)
     def submit(self, place: int) -> None:
-        assignment_id = list(self.held)[place % len(self.held)]
+        assignment_id = list(self.held)[-1 - place % len(self.held)]
         with suppress(NotHeld):
             working.submit(self.engine, assignment_id, [("q", "ab"[place % 2])], self.now)
             self.worked.append(assignment_id)
