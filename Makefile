@@ -19,11 +19,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel $(TORCH)
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[train]'
+	$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train]'
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[train,postgres,lists,formats,test]'
+	$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,postgres,lists,formats,test]'
 	touch $@
 
 # WordNet 3.0: what is there already, else Debian's package (as root), else NLTK's downloader.
