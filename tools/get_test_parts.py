@@ -17,6 +17,8 @@ PACKAGES = {
     "cron": "/usr/sbin/cron",
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "imagemagick": "/usr/bin/convert-im6.q16",
+    # The Node.js that drives Chromium is linked with it.
+    "libatomic1": "/usr/share/doc/libatomic1",
     "mediawiki": "/usr/share/mediawiki/includes/WebStart.php",
     "php-cli": "/usr/bin/php",
     "php-curl": "/usr/share/doc/php-curl",
