@@ -54,10 +54,15 @@ class WordnetSettings:
 
 @dataclass(frozen=True, slots=True)
 class CrawlSettings:
-    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds."""
+    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds.
+
+    A query is not asked on when of at least `drop_after` results (0: never) the share `drop_share` was of no use.
+    """
 
     sources: tuple[str, ...] = ("wikimedia",)
     per_category: int = 500
+    drop_after: int = 100
+    drop_share: float = 0.95
     licences: tuple[str, ...] = ("cc0", "pd", "by", "by-sa")
     connections: int = 32
     per_host: int = 4
