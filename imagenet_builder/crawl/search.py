@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -91,7 +91,7 @@ class Search:
     async def _ask(self, category: Category, source: Source) -> None:
         """Ask `source` until the category has enough candidates or its queries are exhausted or dropped."""
         wnid, before = category.wnid, self.rooms[category.wnid]
-        open_queries = await self._made(source, source.queries(category, self.graph), [wnid])
+        open_queries = await self._made(source, source.queries(category, self.graph))
         while open_queries and self.rooms[wnid] > 0:
             # The one that gave least so far, the earliest of equals: each phrase has its turn.
             asked = min(open_queries, key=lambda one: (one.seen, one.query_id))
@@ -106,7 +106,7 @@ class Search:
         self.listener(Progress("search", len(categories) - len(wanting), len(categories), source.name))
         try:
             made = [query for category in wanting for query in source.queries(category, self.graph)]
-            found = await self._made(source, made, [category.wnid for category in wanting])
+            found = await self._made(source, made)
             open_queries = {asked.query: asked for asked in found}
             while open_queries:
                 pages = await source.scan(list(open_queries), self.session)
@@ -124,13 +124,22 @@ class Search:
         except SourceError as error:
             self._note_failure(source, error, f"{len(wanting)} categories")
 
-    async def _made(self, source: Source, made: Iterable[Query], wnids: Sequence[str]) -> list[AskedQuery]:
-        """Record the queries `made`; those to `source` that are worth asking on."""
+    async def _made(self, source: Source, made: Sequence[Query]) -> list[AskedQuery]:
+        """Record the queries `made` to `source`; those of them that are worth asking on.
+
+        What the source made once and makes no more (of a list that was taken out of the settings) rests.
+        """
         await self.store.write(functools.partial(queries_sql.add_queries, made=made))
+        wnids = sorted({query.wnid for query in made})
         known = await self.store.read(
             functools.partial(queries_sql.asked_queries, wnids=wnids, sources=[source.name])
         )
-        return [asked for asked in known if self._worth_asking(asked)]
+        current = {(query.wnid, queries_sql.kept_words(query)) for query in made}
+        return [
+            asked
+            for asked in known
+            if (asked.query.wnid, asked.query.words) in current and self._worth_asking(asked)
+        ]
 
     def _worth_asking(self, asked: AskedQuery) -> bool:
         if asked.exhausted:

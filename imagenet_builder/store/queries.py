@@ -75,7 +75,7 @@ def add_queries(connection: Connection, made: Iterable[Query]) -> None:
         {
             "wnid": query.wnid,
             "source": query.source,
-            "words": storable(query.words, 255),
+            "words": kept_words(query),
             "language": query.language,
             "exhausted": False,
             "found": 0,
@@ -85,6 +85,11 @@ def add_queries(connection: Connection, made: Iterable[Query]) -> None:
     ]
     if rows:
         connection.execute(insert_new(connection, queries), rows)
+
+
+def kept_words(query: Query) -> str:
+    """The words of `query` as the store has them."""
+    return storable(query.words, 255)
 
 
 def asked_queries(
