@@ -46,10 +46,14 @@ class ImagesSettings:
 
 @dataclass(frozen=True, slots=True)
 class WordnetSettings:
-    """Where WordNet 3.0 is (empty: found by itself) and which subtrees are left out unless named."""
+    """Where WordNet 3.0 is (empty: found by itself) and which subtrees are left out unless named.
+
+    Words of `languages` (BCP 47) are sought too where NLTK has the Open Multilingual WordNet: ImageNet's own four.
+    """
 
     folder: str = ""
     exclude: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("zh", "es", "nl", "it")
 
 
 @dataclass(frozen=True, slots=True)
