@@ -130,11 +130,15 @@ class OpenverseSettings:
 
 @dataclass(frozen=True, slots=True)
 class InaturalistSettings:
-    """The iNaturalist API; `size` is small (240 pixels), medium (500), large (1024) or original."""
+    """The iNaturalist API, or its open-data `dump` (a folder or s3://…) for large runs.
+
+    `size` is small (240 pixels), medium (500), large (1024) or original.
+    """
 
     endpoint: str = "https://api.inaturalist.org/v1"
     size: str = "large"
     quality: str = "research"
+    dump: str = ""
 
 
 @dataclass(frozen=True, slots=True)
