@@ -46,18 +46,27 @@ class ImagesSettings:
 
 @dataclass(frozen=True, slots=True)
 class WordnetSettings:
-    """Where WordNet 3.0 is (empty: found by itself) and which subtrees are left out unless named."""
+    """Where WordNet 3.0 is (empty: found by itself) and which subtrees are left out unless named.
+
+    Words of `languages` (BCP 47) are sought too where NLTK has the Open Multilingual WordNet: ImageNet's own four.
+    """
 
     folder: str = ""
     exclude: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("zh", "es", "nl", "it")
 
 
 @dataclass(frozen=True, slots=True)
 class CrawlSettings:
-    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds."""
+    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds.
+
+    A query is not asked on when of at least `drop_after` results (0: never) the share `drop_share` was of no use.
+    """
 
     sources: tuple[str, ...] = ("wikimedia",)
     per_category: int = 500
+    drop_after: int = 100
+    drop_share: float = 0.95
     licences: tuple[str, ...] = ("cc0", "pd", "by", "by-sa")
     connections: int = 32
     per_host: int = 4
@@ -121,11 +130,15 @@ class OpenverseSettings:
 
 @dataclass(frozen=True, slots=True)
 class InaturalistSettings:
-    """The iNaturalist API; `size` is small (240 pixels), medium (500), large (1024) or original."""
+    """The iNaturalist API, or its open-data `dump` (a folder or s3://…) for large runs.
+
+    `size` is small (240 pixels), medium (500), large (1024) or original.
+    """
 
     endpoint: str = "https://api.inaturalist.org/v1"
     size: str = "large"
     quality: str = "research"
+    dump: str = ""
 
 
 @dataclass(frozen=True, slots=True)

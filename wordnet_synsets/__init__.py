@@ -21,6 +21,7 @@ from .select import (
     official_ids,
 )
 from .synset import Synset
+from .translations import Translations
 from .wnid import is_wnid, offset_of, wnid_of
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Reason",
     "Selection",
     "Synset",
+    "Translations",
     "UnknownSynset",
     "WordNetError",
     "WordNetFiles",

@@ -11,6 +11,10 @@ import click
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
     from imagenet_builder.store.candidates import CategoryCounts, EndedCandidate, ReasonCount
+    from imagenet_builder.store.queries import AskedQuery, DropRule
+
+
+FIGURES = ("found", "known", "stored", "refused")
 
 
 @click.command("candidates")
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 )
 @click.option("--failed", "state", flag_value="failed", help="Those that could not be fetched, with reasons.")
 @click.option("--rejected", "state", flag_value="rejected", help="Those that were refused, with reasons.")
+@click.option(
+    "--queries", "state", flag_value="queries", help="What each query brought, and which are dropped."
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -37,10 +44,14 @@ def command(
     Examples:
       imagenet-builder candidates
       imagenet-builder candidates --failed --category n02084071
+      imagenet-builder candidates --queries
     """
     from hits import database
     from imagenet_builder.store import candidates
 
+    if state == "queries":
+        _show_queries(invocation, wnids, as_json=as_json)
+        return
     with database.reading(invocation.project.engine) as connection:
         if state is None:
             counts = candidates.counts_by_category(connection, wnids)
@@ -55,6 +66,47 @@ def command(
         click.echo(json.dumps(_document(reasons, listed), indent=2))
     else:
         _show_reasons(state, reasons, listed)
+
+
+def _show_queries(invocation: Invocation, wnids: tuple[str, ...], *, as_json: bool) -> None:
+    from rich.markup import escape
+
+    from hits import database
+    from imagenet_builder.cli.output import figures, plain_table
+    from imagenet_builder.store.categories import selected
+    from imagenet_builder.store.queries import DropRule, asked_queries
+
+    crawl = invocation.project.settings.crawl
+    drop = DropRule(crawl.drop_after, crawl.drop_share)
+    with database.reading(invocation.project.engine) as connection:
+        names = {category.wnid: category.name for category in selected(connection)}
+        asked = asked_queries(connection, wnids or tuple(names))
+    if as_json:
+        rows = [
+            {**dataclasses.asdict(query.query), **_figures(query), "state": _state(query, drop)}
+            for query in asked
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = plain_table("wnid", "name", "source", "words", *(f"{name}#" for name in FIGURES), "state")
+    for query in asked:
+        words = query.query.words
+        if query.query.language != "en":
+            words = f"{words} ({query.query.language})"
+        numbers = map(str, _figures(query).values())
+        name = names.get(query.query.wnid, "")
+        table.add_row(
+            query.query.wnid, name, query.query.source, escape(words), *numbers, _state(query, drop)
+        )
+    figures().print(table)
+
+
+def _figures(query: AskedQuery) -> dict[str, int]:
+    return {name: getattr(query, name) for name in FIGURES}
+
+
+def _state(query: AskedQuery, drop: DropRule) -> str:
+    return "exhausted" if query.exhausted else "dropped" if drop.drops(query) else "open"
 
 
 def _document(reasons: list[ReasonCount], listed: list[EndedCandidate]) -> dict[str, object]:

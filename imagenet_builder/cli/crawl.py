@@ -162,5 +162,10 @@ def _show(report: CrawlReport) -> None:
         console.print(table)
     elif not report.new_candidates:
         console.print("nothing to do")
+    if report.dropped_queries:
+        console.print(
+            f"{report.dropped_queries} queries not asked on: what they brought was known or refused "
+            "(`imagenet-builder candidates --queries`)"
+        )
     if report.without_candidates:
         console.print(f"no usable candidate for {', '.join(report.without_candidates)}")

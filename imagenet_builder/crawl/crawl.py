@@ -23,6 +23,7 @@ from imagenet_builder.sources.licences import FREEDOM, UNKNOWN
 from imagenet_builder.store import categories as categories_sql
 from imagenet_builder.store import crawl as sql
 from imagenet_builder.store.crawl import Scope
+from imagenet_builder.store.queries import DropRule
 from imagenet_builder.store.thread import StoreThread
 
 from .collect import Collector
@@ -61,6 +62,10 @@ def crawl(
     """
     settings = project.settings.crawl
     _check_licences(settings)
+    if not 0 < settings.drop_share <= 1:
+        raise ProjectError(
+            f"[crawl] drop_share = {settings.drop_share} must be over 0 and at most 1; drop_after = 0 drops no query"
+        )
     if sources is None:
         sources = open_sources(settings.sources, project.settings, project.folder)
     # Opened now: a place for images that cannot be used should not cost the sources a search.
@@ -96,6 +101,7 @@ async def _crawl(
                     sources,
                     scope,
                     settings.per_category,
+                    DropRule(settings.drop_after, settings.drop_share),
                     lambda: project.graph,
                     tally,
                     clock,

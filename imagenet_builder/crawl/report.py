@@ -22,8 +22,9 @@ class OutcomeCount:
 class CrawlReport:
     """One run: what was searched, how the fetched candidates ended, and what kept it from doing all.
 
-    `without_candidates` are categories for which nothing at all is known after the run; `quota_reached` says that
-    candidates were left because the disk quota is used up.
+    `without_candidates` are categories for which nothing at all is known after the run; `dropped_queries` counts the
+    queries that were not asked on because what they brought was of no use; `quota_reached` says that candidates were
+    left because the disk quota is used up.
     """
 
     categories: int
@@ -34,6 +35,7 @@ class CrawlReport:
     source_errors: tuple[str, ...]
     interrupted: bool
     quota_reached: bool = False
+    dropped_queries: int = 0
 
     @property
     def stored(self) -> int:
@@ -63,6 +65,7 @@ class Tally:
     without_candidates: list[str] = field(default_factory=list)
     source_errors: list[str] = field(default_factory=list)
     quota_reached: bool = False
+    dropped_queries: int = 0
     ended: Counter[tuple[str, Reason | None]] = field(default_factory=Counter)
 
     def count(self, outcome: Inspected | Rejected | Failed) -> None:
@@ -92,4 +95,5 @@ class Tally:
             source_errors=tuple(dict.fromkeys(self.source_errors)),
             interrupted=interrupted,
             quota_reached=self.quota_reached,
+            dropped_queries=self.dropped_queries,
         )

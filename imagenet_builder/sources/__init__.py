@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .source import GROUP, FileSource, Source, open_source, open_sources, require_contact
+from .source import GROUP, FileSource, ScanningSource, Source, open_source, open_sources, require_contact
 
 __all__ = [
     "GROUP",
     "FileSource",
+    "ScanningSource",
     "Source",
     "open_source",
     "open_sources",

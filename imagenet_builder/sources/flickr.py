@@ -14,13 +14,14 @@ from imagenet_builder.records import Candidate, Category, Query, Rights, SearchP
 
 from .json_api import JsonApi, read_position
 from .licences import parse_licence
-from .phrases import phrase_queries
+from .phrases import phrase_queries, translations_of
 from .source import require_contact
 
 if TYPE_CHECKING:
     import aiohttp
 
     from wordnet_synsets.graph import Graph
+    from wordnet_synsets.translations import Translations
 
 NAME = "flickr"
 # 3,600 requests an hour for a key; a search gives 4,000 different photos at most.
@@ -64,8 +65,10 @@ class Flickr:
         *,
         page_size: int = PAGE_SIZE,
         api: JsonApi | None = None,
+        translations: Translations | None = None,
     ) -> None:
         self._settings = settings
+        self._translations = translations
         self._page_size = page_size
         self._ids = licence_ids(licences)
         self._api = api or JsonApi(settings.endpoint, interval=INTERVAL, remedy=REMEDY)
@@ -73,8 +76,8 @@ class Flickr:
         self._sizes = sorted(SIZES, key=lambda size: abs(SIZES[size] - settings.width))
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
-        """The phrases of the category's synset. Raises UnknownSynset, WordNetNotFound."""
-        return phrase_queries(self.name, category, graph)
+        """The phrases of the category's synset, translations last. Raises UnknownSynset, WordNetNotFound."""
+        return phrase_queries(self.name, category, graph, self._translations)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of photos that match; raises SourceError."""
@@ -155,4 +158,4 @@ def build(settings: Settings, folder: Path) -> Flickr:
         raise ProjectError("the flickr source needs `key` under [flickr], or IMAGENET_BUILDER_FLICKR_KEY")
     if not licence_ids(settings.crawl.licences):
         raise ProjectError("no licence that is asked for is one of Flickr's: ask for another with --licence")
-    return Flickr(settings.flickr, settings.crawl.licences)
+    return Flickr(settings.flickr, settings.crawl.licences, translations=translations_of(settings))

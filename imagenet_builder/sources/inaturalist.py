@@ -15,7 +15,8 @@ from imagenet_builder.records import Candidate, Category, Query, Rights, SearchP
 
 from .json_api import JsonApi, read_position
 from .licences import parse_licence
-from .source import require_contact
+from .remote_files import is_bucket
+from .source import Source, require_contact
 
 if TYPE_CHECKING:
     import aiohttp
@@ -76,11 +77,7 @@ class INaturalist:
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The category's scientific lemmas; none for what is no living thing, and WordNet is not needed."""
-        words = (lemma.replace("_", " ") for lemma in category.lemmas)
-        scientific = dict.fromkeys(
-            name for name in words if _RANKED.fullmatch(name) or _SPECIES.fullmatch(name)
-        )
-        return tuple(Query(category.wnid, self.name, name, language="la") for name in scientific)
+        return scientific_queries(category)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of observations of the taxon, newest first; raises SourceError."""
@@ -178,9 +175,18 @@ class INaturalist:
         )
 
 
-def build(settings: Settings, folder: Path) -> INaturalist:
-    """The `inaturalist` source of a project; raises ProjectError where its settings cannot work."""
-    require_contact(settings, settings.inaturalist.endpoint)
+def scientific_queries(category: Category) -> tuple[Query, ...]:
+    """The category's scientific lemmas, none twice; none for what is no living thing."""
+    words = (lemma.replace("_", " ") for lemma in category.lemmas)
+    names = dict.fromkeys(name for name in words if _RANKED.fullmatch(name) or _SPECIES.fullmatch(name))
+    return tuple(Query(category.wnid, NAME, name, language="la") for name in names)
+
+
+def build(settings: Settings, folder: Path) -> Source:
+    """The `inaturalist` source of a project, on a dump where the settings name one.
+
+    Raises ProjectError where its settings cannot work.
+    """
     if settings.inaturalist.size not in SIZES:
         raise ProjectError(f"[inaturalist] size must be one of {', '.join(SIZES)}")
     if settings.inaturalist.quality not in QUALITIES:
@@ -189,4 +195,12 @@ def build(settings: Settings, folder: Path) -> INaturalist:
         raise ProjectError(
             f"iNaturalist has photos under {', '.join(LICENCES)} only: ask for one with --licence"
         )
-    return INaturalist(settings.inaturalist, settings.crawl.licences)
+    dump = settings.inaturalist.dump
+    if not dump:
+        require_contact(settings, settings.inaturalist.endpoint)
+        return INaturalist(settings.inaturalist, settings.crawl.licences)
+    from .inaturalist_dump import INaturalistDump
+
+    if not is_bucket(dump) and not (folder / dump).is_dir():
+        raise ProjectError(f"there is no folder {folder / dump}: correct `dump` under [inaturalist]")
+    return INaturalistDump(settings.inaturalist, settings.crawl.licences, folder)

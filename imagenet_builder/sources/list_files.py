@@ -5,26 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from imagenet_builder.config import UrlListSettings
 from imagenet_builder.errors import SourceError
-from imagenet_builder.images import BUCKET_SCHEMES
 
-from .matching import compiled, expression, words_of_address
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+from .matching import WordIndex, words_of_address
+from .remote_files import is_bucket, open_object
 
 PARQUET = (".parquet", ".pq")
 TABLES = {".csv": ",", ".tsv": "\t"}
 MOST_LINE = 1_000_000
 BATCH = 16_384
 READ_AHEAD = 4 * 1024 * 1024
+# So many rows without a wanted one are told as passed over.
+STRIDE = 4096
 # ImageNet's own lists have "n02084071_12<tab>http://…".
 _NAMED_LINE = re.compile(r"(?P<wnid>n\d{8})(?:_\d+)?[\s,]+(?P<url>\S.*)")
 
@@ -49,16 +48,28 @@ class ListRow:
     page: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Rows of `wnid`, and rows without any whose caption has one of the `|`-separated words `sought`."""
-
-    wnid: str
-    sought: str
-
-
 FIELDS = tuple(ListRow.__dataclass_fields__)
-Step = tuple[Position, ListRow | None]
+# A wanted row, and the numbers of the categories that it is for; or None for rows that were passed over.
+Step = tuple[Position, ListRow | None, Sequence[int]]
+
+
+class Wanted:
+    """The rows that any of several categories wants: those of its wnid, and those without one by their caption.
+
+    Each category is a wnid with the `|`-separated words that it seeks, and known by its number.
+    """
+
+    def __init__(self, categories: Sequence[tuple[str, str]]) -> None:
+        self._of_wnid: dict[str, list[int]] = {}
+        for number, (wnid, _) in enumerate(categories):
+            self._of_wnid.setdefault(wnid, []).append(number)
+        self._words = WordIndex([sought for _, sought in categories])
+
+    def numbers(self, wnid: str, caption: str) -> Sequence[int]:
+        """The numbers of the categories that want a row with this wnid (maybe empty) and caption."""
+        if wnid and (named := wnid.strip()):
+            return self._of_wnid.get(named, ())
+        return self._words.matches(caption)
 
 
 class ListFile:
@@ -77,7 +88,7 @@ class ListFile:
         }
 
     def scan(self, start: Position, wanted: Wanted) -> Iterator[Step]:
-        """The wanted rows from `start` on, each with the position after it; None stands for rows passed over.
+        """The wanted rows after `start`, each with the position after it, and None now and then for rows passed over.
 
         Raises SourceError, with the line, for a list that cannot be read.
         """
@@ -85,16 +96,10 @@ class ListFile:
         with self._opened() as file:
             if suffix in PARQUET:
                 yield from self._scan_parquet(file, start, wanted)
-                return
-            rows = (
-                self._table_rows(file, start, TABLES[suffix])
-                if suffix in TABLES
-                else self._lines(file, start)
-            )
-            pattern = compiled(wanted.sought)
-            for position, row in rows:
-                hit = row.wnid == wanted.wnid if row.wnid else pattern.search(row.caption)
-                yield position, row if hit else None
+            elif suffix in TABLES:
+                yield from self._scan_table(file, start, wanted, TABLES[suffix])
+            else:
+                yield from self._scan_lines(file, start, wanted)
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -102,7 +107,7 @@ class ListFile:
 
         try:
             if is_bucket(self.place):
-                with io.BufferedReader(_open_object(self.place), READ_AHEAD) as reader:
+                with io.BufferedReader(open_object(self.place), READ_AHEAD) as reader:
                     yield reader
             else:
                 with self._path.open("rb", READ_AHEAD) as file:
@@ -113,36 +118,46 @@ class ListFile:
                 f"cannot read the list {self.place}: {cause}; is it right under [url_list]?"
             ) from error
 
-    def _lines(self, file: BinaryIO, start: Position) -> Iterator[tuple[Position, ListRow]]:
+    def _scan_lines(self, file: BinaryIO, start: Position, wanted: Wanted) -> Iterator[Step]:
         lines = _Lines(self.place, file, start)
         for line in lines:
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
             named = _NAMED_LINE.fullmatch(text)
-            url = named["url"].strip() if named else text
-            row = ListRow(url, words_of_address(url), named["wnid"] if named else "")
-            yield lines.position, row
+            wnid, url = (named["wnid"], named["url"].strip()) if named else ("", text)
+            caption = words_of_address(url)
+            numbers = wanted.numbers(wnid, caption)
+            if numbers:
+                yield lines.position, ListRow(url, caption, wnid), numbers
+            elif lines.line % STRIDE == 0:
+                yield lines.position, None, ()
 
-    def _table_rows(
-        self, file: BinaryIO, start: Position, delimiter: str
-    ) -> Iterator[tuple[Position, ListRow]]:
+    def _scan_table(self, file: BinaryIO, start: Position, wanted: Wanted, delimiter: str) -> Iterator[Step]:
         lines = _Lines(self.place, file, Position())
         try:
             header = next(csv.reader(lines, delimiter=delimiter, strict=True), [])
-            places = self._find(header)
+            places, width = self._find(header), len(header)
+            caption, wnid = places.get("caption"), places.get("wnid")
             if start.offset:
                 lines = _Lines(self.place, file, start)
-            for record in csv.reader(lines, delimiter=delimiter, strict=True):
-                if not record:
-                    continue
-                if len(record) != len(header):
+            for count, record in enumerate(csv.reader(lines, delimiter=delimiter, strict=True), start=1):
+                if len(record) != width:
+                    if not record:
+                        continue
                     raise SourceError(
-                        f"{self.place}, line {lines.position.line}: {len(record)} columns; the header has {len(header)}"
+                        f"{self.place}, line {lines.line}: {len(record)} columns; the header has {width}"
                     )
-                yield lines.position, _row({field: record[place] for field, place in places.items()})
+                numbers = wanted.numbers(
+                    record[wnid] if wnid is not None else "", record[caption] if caption is not None else ""
+                )
+                if numbers:
+                    row = _row({field: record[place] for field, place in places.items()})
+                    yield lines.position, row, numbers
+                elif count % STRIDE == 0:
+                    yield lines.position, None, ()
         except csv.Error as error:
-            raise SourceError(f"{self.place}, line {lines.position.line}: {error}") from error
+            raise SourceError(f"{self.place}, line {lines.line}: {error}") from error
 
     def _scan_parquet(self, file: BinaryIO, start: Position, wanted: Wanted) -> Iterator[Step]:
         import pyarrow as pa
@@ -156,7 +171,8 @@ class ListFile:
             for group in range(table.num_row_groups):
                 rows = table.metadata.row_group(group).num_rows
                 if seen + rows > start.offset:
-                    yield from _scan_group(table, group, places, Position(seen, seen), start, wanted)
+                    batches = table.iter_batches(BATCH, row_groups=[group], columns=list(places.values()))
+                    yield from _scan_batches(batches, places, seen, start, wanted)
                 seen += rows
         except pa.ArrowException as error:
             cause = str(error).splitlines()[0]
@@ -184,118 +200,72 @@ class ListFile:
 
 
 class _Lines:
-    """The lines of a file as text, counted: what a CSV reader has taken is what `position` says."""
+    """The lines of a file as text, counted: what a CSV reader has taken is what `offset` and `line` say."""
 
     def __init__(self, name: str, file: BinaryIO, start: Position) -> None:
         self._name = name
         self._file = file
-        self.position = start
+        self.offset, self.line = start.offset, start.line
         file.seek(start.offset)
 
+    @property
+    def position(self) -> Position:
+        """Where the next line begins."""
+        return Position(self.offset, self.line)
+
     def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._file.readline(MOST_LINE)
-        if not line:
-            raise StopIteration
-        first = self.position.offset == 0
-        self.position = Position(self.position.offset + len(line), self.position.line + 1)
-        if len(line) == MOST_LINE:
-            raise SourceError(f"{self._name}, line {self.position.line}: over {MOST_LINE} bytes")
-        try:
-            return line.decode("utf-8-sig" if first else "utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceError(
-                f"{self._name}, line {self.position.line}: not UTF-8: {error.reason}"
-            ) from error
+        read = self._file.readline
+        encoding = "utf-8" if self.offset else "utf-8-sig"
+        while line := read(MOST_LINE):
+            self.offset += len(line)
+            self.line += 1
+            if len(line) == MOST_LINE:
+                raise SourceError(f"{self._name}, line {self.line}: over {MOST_LINE} bytes")
+            try:
+                text = line.decode(encoding)
+            except UnicodeDecodeError as error:
+                raise SourceError(f"{self._name}, line {self.line}: not UTF-8: {error.reason}") from error
+            encoding = "utf-8"
+            yield text
 
 
-def _scan_group(
-    table: Any, group: int, places: dict[str, str], first: Position, start: Position, wanted: Wanted
+def _scan_batches(
+    batches: Iterable[Any], places: dict[str, str], before: int, start: Position, wanted: Wanted
 ) -> Iterator[Step]:
-    """One row group of a Parquet file; `first` is where it begins."""
-    seen = first.offset
-    for batch in table.iter_batches(BATCH, row_groups=[group], columns=list(places.values())):
-        skipped = max(0, start.offset - seen)
-        if skipped < batch.num_rows:
-            for number, row in _wanted_rows(batch.slice(skipped), places, wanted):
-                after = seen + skipped + number + 1
-                yield Position(after, after), row
-        seen += batch.num_rows
-        yield Position(max(seen, start.offset), max(seen, start.offset)), None
+    """The wanted rows of a row group; `before` is the number of rows before it."""
+    for batch in batches:
+        first = max(0, start.offset - before)
+        if first < batch.num_rows:
+            part = batch.slice(first)
+            for number, row, numbers in _wanted_rows(part, places, wanted):
+                after = before + first + number + 1
+                yield Position(after, after), row, numbers
+        before += batch.num_rows
+        end = max(before, start.offset)
+        yield Position(end, end), None, ()
 
 
-def _wanted_rows(batch: Any, places: dict[str, str], wanted: Wanted) -> Iterator[tuple[int, ListRow]]:
-    """The wanted rows of a batch and their numbers in it, found without a loop over the others."""
+def _wanted_rows(
+    batch: Any, places: dict[str, str], wanted: Wanted
+) -> Iterator[tuple[int, ListRow, Sequence[int]]]:
+    """The wanted rows of a batch, with their numbers in it; of the others nothing but words and wnids is looked at."""
     import pyarrow as pa
     import pyarrow.compute as compute
 
-    none = pa.array([""] * batch.num_rows)
-
     def column(field: str) -> Any:
-        return (
-            compute.fill_null(batch.column(places[field]).cast(pa.string()), "") if field in places else none
-        )
+        return compute.fill_null(batch.column(places[field]).cast(pa.string()), "")
 
-    wnids, captions = column("wnid"), column("caption")
-    unnamed = compute.equal(wnids, "")
-    worded = compute.match_substring_regex(captions, expression(wanted.sought), ignore_case=True)
-    hits = compute.or_(compute.equal(wnids, wanted.wnid), compute.and_(unnamed, worded))
-    numbers = compute.indices_nonzero(hits)
-    values = {field: column(field).take(numbers).to_pylist() for field in places}
-    for place, number in enumerate(numbers.to_pylist()):
-        yield number, _row({field: texts[place] for field, texts in values.items()})
+    empty = [""] * batch.num_rows
+    wnids = column("wnid").to_pylist() if "wnid" in places else empty
+    captions = column("caption").to_pylist() if "caption" in places else empty
+    hits = [
+        (number, numbers) for number, numbers in enumerate(map(wanted.numbers, wnids, captions)) if numbers
+    ]
+    taken = pa.array([number for number, _ in hits], pa.int64())
+    values = {field: column(field).take(taken).to_pylist() for field in places}
+    for place, (number, numbers) in enumerate(hits):
+        yield number, _row({field: texts[place] for field, texts in values.items()}), numbers
 
 
 def _row(values: dict[str, str]) -> ListRow:
     return ListRow(**{field: text.strip() for field, text in values.items()})
-
-
-def is_bucket(place: str) -> bool:
-    """Whether `place` is an address in a bucket, and not a file of this machine."""
-    return place.partition("://")[0] in BUCKET_SCHEMES and "://" in place
-
-
-def _open_object(address: str) -> _ObjectFile:
-    import obstore
-    from obstore.store import from_url
-
-    folder, _, name = address.rpartition("/")
-    store = from_url(folder)
-    return _ObjectFile(store, name, int(obstore.head(store, name)["size"]))
-
-
-class _ObjectFile(io.RawIOBase):
-    """An object in a bucket as a file that is read and sought in, a range at a time."""
-
-    def __init__(self, store: ObjectStore, name: str, size: int) -> None:
-        self._store = store
-        self._name = name
-        self._size = size
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        import obstore
-
-        end = min(self._size, self._place + len(buffer))
-        if end <= self._place:
-            return 0
-        found = bytes(obstore.get_range(self._store, self._name, start=self._place, end=end))
-        buffer[: len(found)] = found
-        self._place += len(found)
-        return len(found)

@@ -7,6 +7,8 @@ page to look in.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from imagenet_builder.errors import ProjectError, SourceError
@@ -16,6 +18,8 @@ EVERYTHING = "*"
 # The store keeps this many characters of a query.
 MOST_CHARACTERS = 255
 _BETWEEN = " @ "
+# ASCII letters in lower case, digits, and a blank for every other byte of UTF-8.
+_RUNS = bytes(byte if chr(byte).isalnum() else 32 for byte in bytes(range(128)).lower()) + b" " * 128
 # Leaves room for the first words of a category.
 MOST_PLACE = 190
 
@@ -63,6 +67,62 @@ def expression(sought: str) -> str:
 def compiled(sought: str) -> re.Pattern[str]:
     """`expression(sought)` as Python runs it: without regard to case, words as ASCII has them (as RE2 does)."""
     return re.compile(expression(sought), re.IGNORECASE | re.ASCII)
+
+
+class WordIndex:
+    """Which of many categories' words occur in a text, found in one look at it however many categories there are.
+
+    The words of category `number` are the `|`-separated `sought[number]`; what `compiled` finds is what counts. The
+    text's runs of letters and digits are looked up among the first runs of all phrases; only a phrase whose first run
+    is there, and that is more than a single run, is sought with its expression.
+    """
+
+    def __init__(self, sought: Sequence[str]) -> None:
+        self._phrases: dict[bytes, list[_Phrase]] = {}
+        self._everywhere: list[_Phrase] = []
+        for number, words in enumerate(sought):
+            for phrase in [EVERYTHING] if words == EVERYTHING else words.split("|"):
+                self._add(number, phrase)
+        self._keys = frozenset(self._phrases)
+
+    def matches(self, text: str) -> Sequence[int]:
+        """The numbers of the categories with a word in `text`, in ascending order."""
+        runs = text.encode("utf-8", "surrogatepass").translate(_RUNS).split()
+        if self._keys.isdisjoint(runs) and not self._everywhere:
+            return ()
+        # An underscore parts runs, but is no end of a word.
+        certain = "_" not in text
+        found: set[int] = set()
+        for phrase in self._everywhere:
+            if phrase.pattern.search(text):
+                found.add(phrase.number)
+        for run in self._keys.intersection(runs):
+            for phrase in self._phrases[run]:
+                if phrase.number not in found and (
+                    (certain and phrase.single) or phrase.pattern.search(text)
+                ):
+                    found.add(phrase.number)
+        return sorted(found)
+
+    def _add(self, number: int, phrase: str) -> None:
+        runs = phrase.encode("utf-8", "surrogatepass").translate(_RUNS).split()
+        single = len(runs) == 1 and len(runs[0]) == len(phrase.encode("utf-8", "surrogatepass"))
+        made = _Phrase(number, compiled(phrase), single)
+        if not runs:
+            self._everywhere.append(made)
+            return
+        # The expression takes an s after its last run, too.
+        for key in {runs[0], runs[0] + b"s"} if len(runs) == 1 else {runs[0]}:
+            self._phrases.setdefault(key, []).append(made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """A phrase of a category; `single` says that it is one run of letters and digits."""
+
+    number: int
+    pattern: re.Pattern[str]
+    single: bool
 
 
 def words_of_address(url: str) -> str:

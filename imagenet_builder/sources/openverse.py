@@ -14,13 +14,14 @@ from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
 from .json_api import JsonApi, read_position
-from .phrases import phrase_queries
+from .phrases import phrase_queries, translations_of
 from .source import require_contact
 
 if TYPE_CHECKING:
     import aiohttp
 
     from wordnet_synsets.graph import Graph
+    from wordnet_synsets.translations import Translations
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +57,11 @@ class Openverse:
         *,
         page_size: int | None = None,
         api: JsonApi | None = None,
+        translations: Translations | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._translations = translations
         self._licences = ",".join(LICENCES[code] for code in licences if code in LICENCES)
         named = bool(settings.client_id)
         self._page_size = page_size or (TOKEN_PAGE if named else ANONYMOUS_PAGE)
@@ -70,8 +73,8 @@ class Openverse:
         self._token_ends = clock()
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
-        """The phrases of the category's synset. Raises UnknownSynset, WordNetNotFound."""
-        return phrase_queries(self.name, category, graph)
+        """The phrases of the category's synset, translations last. Raises UnknownSynset, WordNetNotFound."""
+        return phrase_queries(self.name, category, graph, self._translations)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of pictures that match; raises SourceError."""
@@ -153,4 +156,4 @@ def build(settings: Settings, folder: Path) -> Openverse:
         raise ProjectError(
             f"Openverse has pictures under {', '.join(LICENCES)} only: ask for one with --licence"
         )
-    return Openverse(settings.openverse, settings.crawl.licences)
+    return Openverse(settings.openverse, settings.crawl.licences, translations=translations_of(settings))

@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from imagenet_builder.config import Settings
+from imagenet_builder.errors import ProjectError
 from imagenet_builder.records import Category, Query
 
 if TYPE_CHECKING:
     from wordnet_synsets.graph import Graph
+    from wordnet_synsets.translations import Translations
 
 
-def phrase_queries(source: str, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
-    """The phrases of the category's synset as queries to `source`. Raises UnknownSynset, WordNetNotFound."""
+def phrase_queries(
+    source: str,
+    category: Category,
+    graph: Callable[[], Graph],
+    translations: Translations | None = None,
+) -> tuple[Query, ...]:
+    """The phrases of the category's synset as queries to `source`, those in other languages last.
+
+    Raises UnknownSynset, WordNetNotFound, WrongWordNet.
+    """
     from wordnet_synsets.queries import phrases
 
+    others = translations.of(category.wnid) if translations else {}
     return tuple(
         Query(wnid=category.wnid, source=source, words=phrase.words, language=phrase.language)
-        for phrase in phrases(graph(), category.wnid)
+        for phrase in phrases(graph(), category.wnid, others)
     )
+
+
+def translations_of(settings: Settings) -> Translations:
+    """The translations that the settings ask for; raises ProjectError for a language that there is not."""
+    from wordnet_synsets.errors import WordNetError
+    from wordnet_synsets.translations import Translations
+
+    try:
+        return Translations(settings.wordnet.languages)
+    except WordNetError as error:
+        raise ProjectError(f"[wordnet] languages: {error}") from error

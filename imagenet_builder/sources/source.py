@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -42,6 +42,19 @@ class Source(Protocol):
         The same query gives the same page while the source does not change. A page's continuation
         differs from its query's; None means that there is no more. Waits and retries within bounds where the
         source asks for it; raises SourceError (one line) where that did not help.
+        """
+
+
+@runtime_checkable
+class ScanningSource(Source, Protocol):
+    """A source that reads through something long: one pass over it serves every category at once."""
+
+    async def scan(
+        self, queries: Sequence[Query], session: aiohttp.ClientSession
+    ) -> Mapping[Query, SearchPage]:
+        """The next pages of some of `queries`, of at least one, each as `search` would give it.
+
+        Read on where those queries stand: their continuations move together, so that nothing is read twice for them.
         """
 
 

@@ -20,7 +20,7 @@ from imagenet_builder.records import Candidate, Category, Query, Rights, SearchP
 
 from .licences import parse_licence
 from .mediawiki_api import MediaWikiApi
-from .phrases import phrase_queries
+from .phrases import phrase_queries, translations_of
 from .source import require_contact
 from .wikitext import read_rights
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from wordnet_synsets.graph import Graph
+    from wordnet_synsets.translations import Translations
 
 NAME = "wikimedia"
 FILE_NAMESPACE = 6
@@ -42,15 +43,21 @@ class Wikimedia:
     name = NAME
 
     def __init__(
-        self, settings: WikimediaSettings, *, page_size: int = PAGE_SIZE, api: MediaWikiApi | None = None
+        self,
+        settings: WikimediaSettings,
+        *,
+        page_size: int = PAGE_SIZE,
+        api: MediaWikiApi | None = None,
+        translations: Translations | None = None,
     ) -> None:
         self._settings = settings
+        self._translations = translations
         self._page_size = page_size
         self._api = api or MediaWikiApi(settings.endpoint)
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
-        """The phrases of the category's synset. Raises UnknownSynset, WordNetNotFound."""
-        return phrase_queries(self.name, category, graph)
+        """The phrases of the category's synset, translations last. Raises UnknownSynset, WordNetNotFound."""
+        return phrase_queries(self.name, category, graph, self._translations)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of files that match; raises SourceError."""
@@ -145,7 +152,7 @@ class Wikimedia:
 def build(settings: Settings, folder: Path) -> Wikimedia:
     """The `wikimedia` source of a project; raises ProjectError where the wiki must be told a contact."""
     require_contact(settings, settings.wikimedia.endpoint)
-    return Wikimedia(settings.wikimedia)
+    return Wikimedia(settings.wikimedia, translations=translations_of(settings))
 
 
 def _read_continuation(query: Query) -> dict[str, str | int]:

@@ -1,8 +1,8 @@
-"""SQL of the search: queries, and the candidates that their pages propose."""
+"""SQL of the search: the candidates that pages of results propose."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from imagenet_builder.records import Candidate, Query, Reason, SearchPage
+from imagenet_builder.records import Candidate, Reason, SearchPage
 
+from .chunks import chunks
 from .crawl import UNKNOWN, Scope, insert_new, storable
+from .queries import AskedQuery
 from .tables import candidates, queries
 
 _BATCH = 500
@@ -20,112 +22,93 @@ _LARGEST_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class OpenQuery:
-    """A query that has more to give."""
-
-    query_id: int
-    query: Query
-
-
-@dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a page brought: new candidates, and how many of them were refused for their licence."""
+    """What a page brought: new candidates, how many of them were refused for their licence, and the query then.
+
+    `whole` is False where the page was not needed to its end: the query stayed where it was.
+    """
 
     new: int
     refused: int
+    asked: AskedQuery
+    whole: bool
 
 
-def add_queries(connection: Connection, made: Iterable[Query]) -> None:
-    """Record queries; those that are known stay as they are."""
-    rows = [
-        {
-            "wnid": query.wnid,
-            "source": query.source,
-            "words": storable(query.words, 255),
-            "language": query.language,
-            "exhausted": False,
-            "found": 0,
-            "known": 0,
-        }
-        for query in made
-    ]
-    if rows:
-        connection.execute(insert_new(connection, queries), rows)
-
-
-def next_query(connection: Connection, wnid: str, source: str) -> OpenQuery | None:
-    """The open query that gave least so far, the earliest of equals: each phrase has its turn."""
-    table = queries.c
-    row = connection.execute(
-        sa.select(table.id, table.wnid, table.source, table.words, table.language, table.continuation)
-        .where(table.wnid == wnid, table.source == source, table.exhausted.is_(False))
-        .order_by(table.found + table.known, table.id)
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    return OpenQuery(row.id, Query(row.wnid, row.source, row.words, row.language, row.continuation))
-
-
-def usable_count(connection: Connection, wnid: str, licences: Sequence[str]) -> int:
-    """How many candidates a category has, those refused for their licence left out."""
+def usable_counts(connection: Connection, wnids: Sequence[str], licences: Sequence[str]) -> dict[str, int]:
+    """How many candidates each category has, those refused for their licence left out; 0 for one without any."""
     licence = sa.func.coalesce(candidates.c.licence, UNKNOWN)
-    return connection.scalars(
-        sa.select(sa.func.count()).where(candidates.c.wnid == wnid, licence.in_(licences))
-    ).one()
+    counts = dict.fromkeys(wnids, 0)
+    for chunk in chunks(wnids):
+        rows = connection.execute(
+            sa.select(candidates.c.wnid, sa.func.count())
+            .where(candidates.c.wnid.in_(chunk), licence.in_(licences))
+            .group_by(candidates.c.wnid)
+        )
+        counts.update((wnid, count) for wnid, count in rows)
+    return counts
 
 
 def record_page(
-    connection: Connection, asked: OpenQuery, page: SearchPage, scope: Scope, room: int, now: datetime
+    connection: Connection, asked: AskedQuery, page: SearchPage, scope: Scope, room: int, now: datetime
 ) -> Recorded:
     """Record a page's candidates and where its query goes on.
 
     Known (wnid, url) are ignored. When `room` usable candidates are recorded before the page ends, the query
-    stays where it was, so that the rest is found again when more are wanted.
+    stays where it was, so that the rest is found again when more are wanted: what it found before itself does not
+    count as known.
     """
-    known = _known_urls(connection, asked.query.wnid, page.candidates)
-    fresh: list[Candidate] = []
-    seen, usable, whole = 0, 0, True
+    finders = _finders(connection, asked.query.wnid, page.candidates)
+    fresh: dict[str, Candidate] = {}
+    known, usable, whole = 0, 0, True
     for candidate in page.candidates:
         if usable >= room:
             whole = False
             break
-        seen += 1
-        if storable(candidate.url) not in known:
-            known.add(storable(candidate.url))
-            fresh.append(candidate)
+        url = storable(candidate.url)
+        if url in finders:
+            known += finders[url] != asked.query_id
+        elif url not in fresh:
+            fresh[url] = candidate
             usable += scope.allows(candidate.rights.licence)
     if fresh:
         connection.execute(
             insert_new(connection, candidates),
-            [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh],
+            [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh.values()],
         )
-    moved = {"continuation": page.continuation, "exhausted": page.continuation is None} if whole else {}
+    refused = len(fresh) - usable
+    moved = asked.after(
+        page.continuation if whole else asked.query.continuation,
+        exhausted=whole and page.continuation is None,
+        new=len(fresh),
+        known=known,
+        refused=refused,
+    )
     connection.execute(
         queries.update()
         .where(queries.c.id == asked.query_id)
         .values(
             found=queries.c.found + len(fresh),
-            known=queries.c.known + seen - len(fresh),
+            known=queries.c.known + known,
             asked_at=now,
-            **moved,
+            continuation=moved.query.continuation,
+            exhausted=moved.exhausted,
         )
     )
-    return Recorded(new=len(fresh), refused=len(fresh) - usable)
+    return Recorded(len(fresh), refused, moved, whole)
 
 
-def _known_urls(connection: Connection, wnid: str, page: Sequence[Candidate]) -> set[str]:
-    known: set[str] = set()
+def _finders(connection: Connection, wnid: str, page: Sequence[Candidate]) -> dict[str, int]:
+    """The addresses of a page that the category has already, each with the query that found it."""
+    found: dict[str, int] = {}
     urls = [storable(candidate.url) for candidate in page]
     for start in range(0, len(urls), _BATCH):
-        known.update(
-            connection.scalars(
-                sa.select(candidates.c.url).where(
-                    candidates.c.wnid == wnid, candidates.c.url.in_(urls[start : start + _BATCH])
-                )
+        rows = connection.execute(
+            sa.select(candidates.c.url, candidates.c.query_id).where(
+                candidates.c.wnid == wnid, candidates.c.url.in_(urls[start : start + _BATCH])
             )
         )
-    return known
+        found.update((url, query_id) for url, query_id in rows)
+    return found
 
 
 def _candidate_row(candidate: Candidate, query_id: int, scope: Scope, now: datetime) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from imagenet_builder.config import (
 )
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query
-from imagenet_builder.sources import FileSource, Source, open_source, open_sources
+from imagenet_builder.sources import FileSource, ScanningSource, Source, open_source, open_sources
 from imagenet_builder.sources.flickr import Flickr
 from imagenet_builder.sources.folder import Folder
 from imagenet_builder.sources.inaturalist import INaturalist
+from imagenet_builder.sources.inaturalist_dump import INaturalistDump
 from imagenet_builder.sources.json_api import JsonApi
 from imagenet_builder.sources.list_files import ListFile
 from imagenet_builder.sources.mediawiki_api import MediaWikiApi
@@ -35,6 +36,7 @@ from imagenet_builder.sources.openverse import Openverse
 from imagenet_builder.sources.url_list import UrlList
 from imagenet_builder.sources.web_page import Place, WebPage
 from imagenet_builder.sources.wikimedia import Wikimedia
+from tests.inaturalist_dump import write_dump
 from tests.mediawiki_server import PICTURES, picture, wiki  # noqa: F401  a fixture
 from tests.picture_services import FLICKR_KEY, PictureServices, picture_services
 from wordnet_synsets.graph import Graph, open_graph
@@ -95,6 +97,13 @@ def inaturalist_kind(request: pytest.FixtureRequest, folder: Path) -> Kind:
     return Kind(source, 11, no_wordnet, FLY_AGARIC)
 
 
+def dump_kind(request: pytest.FixtureRequest, folder: Path) -> Kind:
+    write_dump(folder / "dump")
+    settings = InaturalistSettings(dump="dump")
+    source = INaturalistDump(settings, ["cc0", "by", "by-nc", "by-sa"], folder, page_size=4)
+    return Kind(source, 12, no_wordnet, FLY_AGARIC)
+
+
 def flickr_kind(request: pytest.FixtureRequest, folder: Path) -> Kind:
     server = request.getfixturevalue("services")
     graph = open_graph(request.getfixturevalue("wordnet_folder"))
@@ -137,10 +146,14 @@ def web_page_kind(request: pytest.FixtureRequest, folder: Path) -> Kind:
 SERVICES = {
     "openverse": openverse_kind,
     "inaturalist": inaturalist_kind,
+    "inaturalist dump": dump_kind,
     "flickr": flickr_kind,
     "url_list": url_list_kind,
     "web_page": web_page_kind,
 }
+
+
+SCANNED = ("url_list",)
 
 
 @pytest.fixture
@@ -226,6 +239,28 @@ async def test_candidates_say_where_they_come_from(kind: Kind) -> None:
                 assert candidate.url.startswith(("http://", "https://", "file:///"))
                 assert candidate.title
                 assert candidate.rank >= 1
+
+
+async def test_scans_give_what_searches_give_and_each_gives_something_of_some_query(kind: Kind) -> None:
+    if not isinstance(kind.source, ScanningSource):
+        assert kind.source.name not in SCANNED
+        return
+    queries = kind.source.queries(kind.category, kind.graph)
+    searched = {query: await walk(kind.source, query) for query in queries}
+    scanned: dict[Query, list[Candidate]] = {query: [] for query in queries}
+    asked = {query: query for query in queries}
+    async with aiohttp.ClientSession() as session:
+        while asked:
+            pages = await kind.source.scan(list(asked), session)
+            assert set(pages) <= set(asked)
+            assert pages
+            for query, page in pages.items():
+                first = asked.pop(query)
+                scanned[first] += page.candidates
+                if page.continuation is not None:
+                    assert page.continuation != query.continuation
+                    asked[dataclasses.replace(query, continuation=page.continuation)] = first
+    assert scanned == {query: [one for page in pages for one in page] for query, pages in searched.items()}
 
 
 async def test_a_query_without_results_is_exhausted_at_once(kind: Kind) -> None:

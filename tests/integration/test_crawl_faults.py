@@ -315,6 +315,46 @@ def test_every_phrase_has_its_turn(tmp_path: Path) -> None:
     assert source.asked == ["one", "two", "one", "two"]
 
 
+@pytest.mark.parametrize("drop_after", [6, 0])
+def test_a_query_that_brings_what_is_known_is_dropped_early_unless_that_is_switched_off(
+    drop_after: int, tmp_path: Path
+) -> None:
+    urls = [f"file:///{number}" for number in range(20)]
+    project = project_for(tmp_path, drop_after=drop_after, drop_share=1.0)
+    report = crawl(project, sources=[ProposingSource(urls, page_size=2, phrases=("one",))])
+    assert (report.new_candidates, report.dropped_queries) == (20, 0)
+    source = ProposingSource(urls, page_size=2, phrases=("one", "two"))
+    report = crawl(project, sources=[source])
+    assert source.asked == (["two"] * 3 if drop_after else ["two"] * 10)
+    assert (report.new_candidates, report.dropped_queries) == (0, 1 if drop_after else 0)
+    # Nothing is forgotten: dropped it stays while the rule holds, and goes on where it was without it.
+    source.asked.clear()
+    assert crawl(project, sources=[source]).dropped_queries == (1 if drop_after else 0)
+    assert source.asked == []
+    settings = override(project.settings, "crawl", drop_after=0)
+    crawl(dataclasses.replace(project, settings=settings), sources=[source])
+    assert len(source.asked) == (7 if drop_after else 0)
+
+
+def test_a_query_whose_pictures_were_rejected_by_an_earlier_run_is_dropped(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    project = project_for(tmp_path, server, per_category=4, drop_after=4, drop_share=1.0)
+    source = ProposingSource(
+        [f"{server.address}/page-as-picture?{number}" for number in range(20)], page_size=4
+    )
+    report = crawl(project, sources=[source])
+    assert [(one.state, one.count) for one in report.outcomes] == [("rejected", 4)]
+    more = dataclasses.replace(project, settings=override(project.settings, "crawl", per_category=20))
+    again = crawl(more, sources=[source])
+    assert (again.pages, again.dropped_queries, again.new_candidates) == (0, 1, 0)
+
+
+def test_the_share_that_drops_a_query_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"\[crawl\] drop_share = 1.5 must be over 0 and at most 1"):
+        run(project_for(tmp_path, drop_share=1.5))
+
+
 def test_a_category_for_which_nothing_is_found_is_reported(tmp_path: Path) -> None:
     report = run(project_for(tmp_path))
     assert report.without_candidates == (WNID,)

@@ -121,6 +121,22 @@ def test_rejected_candidates_are_listed_with_their_reasons(project: Project, com
     assert sum(reason["count"] for reason in found["reasons"]) == len(found["candidates"]) == 3
 
 
+def test_what_each_query_brought_is_shown_and_which_are_dropped(project: Project, command: Command) -> None:
+    command("crawl")
+    shown = json.loads(command("candidates", "--queries", "--json", "--category", UMBRELLA))
+    assert {(row["words"], row["state"]) for row in shown} >= {("umbrella", "exhausted")}
+    [umbrella] = [row for row in shown if row["words"] == "umbrella"]
+    assert umbrella["found"] == umbrella["stored"] + umbrella["refused"] > 0
+    text = command("candidates", "--queries")
+    assert all(word in text for word in ("words", "found", "known", "refused", "exhausted"))
+    with database.writing(project.engine) as connection:
+        connection.execute(
+            tables.queries.update().values(exhausted=False, found=0, known=200, continuation="x")
+        )
+    assert {row["state"] for row in json.loads(command("candidates", "--queries", "--json"))} == {"dropped"}
+    assert "queries not asked on: what they brought was known or refused" in command("crawl")
+
+
 def test_pictures_on_addresses_that_are_not_allowed_are_not_fetched(
     project: Project, command: Command
 ) -> None:

@@ -22,9 +22,10 @@ from imagenet_builder.records import (
 )
 from imagenet_builder.store import candidates as shown
 from imagenet_builder.store import crawl as sql
-from imagenet_builder.store import search, tables
+from imagenet_builder.store import queries, search, tables
 from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.engine import MIGRATIONS, open_store
+from imagenet_builder.store.queries import AskedQuery, DropRule
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DOG, CAT = "n02084071", "n02121808"
@@ -59,17 +60,31 @@ def page(*numbers: int, continuation: str | None = None, licence: str | None = "
     return SearchPage(tuple(candidate(number, licence) for number in numbers), continuation)
 
 
-def ask(engine: sa.Engine, *words: str, wnid: str = DOG) -> search.OpenQuery:
+def ask(engine: sa.Engine, *words: str, wnid: str = DOG) -> AskedQuery:
+    """Record queries with these words; the first of them that is not exhausted."""
     with database.writing(engine) as connection:
-        search.add_queries(connection, [Query(wnid, "web", word) for word in words])
-        asked = search.next_query(connection, wnid, "web")
-    assert asked is not None
-    return asked
+        queries.add_queries(connection, [Query(wnid, "web", word) for word in words])
+        known = queries.asked_queries(connection, [wnid], ["web"])
+    return next(
+        asked
+        for asked in known
+        if asked.query.words in [word[:255] for word in words] and not asked.exhausted
+    )
 
 
-def record(engine: sa.Engine, asked: search.OpenQuery, found: SearchPage, room: int = 100) -> search.Recorded:
+def record(engine: sa.Engine, asked: AskedQuery, found: SearchPage, room: int = 100) -> tuple[int, int]:
+    """How many candidates were new, and how many of them refused for their licence."""
     with database.writing(engine) as connection:
-        return search.record_page(connection, asked, found, SCOPE, room, NOW)
+        recorded = search.record_page(connection, asked, found, SCOPE, room, NOW)
+    assert recorded.asked == again(engine, asked)
+    return recorded.new, recorded.refused
+
+
+def again(engine: sa.Engine, asked: AskedQuery) -> AskedQuery:
+    """The query as the store has it."""
+    with database.reading(engine) as connection:
+        known = queries.asked_queries(connection, [asked.query.wnid])
+    return next(one for one in known if one.query_id == asked.query_id)
 
 
 def rows(engine: sa.Engine, table: sa.Table) -> list[sa.RowMapping]:
@@ -99,7 +114,7 @@ def image(number: int) -> Inspected:
 
 def test_a_page_and_where_its_query_goes_on_are_recorded_together(engine: sa.Engine) -> None:
     asked = ask(engine, "dog")
-    assert record(engine, asked, page(1, 2, continuation="next")) == search.Recorded(new=2, refused=0)
+    assert record(engine, asked, page(1, 2, continuation="next")) == (2, 0)
     [query] = rows(engine, tables.queries)
     assert (query["continuation"], query["exhausted"], query["found"], query["asked_at"]) == (
         "next",
@@ -107,13 +122,11 @@ def test_a_page_and_where_its_query_goes_on_are_recorded_together(engine: sa.Eng
         2,
         NOW,
     )
-    again = ask(engine, "dog")
-    assert again.query.continuation == "next"
-    assert record(engine, again, page(2, 3)) == search.Recorded(new=1, refused=0)
+    second = ask(engine, "dog")
+    assert second.query.continuation == "next"
+    assert record(engine, second, page(2, 3)) == (1, 0)
     [query] = rows(engine, tables.queries)
-    assert (query["exhausted"], query["found"], query["known"]) == (True, 3, 1)
-    with database.reading(engine) as connection:
-        assert search.next_query(connection, DOG, "web") is None
+    assert (query["exhausted"], query["found"], query["known"]) == (True, 3, 0)
 
 
 def test_a_url_twice_on_a_page_or_under_two_queries_is_one_candidate_of_a_category(engine: sa.Engine) -> None:
@@ -126,19 +139,85 @@ def test_a_url_twice_on_a_page_or_under_two_queries_is_one_candidate_of_a_catego
 
 def test_a_page_cut_short_is_asked_for_again(engine: sa.Engine) -> None:
     asked = ask(engine, "dog")
-    assert record(engine, asked, page(1, 2, 3, continuation="next"), room=2).new == 2
-    again = ask(engine, "dog")
-    assert again.query.continuation is None
-    assert record(engine, again, page(1, 2, 3, continuation="next"), room=5).new == 1
-    assert ask(engine, "dog").query.continuation == "next"
+    assert record(engine, asked, page(1, 2, 3, continuation="next"), room=2) == (2, 0)
+    second = ask(engine, "dog")
+    assert second.query.continuation is None
+    assert record(engine, second, page(1, 2, 3, continuation="next"), room=5) == (1, 0)
+    third = ask(engine, "dog")
+    # What a query found itself is not counted against it when its page is read again.
+    assert (third.query.continuation, third.found, third.known) == ("next", 3, 0)
 
 
 def test_candidates_refused_for_their_licence_take_no_room(engine: sa.Engine) -> None:
     mixed = SearchPage((candidate(1, "by-nc"), candidate(2, None), candidate(3), candidate(4)), "next")
-    assert record(engine, ask(engine, "dog"), mixed, room=1) == search.Recorded(new=3, refused=2)
+    assert record(engine, ask(engine, "dog"), mixed, room=1) == (3, 2)
     with database.reading(engine) as connection:
-        assert search.usable_count(connection, DOG, SCOPE.licences) == 1
+        assert search.usable_counts(connection, [DOG, CAT], SCOPE.licences) == {DOG: 1, CAT: 0}
     assert waiting(engine) == ["3.jpg"]
+
+
+def test_the_yield_of_a_query_counts_what_other_queries_had_found_and_what_was_refused(
+    engine: sa.Engine,
+) -> None:
+    hound, dog = ask(engine, "hound"), ask(engine, "dog")
+    record(engine, hound, page(1, 2))
+    mixed = (candidate(2), candidate(3), candidate(4), candidate(5), candidate(6), candidate(7, "by-nc"))
+    record(engine, dog, SearchPage(mixed, "next"))
+    ids = {row["url"][-5:]: row["id"] for row in rows(engine, tables.candidates)}
+    ended: dict[str, Rejected | Failed | Inspected] = {
+        "3.jpg": Rejected(Reason.TOO_SMALL),
+        "4.jpg": Failed(Reason.NOT_FOUND, retryable=False),
+        "5.jpg": Failed(Reason.TIMEOUT, retryable=True),
+        "6.jpg": image(6),
+    }
+    with database.writing(engine) as connection:
+        sql.commit_outcomes(connection, [(ids[name], Fetched(one, NOW)) for name, one in ended.items()])
+    dog = again(engine, dog)
+    assert (dog.found, dog.known, dog.stored, dog.refused) == (5, 1, 1, 3)
+    assert (dog.seen, dog.poor) == (6, 4)
+    people_say(engine, image(6).sha256, "rejected")
+    dog = again(engine, dog)
+    assert (dog.stored, dog.refused) == (0, 4)
+    hound = again(engine, hound)
+    assert (hound.found, hound.known, hound.stored, hound.refused) == (2, 0, 0, 0)
+
+
+def people_say(engine: sa.Engine, sha256: str, decision: str) -> None:
+    with database.writing(engine) as connection:
+        question_id = connection.scalars(
+            tables.questions.insert()
+            .values(sha256=sha256, wnid=DOG, asked_at=NOW)
+            .returning(tables.questions.c.id)
+        ).one()
+        counts = dict.fromkeys(("yes", "no", "unsure", "broken", "report"), 0)
+        for superseded, said in ((NOW, "undecided"), (None, decision)):
+            connection.execute(
+                tables.verdicts.insert().values(
+                    question_id=question_id, decision=said, rule="majority", parameters={}, **counts,
+                    final=True, decided_at=NOW, superseded_at=superseded,
+                )
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("after", "share", "seen", "poor", "drops"),
+    [
+        (100, 0.95, 100, 95, True),
+        (100, 0.95, 100, 94, False),
+        (100, 0.95, 99, 99, False),
+        (100, 1.0, 250, 250, True),
+        (0, 0.95, 1000, 1000, False),
+    ],
+)
+def test_a_query_is_dropped_when_enough_of_enough_results_were_of_no_use(
+    after: int, share: float, seen: int, poor: int, drops: bool
+) -> None:
+    for known in (0, poor):
+        asked = AskedQuery(
+            1, Query(DOG, "web", "dog"), exhausted=False, found=seen - known, known=known, stored=0,
+            refused=poor - known,
+        )  # fmt: skip
+        assert DropRule(after, share).drops(asked) is drops
 
 
 def test_licences_can_be_widened_and_narrowed_before_fetching(engine: sa.Engine) -> None:
@@ -236,7 +315,7 @@ def test_odd_text_from_sources_can_be_stored(engine: sa.Engine) -> None:
         height=-1,
     )
     record(engine, ask(engine, "q" * 300), SearchPage((odd,), None))
-    assert record(engine, ask(engine, "again"), SearchPage((odd,), None)).new == 0
+    assert record(engine, ask(engine, "again"), SearchPage((odd,), None)) == (0, 0)
     [row] = rows(engine, tables.candidates)
     assert (row["title"], row["claimed_width"], row["claimed_height"]) == ("nul ", None, None)
 

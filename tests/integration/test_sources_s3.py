@@ -11,7 +11,7 @@ import pytest
 from imagenet_builder.config import Settings, override
 from imagenet_builder.errors import SourceError
 from imagenet_builder.records import Query
-from imagenet_builder.sources import open_source
+from imagenet_builder.sources import ScanningSource, open_source
 from tests.contract.test_image_stores import s3_keys, s3_server  # noqa: F401  fixtures
 
 NO_SESSION: Any = None
@@ -23,6 +23,16 @@ def search(settings: Settings, folder: Path, place: str) -> list[str]:
     page = asyncio.run(source.search(query, NO_SESSION))
     assert page.continuation is None
     return [candidate.url for candidate in page.candidates]
+
+
+def scan(settings: Settings, folder: Path, place: str) -> dict[str, list[str]]:
+    source = open_source("url_list", settings, folder)
+    assert isinstance(source, ScanningSource)
+    words = {"n04507155": "umbrella", "n02084071": "dog"}
+    asked = [Query(wnid, "url_list", f"{word} @ {place}") for wnid, word in words.items()]
+    pages = asyncio.run(source.scan(asked, NO_SESSION))
+    assert [page.continuation for page in pages.values()] == [None, None]
+    return {query.wnid: [candidate.url for candidate in page.candidates] for query, page in pages.items()}
 
 
 @pytest.mark.usefixtures("s3_keys")
@@ -44,6 +54,9 @@ def test_lists_in_a_bucket_are_read(tmp_path: Path) -> None:
         client.upload_file(str(tmp_path / name), "lists", f"some/{name}")
         place = f"s3://lists/some/{name}"
         assert search(override(Settings(), "url_list", paths=(place,)), tmp_path, place) == expected
+        found = scan(override(Settings(), "url_list", paths=(place,)), tmp_path, place)
+        assert found["n04507155"] == expected
+        assert len(found["n02084071"]) == 4995
     absent = "s3://lists/some/absent.csv"
     with pytest.raises(SourceError, match=r"cannot read the list s3://lists/some/absent.csv: .*\[url_list\]"):
         search(override(Settings(), "url_list", paths=(absent,)), tmp_path, absent)

@@ -26,6 +26,7 @@ from imagenet_builder.sources.inaturalist import INaturalist
 from imagenet_builder.sources.json_api import JsonApi
 from imagenet_builder.sources.openverse import Openverse
 from imagenet_builder.sources.web_page import Place, WebPage
+from tests.omw_corpus import nltk_data
 from tests.picture_services import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -35,6 +36,7 @@ from tests.picture_services import (
     PictureServices,
     picture_services,
 )
+from wordnet_synsets import open_graph
 
 WNID = "n04507155"
 
@@ -335,3 +337,31 @@ async def test_a_sitemap_that_is_none_is_named(services: PictureServices) -> Non
     services.pages["/map.xml"] = bomb
     with pytest.raises(SourceError, match=r"map\.xml is not a sitemap"):
         await walk(page_source(services), f"dog @ sitemap {services.address}/map.xml")
+
+
+# --- phrases of all that are asked in words ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["wikimedia", "openverse", "flickr"])
+def test_sources_that_are_asked_in_words_are_asked_for_parents_words_and_translations_too(
+    name: str, tmp_path: Path, wordnet_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLTK_DATA", str(nltk_data(tmp_path / "nltk")))
+    graph = open_graph(wordnet_folder)
+    settings = override(override(Settings(), "project", contact="a@example.org"), "flickr", key=FLICKR_KEY)
+    synset = graph.resolve("whippet")
+    whippet = Category(synset.wnid, synset.name, "", synset.lemmas, synset.gloss)
+    dog = Category("n02084071", "dog.n.01", "", ("dog",), "")
+    source = open_source(name, settings, tmp_path)
+    assert [query.words for query in source.queries(whippet, lambda: graph)][:3] == [
+        "whippet",
+        "whippet greyhound",
+        "whippet dog",
+    ]
+    made = [(query.language, query.words) for query in source.queries(dog, lambda: graph)]
+    assert made[-4:] == [("es", "perro"), ("es", "can doméstico"), ("nl", "hond"), ("it", "cane")]
+    without = open_source(name, override(settings, "wordnet", languages=()), tmp_path)
+    assert {query.language for query in without.queries(dog, lambda: graph)} == {"en"}
+    wrong = override(settings, "wordnet", languages=("klingon",))
+    with pytest.raises(ProjectError, match=r"\[wordnet\] languages: 'klingon' is no language"):
+        open_source(name, wrong, tmp_path)

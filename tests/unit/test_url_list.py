@@ -6,6 +6,7 @@ import asyncio
 import csv
 import dataclasses
 import io
+import json
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query
 from imagenet_builder.sources import open_source
 from imagenet_builder.sources.list_files import ListFile, Position, Wanted
-from imagenet_builder.sources.matching import compiled, read_query, write_query
+from imagenet_builder.sources.matching import WordIndex, compiled, read_query, write_query
 from imagenet_builder.sources.url_list import UrlList
 
 WNID = "n04507155"
@@ -107,10 +108,12 @@ def test_reading_from_any_position_gives_the_rest(rows: list[tuple[str, bool]]) 
     )
     with tempfile.TemporaryDirectory() as folder:
         file = listed(Path(folder), "list.csv", text.getvalue())
-        steps = list(file.scan(Position(), Wanted(WNID, "umbrella")))
-        assert len(steps) == len(rows)
-        for number, (position, _) in enumerate(steps, start=1):
-            assert list(file.scan(position, Wanted(WNID, "umbrella"))) == steps[number:]
+        wanted = Wanted([(WNID, "umbrella")])
+        steps = list(file.scan(Position(), wanted))
+        hits = sum("umbrella" in words or own for words, own in rows)
+        assert len([row for _, row, _ in steps if row is not None]) == hits
+        for number, (position, _, _) in enumerate(steps, start=1):
+            assert list(file.scan(position, wanted)) == steps[number:]
 
 
 def test_lines_are_matched_by_their_wnid_or_the_words_of_their_address(tmp_path: Path) -> None:
@@ -233,6 +236,56 @@ def test_a_list_that_was_taken_out_of_the_settings_is_a_source_error(tmp_path: P
 )
 def test_words_are_matched_whole_and_without_case(words: str, text: str, matches: bool) -> None:
     assert bool(compiled(words).search(text)) is matches
+
+
+TEXTS = st.text(alphabet="aAbBs _-+'.é犬ſK\n1", max_size=14)
+PHRASES = st.text(alphabet="abs -+'é犬1", min_size=1, max_size=5).filter(str.strip)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.lists(PHRASES, min_size=1, max_size=3), min_size=1, max_size=6), st.lists(TEXTS, max_size=8)
+)
+def test_an_index_of_words_finds_what_each_expression_finds(
+    categories: list[list[str]], texts: list[str]
+) -> None:
+    sought = ["|".join(phrases) for phrases in categories]
+    index = WordIndex(sought)
+    # Phrases themselves are texts too, with and without what may stand around them.
+    for text in [*texts, *(f"{words}s" for words in sought), *(f"_{words} {words}" for words in sought)]:
+        expected = [number for number, words in enumerate(sought) if compiled(words).search(text)]
+        assert list(index.matches(text)) == expected, text
+
+
+def test_an_index_of_words_finds_everything_for_a_category_that_wants_everything() -> None:
+    assert list(WordIndex(["umbrella", "*"]).matches("")) == [1]
+    assert list(WordIndex(["umbrella", "*"]).matches("umbrellas")) == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+def test_a_scan_for_several_queries_gives_each_what_a_search_gives_it(tmp_path: Path, kind: str) -> None:
+    file = table(tmp_path, kind)
+    source = UrlList([file], rows_at_once=2, matches_at_once=2)
+    dog = Query("n02084071", source.name, f"dog @ {file.place}")
+    further = json.dumps({"offset": list(file.scan(Position(), Wanted([(WNID, "umbrella")])))[1][0].offset})
+    umbrella = Query(WNID, source.name, f"umbrella @ {file.place}", continuation=further)
+    found: dict[str, list[str]] = {WNID: [], "n02084071": []}
+
+    async def scan() -> None:
+        asked = {dog, umbrella}
+        while asked:
+            pages = await source.scan(sorted(asked, key=lambda query: query.wnid), NO_SESSION)
+            assert pages
+            for query, page in pages.items():
+                asked.remove(query)
+                found[query.wnid] += [candidate.url for candidate in page.candidates]
+                if page.continuation is not None:
+                    assert page.continuation != query.continuation
+                    asked.add(dataclasses.replace(query, continuation=page.continuation))
+
+    asyncio.run(scan())
+    assert found[WNID] == EXPECTED[2:]
+    assert found["n02084071"] == ["http://x.example/2", "http://x.example/6"]
 
 
 @given(st.lists(st.text(alphabet="abcdefgh_", min_size=1, max_size=40), min_size=1, max_size=20))
