@@ -54,7 +54,10 @@ class WordnetSettings:
 
 @dataclass(frozen=True, slots=True)
 class CrawlSettings:
-    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds."""
+    """What is fetched and how gently. Sizes in pixels and bytes, times in seconds.
+
+    `connections` and `bytes_in_flight` are of each process that fetches: with `executor` ray, of each worker.
+    """
 
     sources: tuple[str, ...] = ("wikimedia",)
     per_category: int = 500
@@ -73,6 +76,18 @@ class CrawlSettings:
     max_aspect: float = 5.0
     allow_addresses: tuple[str, ...] = ()
     metrics: str = ""
+    executor: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class RaySettings:
+    """The cluster of `crawl --executor ray`: its address (empty: RAY_ADDRESS, else one started on this machine).
+
+    `workers` each take one processor; 0 means as many as there are processors.
+    """
+
+    address: str = ""
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +213,7 @@ class Settings:
     images: ImagesSettings = field(default_factory=ImagesSettings)
     wordnet: WordnetSettings = field(default_factory=WordnetSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    ray: RaySettings = field(default_factory=RaySettings)
     wikimedia: WikimediaSettings = field(default_factory=WikimediaSettings)
     folder: FolderSettings = field(default_factory=FolderSettings)
     url_list: UrlListSettings = field(default_factory=UrlListSettings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from . import real_parts
+from . import ray_parts, real_parts
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +43,10 @@ def wordnet_folder() -> Path:
 def chromium() -> str:
     """The path of a Chromium that Playwright can drive."""
     return real_parts.need("chromium", real_parts.chromium_path())
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[str]:
+    """A Ray cluster of this machine alone, which this process is connected to; the value is its address."""
+    with ray_parts.cluster_of_this_machine(processors=2) as address:
+        yield address

@@ -39,6 +39,11 @@ logger = logging.getLogger(__name__)
     help="Reject near-duplicates of the pictures in this folder; may be repeated.",
 )
 @click.option("--retry", is_flag=True, help="Search nothing; fetch again what failed and may succeed.")
+@click.option(
+    "--executor",
+    type=click.Choice(("local", "ray")),
+    help="Where pictures are fetched and inspected: in this process, or by workers on a Ray cluster.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def command(
@@ -49,6 +54,7 @@ def command(
     licences: str | None,
     excluded: tuple[str, ...],
     retry: bool,
+    executor: str | None,
     as_json: bool,
 ) -> None:
     """Search sources for candidates of the project's categories, and fetch and check them.
@@ -72,6 +78,7 @@ def command(
         per_category=per_category,
         licences=_codes(licences),
         exclude=(*invocation.project.settings.crawl.exclude, *excluded) or None,
+        executor=executor,
     )
     project = dataclasses.replace(invocation.project, settings=settings)
     with _progress() as listener:

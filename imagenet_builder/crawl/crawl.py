@@ -16,6 +16,7 @@ import aiohttp
 from hits import database
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.errors import ProjectError
+from imagenet_builder.executors.executor import check_executor
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category
 from imagenet_builder.sources import Source, open_sources
@@ -61,6 +62,7 @@ def crawl(
     """
     settings = project.settings.crawl
     _check_licences(settings)
+    check_executor(settings.executor)
     if sources is None:
         sources = open_sources(settings.sources, project.settings, project.folder)
     # Opened now: a place for images that cannot be used should not cost the sources a search.

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -40,6 +40,7 @@ class Download:
     content: bytes | None = None
     refusal: Rejected | Failed | None = None
     location: str | None = None
+    redirects: int = 0
     address: str | None = None
     reserved: int = 0
     attempts: int = 1
@@ -54,11 +55,20 @@ class Stopped(Exception):
     """The run is stopping, and this fetch had not begun: the candidate stays as it was."""
 
 
+class Elsewhere(Exception):
+    """A redirect led to a host that has another owner: `candidate` says where to go on, and how far this one came."""
+
+    def __init__(self, candidate: PendingCandidate) -> None:
+        super().__init__(candidate)
+        self.candidate = candidate
+
+
 class Fetcher:
     """Fetches candidates over HTTP, host by host, and the files that a FileSource vouches for.
 
     Used as an async context manager, within one event loop. Setting `stopping` lets no request begin any more.
-    `hosts` and `robots` keep what is learnt of sites for fetchers that come after one another.
+    `hosts` and `robots` keep what is learnt of sites for fetchers that come after one another. Redirects of pictures to
+    a URL that `owns` denies are not followed.
     """
 
     def __init__(
@@ -70,11 +80,13 @@ class Fetcher:
         accept: str = "image/*",
         hosts: Hosts | None = None,
         robots: KnownRobots | None = None,
+        owns: Callable[[str], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._agent = agent
         self._sources = sources
         self._accept = accept
+        self._owns = owns or (lambda url: True)
         self._guard = AddressGuard(settings.allow_addresses)
         self._robots = Robots(self._fetch_robots, robots)
         self._connections = asyncio.Semaphore(settings.connections)
@@ -105,22 +117,42 @@ class Fetcher:
         await self._session.close()
 
     async def fetch(self, candidate: PendingCandidate) -> Download:
-        """Download a candidate's picture, trying again where that may help. Raises Stopped when `stopping`."""
+        """Download a candidate's picture, trying again where that may help.
+
+        Raises Stopped when `stopping`, and Elsewhere where a redirect leads to another owner's host.
+        """
         if candidate.url.startswith("file:"):
             source = self._sources.get(candidate.source)
             path = source.file(candidate.url) if isinstance(source, FileSource) else None
             found = await asyncio.to_thread(read_file, path, self._settings.max_bytes)
             return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
-        return await self._with_retries(candidate.url, self._settings.max_bytes, for_robots=False)
+        download = await self._with_retries(
+            candidate.url,
+            self._settings.max_bytes,
+            for_robots=False,
+            redirects=candidate.redirects,
+            attempt=candidate.attempts + 1,
+        )
+        if download.location is None:
+            return download
+        raise Elsewhere(
+            dataclasses.replace(
+                candidate,
+                url=download.location,
+                redirects=download.redirects,
+                attempts=download.attempts - 1,
+            )
+        )
 
     async def fetch_page(self, url: str, most_bytes: int) -> Download:
         """Download what is at `url`, within robots.txt as for a picture; `address` is where it was found."""
         return await self._with_retries(url, most_bytes, for_robots=False)
 
-    async def _with_retries(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
-        attempt = 1
+    async def _with_retries(
+        self, url: str, most_bytes: int, *, for_robots: bool, redirects: int = 0, attempt: int = 1
+    ) -> Download:
         while True:
-            download = await self._follow(url, most_bytes, for_robots=for_robots)
+            download = await self._follow(url, most_bytes, redirects, for_robots=for_robots)
             refusal = download.refusal
             worth_it = (
                 isinstance(refusal, Failed)
@@ -138,9 +170,15 @@ class Fetcher:
         address = URL(url)
         return self._hosts[f"{address.raw_host}:{address.port}"].pause
 
-    async def _follow(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
-        """One attempt: over redirects, each of which is judged as if it had been proposed itself."""
-        for _ in range(MOST_REDIRECTS + 1):
+    async def _follow(self, url: str, most_bytes: int, redirects: int, *, for_robots: bool) -> Download:
+        """One attempt: over redirects, each of which is judged as if it had been proposed itself.
+
+        `redirects` were followed before. A `location` in what is returned has another owner.
+        """
+        for number in range(redirects, MOST_REDIRECTS + 1):
+            # A robots.txt is asked for once a run, wherever its site keeps it.
+            if number and not for_robots and not self._owns(url):
+                return Download(location=url, redirects=number)
             try:
                 address = URL(url)
                 if address.scheme not in ("http", "https") or not address.port:

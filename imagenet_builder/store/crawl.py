@@ -25,13 +25,18 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class PendingCandidate:
-    """A candidate whose picture is to be fetched; `also` are others with the same address, which end as it does."""
+    """A candidate whose picture is to be fetched; `also` are others with the same address, which end as it does.
+
+    `redirects` and `attempts` are those that another owner of hosts made before it gave the candidate away.
+    """
 
     candidate_id: int
     wnid: str
     url: str
     source: str
     also: tuple[int, ...] = ()
+    redirects: int = 0
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
