@@ -18,6 +18,7 @@ PACKAGES = {
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "imagemagick": "/usr/bin/convert-im6.q16",
     "mediawiki": "/usr/share/mediawiki/includes/WebStart.php",
+    "nginx-light": "/usr/sbin/nginx",
     "php-cli": "/usr/bin/php",
     "php-curl": "/usr/share/doc/php-curl",
     "php-gd": "/usr/share/doc/php-gd",
@@ -26,6 +27,11 @@ PACKAGES = {
     "php-sqlite3": "/usr/share/doc/php-sqlite3",
     "php-xml": "/usr/share/doc/php-xml",
     "postgresql": "/usr/share/doc/postgresql",
+    "swift": "/etc/swift/swift.conf",
+    "swift-account": "/usr/bin/swift-account-server",
+    "swift-container": "/usr/bin/swift-container-server",
+    "swift-object": "/usr/bin/swift-object-server",
+    "swift-proxy": "/usr/bin/swift-proxy-server",
     "wordnet-base": "/usr/share/wordnet/data.noun",
 }
 

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, overload
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
 
+from .bulk import insert_rows, update_rows
 from .chunks import chunks
 from .tables import candidates, images
 
@@ -156,15 +156,9 @@ def commit_outcomes(connection: Connection, outcomes: Sequence[tuple[int, Fetche
         for _, fetched in outcomes
         if isinstance(fetched.outcome, Inspected)
     }
-    if stored:
-        connection.execute(insert_new(connection, images), list(stored.values()))
-    if outcomes:
-        connection.execute(
-            candidates.update()
-            .where(candidates.c.id == sa.bindparam("candidate_id"))
-            .values({"attempts": candidates.c.attempts + sa.bindparam("tried")}),
-            [_outcome_row(candidate_id, fetched) for candidate_id, fetched in outcomes],
-        )
+    insert_rows(connection, images, list(stored.values()))
+    rows = [_outcome_row(candidate_id, fetched) for candidate_id, fetched in outcomes]
+    update_rows(connection, candidates, "id", rows, added=("attempts",))
 
 
 def _image_row(image: Inspected, now: datetime) -> dict[str, Any]:
@@ -187,8 +181,8 @@ def _outcome_row(candidate_id: int, fetched: Fetched) -> dict[str, Any]:
     image = outcome if isinstance(outcome, Inspected) else None
     refusal = outcome if isinstance(outcome, Rejected | Failed) else None
     return {
-        "candidate_id": candidate_id,
-        "tried": fetched.attempts,
+        "id": candidate_id,
+        "attempts": fetched.attempts,
         "state": "stored" if image else "failed" if isinstance(outcome, Failed) else "rejected",
         "reason": refusal.reason if refusal else None,
         "detail": storable(refusal.detail, 500) or None if refusal else None,
@@ -205,13 +199,6 @@ def _outcome_row(candidate_id: int, fetched: Fetched) -> dict[str, Any]:
         "file_credit": storable(image.rights.credit) if image else None,
         "file_usage_terms": storable(image.rights.usage_terms) if image else None,
     }
-
-
-def insert_new(connection: Connection, table: sa.Table) -> sa.Insert:
-    """An INSERT that passes over rows whose key is there already."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 @overload

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 
 from imagenet_builder.records import Candidate, Query, Reason, SearchPage
 
-from .crawl import UNKNOWN, Scope, insert_new, storable
+from .bulk import insert_new, insert_rows
+from .crawl import UNKNOWN, Scope, storable
 from .tables import candidates, queries
 
 _BATCH = 500
@@ -95,11 +96,8 @@ def record_page(
             known.add(storable(candidate.url))
             fresh.append(candidate)
             usable += scope.allows(candidate.rights.licence)
-    if fresh:
-        connection.execute(
-            insert_new(connection, candidates),
-            [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh],
-        )
+    rows = [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh]
+    insert_rows(connection, candidates, rows)
     moved = {"continuation": page.continuation, "exhausted": page.continuation is None} if whole else {}
     connection.execute(
         queries.update()
