@@ -77,6 +77,7 @@ class CrawlSettings:
     allow_addresses: tuple[str, ...] = ()
     metrics: str = ""
     executor: str = "local"
+    fresh_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 @click.option("--failed", "state", flag_value="failed", help="Those that could not be fetched, with reasons.")
 @click.option("--rejected", "state", flag_value="rejected", help="Those that were refused, with reasons.")
 @click.option(
+    "--doubtful",
+    "state",
+    flag_value="doubtful",
+    help="Stored ones that `crawl --refresh` found gone, withheld or changed: for a takedown, perhaps.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="List so many with --failed or --rejected.",
+    help="List so many with --failed, --rejected or --doubtful.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj

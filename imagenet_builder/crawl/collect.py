@@ -7,16 +7,16 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.exclusion import load_exclusion
 from imagenet_builder.executors.executor import Executor, Load, open_executor
 from imagenet_builder.project import Project
-from imagenet_builder.records import Inspected
+from imagenet_builder.records import Fetched, Inspected, Unchanged
 from imagenet_builder.sources import Source
 from imagenet_builder.store import crawl as sql
-from imagenet_builder.store.crawl import PendingCandidate, Scope
+from imagenet_builder.store.crawl import PendingCandidate, Scope, Which
 from imagenet_builder.store.thread import StoreThread
 
 from .fetch import Stopped
@@ -54,13 +54,18 @@ class Collector:
         self._recorder = Recorder(store)
         self._done = self._total = self._kept_bytes = 0
 
-    async def run(self, stop: asyncio.Event, *, retry: bool) -> None:
-        """Collect every waiting candidate, or until `stop` is set. Raises ImageStoreError, DatabaseError, and
-        ProjectError for a folder to exclude that cannot be read.
+    async def run(self, stop: asyncio.Event, *, retry: bool = False, refresh: bool = False) -> None:
+        """Collect every waiting candidate, or until `stop` is set; with `refresh`, look after the stored ones.
+
+        Raises ImageStoreError, DatabaseError, and ProjectError for a folder to exclude that cannot be read and for an
+        executor that cannot work.
         """
         exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
+        stale = self._clock() - timedelta(days=self._settings.fresh_days)
+        which = Which(retry, stale if refresh else None)
+        self._recorder = Recorder(self._store, sql.commit_checks if refresh else sql.commit_outcomes)
         self._total = await self._store.read(
-            functools.partial(sql.waiting_count, scope=self._scope, retry=retry)
+            functools.partial(sql.waiting_count, scope=self._scope, which=which)
         )
         if not self._total:
             return
@@ -72,7 +77,7 @@ class Collector:
             try:
                 flight.when_stopping(executor.stop)
                 async with self._measured(executor, flight):
-                    async for candidate in self._waiting(retry):
+                    async for candidate in self._waiting(which):
                         if self._is_full or not await flight.start(self._collect(candidate, executor)):
                             break
                     await flight.land()
@@ -133,11 +138,11 @@ class Collector:
         self._tally.quota_reached = 0 < quota <= self._kept_bytes
         return self._tally.quota_reached
 
-    async def _waiting(self, retry: bool) -> AsyncIterator[PendingCandidate]:
+    async def _waiting(self, which: Which) -> AsyncIterator[PendingCandidate]:
         after = 0
         while True:
             page = await self._store.read(
-                functools.partial(sql.waiting, scope=self._scope, retry=retry, after=after, limit=PAGE)
+                functools.partial(sql.waiting, scope=self._scope, which=which, after=after, limit=PAGE)
             )
             for candidate in page.candidates:
                 yield candidate
@@ -147,7 +152,7 @@ class Collector:
 
     async def _collect(self, candidate: PendingCandidate, executor: Executor) -> None:
         try:
-            fetched = await executor.gather(candidate)
+            fetched = self._from_known(candidate) or await executor.gather(candidate)
         except Stopped:
             return
         outcome = fetched.outcome
@@ -157,8 +162,22 @@ class Collector:
                 executor.stop()
         for candidate_id in (candidate.candidate_id, *candidate.also):
             await self._recorder.record(candidate_id, fetched)
-            self._tally.count(outcome)
+            self._tally.count(outcome, refresh=candidate.refresh)
             self._done += 1
         self._listener(
             Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")
+        )
+
+    def _from_known(self, candidate: PendingCandidate) -> Fetched | None:
+        """What was stored from the address lately for another category is taken without asking for it."""
+        known, now = candidate.known, self._clock()
+        if known is None or candidate.refresh or now - known.at > timedelta(days=self._settings.fresh_days):
+            return None
+        return Fetched(
+            Unchanged(known),
+            at=known.at,
+            attempts=0,
+            robots=known.robots,
+            etag=known.etag,
+            last_modified=known.last_modified,
         )

@@ -48,6 +48,7 @@ def crawl(
     *,
     wnids: Sequence[str] = (),
     retry: bool = False,
+    refresh: bool = False,
     sources: Sequence[Source] | None = None,
     listener: ProgressListener = ignore_progress,
     clock: Callable[[], datetime] = now_utc,
@@ -55,7 +56,8 @@ def crawl(
     """Search for and fetch candidates of the selected categories (of `wnids` only, if given).
 
     `sources` are those that the settings name, unless given.
-    With `retry` nothing is searched, and only candidates that failed and may succeed are fetched. A stop by Ctrl-C or
+    With `retry` nothing is searched, and only candidates that failed and may succeed are fetched; with `refresh` only
+    the servers of stored ones are asked whether they still show the same. A stop by Ctrl-C or
     SIGTERM ends it within seconds, everything finished committed, with `interrupted` set in the report.
     Raises ProjectError, LockHeld, ImageStoreError, DatabaseError, WordNetError. Sources that failed are in the
     report: what others found is fetched nevertheless.
@@ -71,7 +73,7 @@ def crawl(
         with database.reading(project.engine) as connection:
             categories = _chosen(categories_sql.selected(connection), wnids)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_crawl(project, sources, categories, retry, listener, clock))
+            return runner.run(_crawl(project, sources, categories, retry, refresh, listener, clock))
 
 
 async def _crawl(
@@ -79,6 +81,7 @@ async def _crawl(
     sources: Sequence[Source],
     categories: Sequence[Category],
     retry: bool,
+    refresh: bool,
     listener: ProgressListener,
     clock: Callable[[], datetime],
 ) -> CrawlReport:
@@ -90,7 +93,7 @@ async def _crawl(
     )
     with StoreThread(project.engine) as store, _stopped_by_signals(stop):
         await store.write(functools.partial(sql.apply_licences, scope=scope, now=clock()))
-        if not retry:
+        if not retry and not refresh:
             async with _api_session(project) as session:
                 search = Search(
                     store,
@@ -106,7 +109,7 @@ async def _crawl(
                 await _unless_stopped(search.run(categories), stop)
         if not stop.is_set():
             collector = Collector(project, store, sources, scope, tally, clock, listener)
-            await collector.run(stop, retry=retry)
+            await collector.run(stop, retry=retry, refresh=refresh)
     return tally.report(categories=len(categories), interrupted=stop.is_set())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -13,7 +14,7 @@ from imagenet_builder.exclusion import Exclusion
 from imagenet_builder.executors.executor import Load
 from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
 from imagenet_builder.images import ImageStore
-from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
+from imagenet_builder.records import Changed, Failed, Fetched, Inspected, Outcome, Reason, Rejected, Unchanged
 from imagenet_builder.sources import Source
 from imagenet_builder.store.crawl import PendingCandidate
 
@@ -84,7 +85,7 @@ class Gatherer:
         download = await self._fetcher.fetch(candidate)
         self._fetched_bytes += len(download.content or b"")
         try:
-            outcome = self._unless_excluded(await _outcome(download, self._pool))
+            outcome = await self._outcome(candidate, download)
             if isinstance(outcome, Inspected) and download.content is not None:
                 await asyncio.to_thread(self._images.put, download.content)
         finally:
@@ -99,6 +100,15 @@ class Gatherer:
             etag=download.etag,
             last_modified=download.last_modified,
         )
+
+    async def _outcome(self, candidate: PendingCandidate, download: Download) -> Outcome:
+        known = candidate.known
+        if known is not None and download.unchanged:
+            return Unchanged(known)
+        if known is not None and candidate.refresh and download.content is not None:
+            same = hashlib.sha256(download.content).hexdigest() == known.sha256
+            return Unchanged(known) if same else Changed()
+        return self._unless_excluded(await _inspected(download, self._pool))
 
     def _unless_excluded(self, outcome: Inspected | Rejected | Failed) -> Inspected | Rejected | Failed:
         like = self._exclusion.match(outcome) if isinstance(outcome, Inspected) else None
@@ -116,7 +126,7 @@ def _inspection_pool(settings: CrawlSettings, workers: int) -> ProcessPool[Inspe
     )
 
 
-async def _outcome(
+async def _inspected(
     download: Download, pool: ProcessPool[Inspected | Rejected]
 ) -> Inspected | Rejected | Failed:
     if download.content is None:
