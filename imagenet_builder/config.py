@@ -61,6 +61,7 @@ class CrawlSettings:
     """What is fetched and how gently. Sizes in pixels and bytes, times in seconds.
 
     A query is not asked on when of at least `drop_after` results (0: never) the share `drop_share` was of no use.
+    `connections` and `bytes_in_flight` are of each process that fetches: with `executor` ray, of each worker.
     """
 
     sources: tuple[str, ...] = ("wikimedia",)
@@ -82,6 +83,19 @@ class CrawlSettings:
     max_aspect: float = 5.0
     allow_addresses: tuple[str, ...] = ()
     metrics: str = ""
+    executor: str = "local"
+    fresh_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RaySettings:
+    """The cluster of `crawl --executor ray`: its address (empty: RAY_ADDRESS, else one started on this machine).
+
+    `workers` each take one processor; 0 means as many as there are processors.
+    """
+
+    address: str = ""
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +225,7 @@ class Settings:
     images: ImagesSettings = field(default_factory=ImagesSettings)
     wordnet: WordnetSettings = field(default_factory=WordnetSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    ray: RaySettings = field(default_factory=RaySettings)
     wikimedia: WikimediaSettings = field(default_factory=WikimediaSettings)
     folder: FolderSettings = field(default_factory=FolderSettings)
     url_list: UrlListSettings = field(default_factory=UrlListSettings)

@@ -137,6 +137,30 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What was stored from an address before: the image, when, and what its server said with it."""
+
+    sha256: str
+    at: datetime
+    etag: str | None = None
+    last_modified: str | None = None
+    robots: str | None = None
+    rights: FileRights = FileRights()
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The address still shows what was stored from it before."""
+
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The address shows something else than what was stored from it; the new bytes are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """The candidate was looked at and refused; final."""
 
@@ -153,11 +177,14 @@ class Failed:
     detail: str = ""
 
 
+Outcome = Inspected | Unchanged | Changed | Rejected | Failed
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """How the fetch of one candidate went, whatever came of it; `at` is aware UTC."""
 
-    outcome: Inspected | Rejected | Failed
+    outcome: Outcome
     at: datetime
     attempts: int = 1
     http_status: int | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from . import real_parts
+from . import ray_parts, real_parts, s3_servers
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +43,24 @@ def wordnet_folder() -> Path:
 def chromium() -> str:
     """The path of a Chromium that Playwright can drive."""
     return real_parts.need("chromium", real_parts.chromium_path())
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[str]:
+    """A Ray cluster of this machine alone, which this process is connected to; the value is its address."""
+    with ray_parts.cluster_of_this_machine(processors=2) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[s3_servers.S3Server]:
+    """An S3 server that covers all of the protocol and lets in everybody."""
+    with s3_servers.moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def swift_server() -> Iterator[s3_servers.S3Server]:
+    """An S3 server that checks signatures and digests."""
+    with s3_servers.swift_server() as server:
+        yield server

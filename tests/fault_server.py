@@ -7,7 +7,7 @@ import contextlib
 import gzip
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -26,6 +26,9 @@ class FaultServer:
 
     address: str = ""
     asked: Counter[str] = field(default_factory=Counter)
+    # By the server's own address: how often each path was asked for, and the most requests that it had at once.
+    asked_of: Counter[tuple[str, str]] = field(default_factory=Counter)
+    most_at_once: Counter[str] = field(default_factory=Counter)
     robots: str = "User-agent: *\nDisallow: /private/\n"
     # Set in tests: where /elsewhere redirects to.
     elsewhere: str = ""
@@ -33,6 +36,11 @@ class FaultServer:
     @property
     def authority(self) -> str:
         return self.address.removeprefix("http://")
+
+
+def _here(request: web.Request) -> str:
+    assert request.transport is not None
+    return str(request.transport.get_extra_info("sockname")[0])
 
 
 def _jpeg(content: bytes = GOOD, **headers: str) -> web.Response:
@@ -64,7 +72,7 @@ async def paused(server: FaultServer, request: web.Request) -> web.StreamRespons
 
 
 async def failing_once(server: FaultServer, request: web.Request) -> web.StreamResponse:
-    return web.Response(status=500) if server.asked[request.path] == 1 else _jpeg()
+    return web.Response(status=500) if server.asked_of[_here(request), request.path] == 1 else _jpeg()
 
 
 async def failing(server: FaultServer, request: web.Request) -> web.StreamResponse:
@@ -222,13 +230,28 @@ HANDLERS: dict[str, Handler] = {
 
 
 @contextlib.contextmanager
-def fault_server(*, robots_status: int = 200, delay: float = 0.0) -> Iterator[FaultServer]:
-    """Run a server on loopback in a thread of its own; `delay` seconds pass before every answer."""
-    server = FaultServer()
+def fault_server(
+    *, robots_status: int = 200, delay: float = 0.0, more_addresses: Sequence[str] = ()
+) -> Iterator[FaultServer]:
+    """Run a server on loopback in a thread of its own; `delay` seconds pass before every answer.
+
+    It is reached at `more_addresses` (127.0.0.2 …) too, on the same port.
+    """
+    server, at_once = FaultServer(), Counter[str]()
     ready, loop = threading.Event(), asyncio.new_event_loop()
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        here = _here(request)
         server.asked[request.path] += 1
+        server.asked_of[here, request.path] += 1
+        at_once[here] += 1
+        server.most_at_once[here] = max(server.most_at_once[here], at_once[here])
+        try:
+            return await answer_now(request)
+        finally:
+            at_once[here] -= 1
+
+    async def answer_now(request: web.Request) -> web.StreamResponse:
         if delay:
             await asyncio.sleep(delay)
         if request.path == "/robots.txt":
@@ -244,6 +267,8 @@ def fault_server(*, robots_status: int = 200, delay: float = 0.0) -> Iterator[Fa
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
+        for address in more_addresses:
+            await web.TCPSite(runner, address, port).start()
         server.address = f"http://{host}:{port}"
         ready.set()
         await stopping.wait()

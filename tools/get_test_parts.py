@@ -20,6 +20,7 @@ PACKAGES = {
     # The Node.js that drives Chromium is linked with it.
     "libatomic1": "/usr/share/doc/libatomic1",
     "mediawiki": "/usr/share/mediawiki/includes/WebStart.php",
+    "nginx-light": "/usr/sbin/nginx",
     "php-cli": "/usr/bin/php",
     "php-curl": "/usr/share/doc/php-curl",
     "php-gd": "/usr/share/doc/php-gd",
@@ -28,6 +29,11 @@ PACKAGES = {
     "php-sqlite3": "/usr/share/doc/php-sqlite3",
     "php-xml": "/usr/share/doc/php-xml",
     "postgresql": "/usr/share/doc/postgresql",
+    "swift": "/etc/swift/swift.conf",
+    "swift-account": "/usr/bin/swift-account-server",
+    "swift-container": "/usr/bin/swift-container-server",
+    "swift-object": "/usr/bin/swift-object-server",
+    "swift-proxy": "/usr/bin/swift-proxy-server",
     "wordnet-base": "/usr/share/wordnet/data.noun",
 }
 

@@ -27,11 +27,17 @@ FIGURES = ("found", "known", "stored", "refused")
     "--queries", "state", flag_value="queries", help="What each query brought, and which are dropped."
 )
 @click.option(
+    "--doubtful",
+    "state",
+    flag_value="doubtful",
+    help="Stored ones that `crawl --refresh` found gone, withheld or changed: for a takedown, perhaps.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="List so many with --failed or --rejected.",
+    help="List so many with --failed, --rejected or --doubtful.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj

@@ -39,6 +39,16 @@ logger = logging.getLogger(__name__)
     help="Reject near-duplicates of the pictures in this folder; may be repeated.",
 )
 @click.option("--retry", is_flag=True, help="Search nothing; fetch again what failed and may succeed.")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Search nothing; ask whether stored pictures are still there and still the same.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(("local", "ray")),
+    help="Where pictures are fetched and inspected: in this process, or by workers on a Ray cluster.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def command(
@@ -49,6 +59,8 @@ def command(
     licences: str | None,
     excluded: tuple[str, ...],
     retry: bool,
+    refresh: bool,
+    executor: str | None,
     as_json: bool,
 ) -> None:
     """Search sources for candidates of the project's categories, and fetch and check them.
@@ -60,11 +72,14 @@ def command(
       imagenet-builder crawl --per-category 200
       imagenet-builder crawl --category n02084071 --licence cc0,by
       imagenet-builder crawl --retry
+      imagenet-builder crawl --refresh
     """
     from imagenet_builder.config import override
     from imagenet_builder.crawl.crawl import crawl
     from imagenet_builder.errors import ShortOfRequest, SourceError
 
+    if retry and refresh:
+        raise click.UsageError("--retry and --refresh are two runs: give one of them")
     settings = override(
         invocation.project.settings,
         "crawl",
@@ -72,10 +87,11 @@ def command(
         per_category=per_category,
         licences=_codes(licences),
         exclude=(*invocation.project.settings.crawl.exclude, *excluded) or None,
+        executor=executor,
     )
     project = dataclasses.replace(invocation.project, settings=settings)
     with _progress() as listener:
-        report = crawl(project, wnids=wnids, retry=retry, listener=listener)
+        report = crawl(project, wnids=wnids, retry=retry, refresh=refresh, listener=listener)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report), indent=2))
     else:

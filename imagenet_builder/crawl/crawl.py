@@ -16,6 +16,7 @@ import aiohttp
 from hits import database
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.errors import ProjectError
+from imagenet_builder.executors.executor import check_executor
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category
 from imagenet_builder.sources import Source, open_sources
@@ -48,6 +49,7 @@ def crawl(
     *,
     wnids: Sequence[str] = (),
     retry: bool = False,
+    refresh: bool = False,
     sources: Sequence[Source] | None = None,
     listener: ProgressListener = ignore_progress,
     clock: Callable[[], datetime] = now_utc,
@@ -55,7 +57,8 @@ def crawl(
     """Search for and fetch candidates of the selected categories (of `wnids` only, if given).
 
     `sources` are those that the settings name, unless given.
-    With `retry` nothing is searched, and only candidates that failed and may succeed are fetched. A stop by Ctrl-C or
+    With `retry` nothing is searched, and only candidates that failed and may succeed are fetched; with `refresh` only
+    the servers of stored ones are asked whether they still show the same. A stop by Ctrl-C or
     SIGTERM ends it within seconds, everything finished committed, with `interrupted` set in the report.
     Raises ProjectError, LockHeld, ImageStoreError, DatabaseError, WordNetError. Sources that failed are in the
     report: what others found is fetched nevertheless.
@@ -66,6 +69,7 @@ def crawl(
         raise ProjectError(
             f"[crawl] drop_share = {settings.drop_share} must be over 0 and at most 1; drop_after = 0 drops no query"
         )
+    check_executor(settings.executor)
     if sources is None:
         sources = open_sources(settings.sources, project.settings, project.folder)
     # Opened now: a place for images that cannot be used should not cost the sources a search.
@@ -74,7 +78,7 @@ def crawl(
         with database.reading(project.engine) as connection:
             categories = _chosen(categories_sql.selected(connection), wnids)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_crawl(project, sources, categories, retry, listener, clock))
+            return runner.run(_crawl(project, sources, categories, retry, refresh, listener, clock))
 
 
 async def _crawl(
@@ -82,6 +86,7 @@ async def _crawl(
     sources: Sequence[Source],
     categories: Sequence[Category],
     retry: bool,
+    refresh: bool,
     listener: ProgressListener,
     clock: Callable[[], datetime],
 ) -> CrawlReport:
@@ -93,7 +98,7 @@ async def _crawl(
     )
     with StoreThread(project.engine) as store, _stopped_by_signals(stop):
         await store.write(functools.partial(sql.apply_licences, scope=scope, now=clock()))
-        if not retry:
+        if not retry and not refresh:
             async with _api_session(project) as session:
                 search = Search(
                     store,
@@ -110,7 +115,7 @@ async def _crawl(
                 await _unless_stopped(search.run(categories), stop)
         if not stop.is_set():
             collector = Collector(project, store, sources, scope, tally, clock, listener)
-            await collector.run(stop, retry=retry)
+            await collector.run(stop, retry=retry, refresh=refresh)
     return tally.report(categories=len(categories), interrupted=stop.is_set())
 
 

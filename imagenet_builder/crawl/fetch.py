@@ -6,15 +6,15 @@ import asyncio
 import dataclasses
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import aiohttp
 from yarl import URL
 
 from imagenet_builder.config import CrawlSettings
-from imagenet_builder.records import Failed, Reason, Rejected
+from imagenet_builder.records import Failed, Known, Reason, Rejected
 from imagenet_builder.sources import FileSource, Source
 from imagenet_builder.store.crawl import PendingCandidate
 
@@ -30,6 +30,9 @@ SIGNS_OF_ILLNESS = (Reason.UNREACHABLE, Reason.TIMEOUT, Reason.INTERRUPTED, Reas
 CONNECT_SECONDS = 10.0
 # A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
+IF_NONE_MATCH, IF_MODIFIED_SINCE = "If-None-Match", "If-Modified-Since"
+_CONDITIONS = frozenset({IF_NONE_MATCH, IF_MODIFIED_SINCE})
+NO_CONDITIONS: Mapping[str, str] = MappingProxyType({})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -40,6 +43,8 @@ class Download:
     content: bytes | None = None
     refusal: Rejected | Failed | None = None
     location: str | None = None
+    redirects: int = 0
+    unchanged: bool = False
     address: str | None = None
     reserved: int = 0
     attempts: int = 1
@@ -54,11 +59,20 @@ class Stopped(Exception):
     """The run is stopping, and this fetch had not begun: the candidate stays as it was."""
 
 
+class Elsewhere(Exception):
+    """A redirect led to a host that has another owner: `candidate` says where to go on, and how far this one came."""
+
+    def __init__(self, candidate: PendingCandidate) -> None:
+        super().__init__(candidate)
+        self.candidate = candidate
+
+
 class Fetcher:
     """Fetches candidates over HTTP, host by host, and the files that a FileSource vouches for.
 
     Used as an async context manager, within one event loop. Setting `stopping` lets no request begin any more.
-    `hosts` and `robots` keep what is learnt of sites for fetchers that come after one another.
+    `hosts` and `robots` keep what is learnt of sites for fetchers that come after one another. Redirects of pictures to
+    a URL that `owns` denies are not followed.
     """
 
     def __init__(
@@ -70,11 +84,13 @@ class Fetcher:
         accept: str = "image/*",
         hosts: Hosts | None = None,
         robots: KnownRobots | None = None,
+        owns: Callable[[str], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._agent = agent
         self._sources = sources
         self._accept = accept
+        self._owns = owns or (lambda url: True)
         self._guard = AddressGuard(settings.allow_addresses)
         self._robots = Robots(self._fetch_robots, robots)
         self._connections = asyncio.Semaphore(settings.connections)
@@ -105,22 +121,50 @@ class Fetcher:
         await self._session.close()
 
     async def fetch(self, candidate: PendingCandidate) -> Download:
-        """Download a candidate's picture, trying again where that may help. Raises Stopped when `stopping`."""
+        """Download a candidate's picture, trying again where that may help.
+
+        Raises Stopped when `stopping`, and Elsewhere where a redirect leads to another owner's host.
+        """
         if candidate.url.startswith("file:"):
             source = self._sources.get(candidate.source)
             path = source.file(candidate.url) if isinstance(source, FileSource) else None
             found = await asyncio.to_thread(read_file, path, self._settings.max_bytes)
             return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
-        return await self._with_retries(candidate.url, self._settings.max_bytes, for_robots=False)
+        download = await self._with_retries(
+            candidate.url,
+            self._settings.max_bytes,
+            for_robots=False,
+            redirects=candidate.redirects,
+            attempt=candidate.attempts + 1,
+            conditions=_conditions(candidate.known),
+        )
+        if download.location is None:
+            return download
+        raise Elsewhere(
+            dataclasses.replace(
+                candidate,
+                url=download.location,
+                redirects=download.redirects,
+                attempts=download.attempts - 1,
+            )
+        )
 
     async def fetch_page(self, url: str, most_bytes: int) -> Download:
         """Download what is at `url`, within robots.txt as for a picture; `address` is where it was found."""
         return await self._with_retries(url, most_bytes, for_robots=False)
 
-    async def _with_retries(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
-        attempt = 1
+    async def _with_retries(
+        self,
+        url: str,
+        most_bytes: int,
+        *,
+        for_robots: bool,
+        redirects: int = 0,
+        attempt: int = 1,
+        conditions: Mapping[str, str] = NO_CONDITIONS,
+    ) -> Download:
         while True:
-            download = await self._follow(url, most_bytes, for_robots=for_robots)
+            download = await self._follow(url, most_bytes, redirects, conditions, for_robots=for_robots)
             refusal = download.refusal
             worth_it = (
                 isinstance(refusal, Failed)
@@ -138,9 +182,17 @@ class Fetcher:
         address = URL(url)
         return self._hosts[f"{address.raw_host}:{address.port}"].pause
 
-    async def _follow(self, url: str, most_bytes: int, *, for_robots: bool) -> Download:
-        """One attempt: over redirects, each of which is judged as if it had been proposed itself."""
-        for _ in range(MOST_REDIRECTS + 1):
+    async def _follow(
+        self, url: str, most_bytes: int, redirects: int, conditions: Mapping[str, str], *, for_robots: bool
+    ) -> Download:
+        """One attempt: over redirects, each of which is judged as if it had been proposed itself.
+
+        `redirects` were followed before. A `location` in what is returned has another owner.
+        """
+        for number in range(redirects, MOST_REDIRECTS + 1):
+            # A robots.txt is asked for once a run, wherever its site keeps it.
+            if number and not for_robots and not self._owns(url):
+                return Download(location=url, redirects=number)
             try:
                 address = URL(url)
                 if address.scheme not in ("http", "https") or not address.port:
@@ -149,7 +201,7 @@ class Fetcher:
                     raise ValueError(f"{address.raw_host!r} cannot be a host")
             except (ValueError, UnicodeError) as error:
                 return Download(refusal=Failed(Reason.BAD_URL, False, f"{url[:200]}: {error}"))
-            download = await self._hop(address, most_bytes, for_robots=for_robots)
+            download = await self._hop(address, most_bytes, conditions, for_robots=for_robots)
             if download.location is None:
                 return download
             try:
@@ -158,7 +210,9 @@ class Fetcher:
                 return Download(refusal=Failed(Reason.BAD_URL, False, f"redirect: {error}"))
         return Download(refusal=Failed(Reason.TOO_MANY_REDIRECTS, False, f"over {MOST_REDIRECTS}"))
 
-    async def _hop(self, address: URL, most_bytes: int, *, for_robots: bool) -> Download:
+    async def _hop(
+        self, address: URL, most_bytes: int, conditions: Mapping[str, str], *, for_robots: bool
+    ) -> Download:
         host, port = str(address.raw_host), int(address.port or 0)
         try:
             self._guard.check_literal(host, port)
@@ -177,24 +231,26 @@ class Fetcher:
             async with self._hosts[f"{host}:{port}"].turn(), self._connections:
                 if self.stopping:
                     raise Stopped
-                download = await self._get(address, most_bytes, cut=for_robots)
+                download = await self._get(address, most_bytes, conditions, cut=for_robots)
                 _note_health(self._hosts[f"{host}:{port}"], download)
         except HostPaused as error:
             reason = Reason.HOST_DOWN if error.down else Reason.RATE_LIMITED
             download = Download(refusal=Failed(reason, True, str(error)))
         return dataclasses.replace(download, robots=robots)
 
-    async def _get(self, address: URL, most_bytes: int, *, cut: bool) -> Download:
+    async def _get(
+        self, address: URL, most_bytes: int, conditions: Mapping[str, str], *, cut: bool
+    ) -> Download:
         begun, reserved = Download(), 0
         clock = asyncio.get_running_loop().time
         try:
             started = clock()
             async with (
                 asyncio.timeout(self._settings.timeout) as limit,
-                self._session.get(address, allow_redirects=False) as response,
+                self._session.get(address, headers=conditions, allow_redirects=False) as response,
             ):
                 begun = self._judge_headers(response, address, clock() - started)
-                if begun.refusal is not None or begun.location is not None:
+                if begun.refusal is not None or begun.location is not None or begun.unchanged:
                     return begun
                 wanted, left = expected_bytes(response, most_bytes), (limit.when() or 0.0) - clock()
                 limit.reschedule(None)
@@ -243,12 +299,14 @@ class Fetcher:
             host.satisfied(seconds)
         if status in REDIRECTS and "Location" in headers:
             return dataclasses.replace(seen, location=headers["Location"])
-        if status not in (200, 203):
+        # Only who asked with a condition is told that nothing has changed.
+        unchanged = status == 304 and not _CONDITIONS.isdisjoint(response.request_info.headers)
+        if status not in (200, 203) and not unchanged:
             return dataclasses.replace(seen, refusal=refused(status))
         stated = opt_out(headers.getall("X-Robots-Tag", []), headers)
         if stated:
             return dataclasses.replace(seen, opt_out=stated, refusal=Rejected(Reason.OPT_OUT, stated))
-        return seen
+        return dataclasses.replace(seen, unchanged=unchanged)
 
     async def _fetch_robots(self, url: str) -> RobotsFile:
         download = await self._with_retries(url, ROBOTS_BYTES, for_robots=True)
@@ -259,6 +317,15 @@ class Fetcher:
         if isinstance(download.refusal, Failed) and download.refusal.reason not in unavailable:
             return RobotsFile(failure=download.refusal)
         return RobotsFile()
+
+
+def _conditions(known: Known | None) -> Mapping[str, str]:
+    """Headers that ask for a picture only if it is not the known one (RFC 9110, section 13.1)."""
+    if known is None:
+        return NO_CONDITIONS
+    stated = {IF_NONE_MATCH: known.etag, IF_MODIFIED_SINCE: known.last_modified}
+    # A validator came from the server: what cannot stand in a header is not sent back.
+    return {name: value for name, value in stated.items() if value and value.isprintable()}
 
 
 def _note_health(host: Host, download: Download) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlalchemy.engine import Connection
 
 from imagenet_builder.records import Fetched
 from imagenet_builder.store import crawl as sql
@@ -15,11 +19,18 @@ COMMIT_SECONDS = 0.5
 COMMIT_ROWS = 200
 
 
+class Commit(Protocol):
+    """What writes outcomes of candidates (by id) in one transaction."""
+
+    def __call__(self, connection: Connection, outcomes: Sequence[tuple[int, Fetched]]) -> None: ...
+
+
 class Recorder:
     """Gathers outcomes, and commits them together: at COMMIT_ROWS, or every COMMIT_SECONDS."""
 
-    def __init__(self, store: StoreThread) -> None:
+    def __init__(self, store: StoreThread, commit: Commit = sql.commit_outcomes) -> None:
         self._store = store
+        self._commit = commit
         self._gathered: list[tuple[int, Fetched]] = []
 
     async def record(self, candidate_id: int, fetched: Fetched) -> None:
@@ -32,7 +43,7 @@ class Recorder:
         """Commit what is gathered. Raises DatabaseError."""
         batch, self._gathered = self._gathered, []
         if batch:
-            await self._store.write(functools.partial(sql.commit_outcomes, outcomes=batch))
+            await self._store.write(functools.partial(self._commit, outcomes=batch))
 
     async def commit_regularly(self, flight: Flight) -> None:
         """Commit every COMMIT_SECONDS until cancelled; a store that fails ends the flight."""

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from imagenet_builder.records import Failed, Inspected, Reason, Rejected
+from imagenet_builder.records import Changed, Failed, Inspected, Outcome, Reason, Rejected, Unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCount:
-    """How many candidates ended in one way: `state` is stored, rejected or failed; `reason` says why."""
+    """How many candidates ended in one way: `state` is stored, rejected or failed, or in a refresh unchanged, changed,
+    rejected or failed; `reason` says why.
+    """
 
     state: str
     reason: str | None
@@ -68,11 +70,15 @@ class Tally:
     dropped_queries: int = 0
     ended: Counter[tuple[str, Reason | None]] = field(default_factory=Counter)
 
-    def count(self, outcome: Inspected | Rejected | Failed) -> None:
-        """Count how a candidate ended."""
+    def count(self, outcome: Outcome, *, refresh: bool = False) -> None:
+        """Count how a candidate ended, or how it was found in a `refresh`."""
         match outcome:
             case Inspected():
                 self.ended["stored", None] += 1
+            case Unchanged():
+                self.ended["unchanged" if refresh else "stored", None] += 1
+            case Changed():
+                self.ended["changed", None] += 1
             case Rejected(reason=reason):
                 self.ended["rejected", reason] += 1
             case Failed(reason=reason):
@@ -80,7 +86,7 @@ class Tally:
 
     def outcomes(self) -> tuple[OutcomeCount, ...]:
         """How candidates ended so far; the stored first, then by reason."""
-        order = ("stored", "rejected", "failed")
+        order = ("stored", "unchanged", "changed", "rejected", "failed")
         ended = sorted(self.ended.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1] or ""))
         return tuple(OutcomeCount(state, reason, count) for (state, reason), count in ended)
 

@@ -8,9 +8,12 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from .crawl import DOUBTS
 from .tables import candidates, categories
 
 STATES = ("pending", "stored", "rejected", "failed")
+# Not a state: stored, but a refresh found the address gone, withheld or changed.
+DOUBTFUL = "doubtful"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,20 @@ def counts_by_category(connection: Connection, wnids: tuple[str, ...] = ()) -> l
 
 
 def counts_by_reason(connection: Connection, state: str, wnids: tuple[str, ...] = ()) -> list[ReasonCount]:
-    """How often each reason ended candidates in `state`, by category; the commonest first."""
+    """How often each reason ended candidates in `state` (or makes them DOUBTFUL), by category; the commonest first."""
     count = sa.func.count().label("count")
     rows = connection.execute(
         sa.select(
             categories.c.wnid,
             categories.c.name,
-            candidates.c.reason,
+            _reason().label("why"),
             count,
             sa.func.count().filter(candidates.c.retryable).label("retryable"),
         )
         .select_from(candidates.join(categories))
-        .where(candidates.c.state == state, _among(wnids))
-        .group_by(categories.c.wnid, categories.c.name, categories.c.position, candidates.c.reason)
-        .order_by(categories.c.position, categories.c.wnid, count.desc(), candidates.c.reason)
+        .where(_ended_in(state), _among(wnids))
+        .group_by(categories.c.wnid, categories.c.name, categories.c.position, sa.text("why"))
+        .order_by(categories.c.position, categories.c.wnid, count.desc(), sa.text("why"))
     )
     return [ReasonCount(*row) for row in rows]
 
@@ -87,16 +90,31 @@ def counts_by_reason(connection: Connection, state: str, wnids: tuple[str, ...] 
 def ended(
     connection: Connection, state: str, wnids: tuple[str, ...] = (), limit: int | None = None
 ) -> list[EndedCandidate]:
-    """Candidates that ended in `state`, the latest first, at most `limit`."""
+    """Candidates that ended in `state`, or that are DOUBTFUL, the latest first, at most `limit`."""
     c = candidates.c
     rows = connection.execute(
-        sa.select(c.wnid, c.url, c.source, c.reason, c.detail, c.retryable, c.http_status, c.ended_at)
+        sa.select(c.wnid, c.url, c.source, _reason(), c.detail, c.retryable, c.http_status, c.ended_at)
         .select_from(candidates.join(categories))
-        .where(c.state == state, _among(wnids))
+        .where(_ended_in(state), _among(wnids))
         .order_by(c.ended_at.desc(), c.id.desc())
         .limit(limit)
     )
     return [EndedCandidate(*row) for row in rows]
+
+
+def _ended_in(state: str) -> sa.ColumnElement[bool]:
+    if state == DOUBTFUL:
+        return sa.and_(candidates.c.state == "stored", candidates.c.detail.is_not(None))
+    return candidates.c.state == state
+
+
+def _reason() -> sa.ColumnElement[str]:
+    """Why a candidate ended as it did; for a stored one, what is doubtful about its address now."""
+    doubts = (
+        (sa.and_(candidates.c.state == "stored", candidates.c.detail.startswith(doubt)), doubt)
+        for doubt in DOUBTS
+    )
+    return sa.case(*doubts, else_=sa.cast(candidates.c.reason, sa.Text))
 
 
 def _among(wnids: tuple[str, ...]) -> sa.ColumnElement[bool]:

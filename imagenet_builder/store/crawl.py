@@ -3,35 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, overload
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
+from imagenet_builder.records import (
+    Changed,
+    Failed,
+    Fetched,
+    FileRights,
+    Inspected,
+    Known,
+    Outcome,
+    Reason,
+    Rejected,
+    Unchanged,
+)
 
+from .bulk import insert_rows, update_rows
 from .chunks import chunks
 from .tables import candidates, images
 
 # What stands for a licence that nothing tells, in settings and on the command line.
 UNKNOWN = "unknown"
 # PostgreSQL stores no NUL, and nothing stores half of a surrogate pair.
+# What may be wrong with a stored candidate's address: the word that its `detail` begins with.
+CHANGED = "changed"
+DOUBTS = (CHANGED, Reason.NOT_FOUND.value, Reason.ROBOTS.value, Reason.OPT_OUT.value)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCandidate:
-    """A candidate whose picture is to be fetched; `also` are others with the same address, which end as it does."""
+    """A candidate whose picture is to be fetched; `also` are others with the same address, which end as it does.
+
+    `known` is what was stored from the address before, if anything; with `refresh` it is this candidate's own picture,
+    which is only looked after. `redirects` and `attempts` are those that another owner of hosts made before it gave the
+    candidate away.
+    """
 
     candidate_id: int
     wnid: str
     url: str
     source: str
     also: tuple[int, ...] = ()
+    known: Known | None = None
+    refresh: bool = False
+    redirects: int = 0
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,26 @@ class Scope:
         return (licence or UNKNOWN) in self.licences
 
 
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which candidates a run fetches: the pending ones; with `retry` those that failed and may succeed; else, with
+    `stored_before`, the stored ones that were looked at last before that time.
+    """
+
+    retry: bool = False
+    stored_before: datetime | None = None
+
+    def condition(self) -> sa.ColumnElement[bool]:
+        """Candidates of this kind."""
+        c = candidates.c
+        if self.stored_before is not None:
+            # A file of the user's own has no server to ask.
+            return sa.and_(c.state == "stored", c.ended_at < self.stored_before, c.url.startswith("http"))
+        if self.retry:
+            return sa.and_(c.state == "failed", c.retryable)
+        return c.state == "pending"
+
+
 def apply_licences(connection: Connection, scope: Scope, now: datetime) -> None:
     """Bring candidates that were not fetched in line with the licences that this run allows.
 
@@ -81,33 +124,41 @@ def apply_licences(connection: Connection, scope: Scope, now: datetime) -> None:
     )
 
 
-def waiting_count(connection: Connection, scope: Scope, *, retry: bool) -> int:
+def waiting_count(connection: Connection, scope: Scope, which: Which) -> int:
     """How many candidates `waiting` would give from the start."""
     return connection.scalars(
         sa.select(sa.func.count())
         .select_from(candidates)
-        .where(scope.condition(), _waiting(retry), scope.allowed())
+        .where(scope.condition(), which.condition(), scope.allowed())
     ).one()
 
 
-def waiting(connection: Connection, scope: Scope, *, retry: bool, after: int, limit: int) -> WaitingPage:
-    """Up to `limit` candidates with an id over `after`: the pending ones, or for `retry` the failed that may succeed.
+def waiting(connection: Connection, scope: Scope, which: Which, *, after: int, limit: int) -> WaitingPage:
+    """Up to `limit` candidates with an id over `after`.
 
     Ordered by id, so that one run takes each at most once. Of those with the same address only the first is given,
     with the others: what is fetched for one category is not fetched again for another.
     """
     table = candidates.c
+    wanted = sa.and_(scope.condition(), which.condition(), scope.allowed())
     rows = connection.execute(
         sa.select(table.id, table.wnid, table.url, table.source)
-        .where(scope.condition(), _waiting(retry), scope.allowed(), table.id > after)
+        .where(wanted, table.id > after)
         .order_by(table.id)
         .limit(limit)
     ).all()
-    same = _same_address(
-        connection, scope, [row.url for row in rows if row.url.startswith("http")], retry=retry
-    )
+    urls = {row.url for row in rows if row.url.startswith("http")}
+    same, known = _same_address(connection, wanted, urls), _known(connection, urls)
     page = tuple(
-        PendingCandidate(row.id, row.wnid, row.url, row.source, also)
+        PendingCandidate(
+            row.id,
+            row.wnid,
+            row.url,
+            row.source,
+            also,
+            known.get(row.url),
+            refresh=which.stored_before is not None,
+        )
         for row in rows
         # A smaller id among them: that one was given on an earlier page, and this one ends with it.
         if (also := tuple(other for other in same.get(row.url, ()) if other != row.id)) == ()
@@ -117,31 +168,40 @@ def waiting(connection: Connection, scope: Scope, *, retry: bool, after: int, li
 
 
 def _same_address(
-    connection: Connection, scope: Scope, urls: Sequence[str], *, retry: bool
+    connection: Connection, wanted: sa.ColumnElement[bool], urls: Collection[str]
 ) -> dict[str, list[int]]:
-    """The ids of all waiting candidates at each of `urls`, on whichever page they are."""
+    """The ids of all candidates that wait at each of `urls`, on whichever page they are."""
     table = candidates.c
     found: dict[str, list[int]] = {}
-    for chunk in chunks(set(urls)):
-        rows = connection.execute(
-            sa.select(table.url, table.id).where(
-                table.url.in_(chunk), scope.condition(), _waiting(retry), scope.allowed()
-            )
-        )
-        for url, candidate_id in rows:
+    for chunk in chunks(urls):
+        for url, candidate_id in connection.execute(
+            sa.select(table.url, table.id).where(table.url.in_(chunk), wanted)
+        ):
             found.setdefault(url, []).append(candidate_id)
+    return found
+
+
+def _known(connection: Connection, urls: Collection[str]) -> dict[str, Known]:
+    """What was stored last from each of `urls`, for whatever category."""
+    c = candidates.c
+    found: dict[str, Known] = {}
+    for chunk in chunks(urls):
+        rows = connection.execute(
+            sa.select(
+                c.url, c.sha256, c.ended_at, c.etag, c.last_modified, c.robots,
+                c.file_artist, c.file_copyright, c.file_credit, c.file_usage_terms,
+            )
+            .where(c.url.in_(chunk), c.state == "stored")
+            .order_by(c.ended_at, c.id)
+        )  # fmt: skip
+        for url, sha256, at, etag, last_modified, robots, *rights in rows:
+            found[url] = Known(sha256, at, etag, last_modified, robots, FileRights(*rights))
     return found
 
 
 def kept_bytes(connection: Connection) -> int:
     """How many bytes the originals of all images have."""
     return int(connection.scalars(sa.select(sa.func.coalesce(sa.func.sum(images.c.byte_count), 0))).one())
-
-
-def _waiting(retry: bool) -> sa.ColumnElement[bool]:
-    if retry:
-        return sa.and_(candidates.c.state == "failed", candidates.c.retryable)
-    return candidates.c.state == "pending"
 
 
 def commit_outcomes(connection: Connection, outcomes: Sequence[tuple[int, Fetched]]) -> None:
@@ -151,15 +211,9 @@ def commit_outcomes(connection: Connection, outcomes: Sequence[tuple[int, Fetche
         for _, fetched in outcomes
         if isinstance(fetched.outcome, Inspected)
     }
-    if stored:
-        connection.execute(insert_new(connection, images), list(stored.values()))
-    if outcomes:
-        connection.execute(
-            candidates.update()
-            .where(candidates.c.id == sa.bindparam("candidate_id"))
-            .values({"attempts": candidates.c.attempts + sa.bindparam("tried")}),
-            [_outcome_row(candidate_id, fetched) for candidate_id, fetched in outcomes],
-        )
+    insert_rows(connection, images, list(stored.values()))
+    rows = [_outcome_row(candidate_id, fetched) for candidate_id, fetched in outcomes]
+    update_rows(connection, candidates, "id", rows, added=("attempts",))
 
 
 def _image_row(image: Inspected, now: datetime) -> dict[str, Any]:
@@ -177,14 +231,47 @@ def _image_row(image: Inspected, now: datetime) -> dict[str, Any]:
     }
 
 
+def commit_checks(connection: Connection, outcomes: Sequence[tuple[int, Fetched]]) -> None:
+    """Record what became of the addresses of stored candidates (by id). They stay stored, whatever it is.
+
+    What still shows its picture counts as looked at. What is gone, is withheld by its owner or shows something else
+    gets a `detail` that begins with a word of DOUBTS, for review. Where the server could not be asked, nothing is
+    known and nothing recorded.
+    """
+    current, doubtful = [], []
+    for candidate_id, fetched in outcomes:
+        row = {
+            "id": candidate_id,
+            "http_status": fetched.http_status,
+            "robots": storable(fetched.robots, 32),
+            "opt_out": storable(fetched.opt_out, 255),
+        }
+        match fetched.outcome:
+            case Unchanged(known=known):
+                validators = {
+                    "etag": storable(fetched.etag or known.etag),
+                    "last_modified": storable(fetched.last_modified or known.last_modified, 64),
+                }
+                current.append({**row, **validators, "detail": None, "ended_at": fetched.at})
+            case Changed():
+                doubtful.append({**row, "detail": f"{CHANGED}: the address shows something else now"})
+            case (
+                Rejected(reason=reason, detail=detail)
+                | Failed(reason=Reason.NOT_FOUND as reason, detail=detail)
+            ):
+                doubtful.append({**row, "detail": storable(f"{reason.value}: {detail}", 500)})
+    update_rows(connection, candidates, "id", current)
+    update_rows(connection, candidates, "id", doubtful)
+
+
 def _outcome_row(candidate_id: int, fetched: Fetched) -> dict[str, Any]:
     outcome = fetched.outcome
-    image = outcome if isinstance(outcome, Inspected) else None
+    sha256, rights = _picture(outcome)
     refusal = outcome if isinstance(outcome, Rejected | Failed) else None
     return {
-        "candidate_id": candidate_id,
-        "tried": fetched.attempts,
-        "state": "stored" if image else "failed" if isinstance(outcome, Failed) else "rejected",
+        "id": candidate_id,
+        "attempts": fetched.attempts,
+        "state": "stored" if sha256 else "failed" if isinstance(outcome, Failed) else "rejected",
         "reason": refusal.reason if refusal else None,
         "detail": storable(refusal.detail, 500) or None if refusal else None,
         "retryable": outcome.retryable if isinstance(outcome, Failed) else False,
@@ -194,19 +281,22 @@ def _outcome_row(candidate_id: int, fetched: Fetched) -> dict[str, Any]:
         "opt_out": storable(fetched.opt_out, 255),
         "etag": storable(fetched.etag),
         "last_modified": storable(fetched.last_modified, 64),
-        "sha256": image.sha256 if image else None,
-        "file_artist": storable(image.rights.artist) if image else None,
-        "file_copyright": storable(image.rights.copyright) if image else None,
-        "file_credit": storable(image.rights.credit) if image else None,
-        "file_usage_terms": storable(image.rights.usage_terms) if image else None,
+        "sha256": sha256,
+        "file_artist": storable(rights.artist),
+        "file_copyright": storable(rights.copyright),
+        "file_credit": storable(rights.credit),
+        "file_usage_terms": storable(rights.usage_terms),
     }
 
 
-def insert_new(connection: Connection, table: sa.Table) -> sa.Insert:
-    """An INSERT that passes over rows whose key is there already."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+def _picture(outcome: Outcome) -> tuple[str | None, FileRights]:
+    match outcome:
+        case Inspected(sha256=sha256, rights=rights):
+            return sha256, rights
+        case Unchanged(known=known):
+            return known.sha256, known.rights
+        case _:
+            return None, FileRights()
 
 
 @overload

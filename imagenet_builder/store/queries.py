@@ -12,8 +12,9 @@ from sqlalchemy.engine import Connection
 from hits.model import Decision
 from imagenet_builder.records import Query
 
+from .bulk import insert_rows
 from .chunks import chunks
-from .crawl import insert_new, storable
+from .crawl import storable
 from .tables import candidates, queries, questions, verdicts
 
 
@@ -83,8 +84,7 @@ def add_queries(connection: Connection, made: Iterable[Query]) -> None:
         }
         for query in made
     ]
-    if rows:
-        connection.execute(insert_new(connection, queries), rows)
+    insert_rows(connection, queries, rows)
 
 
 def kept_words(query: Query) -> str:

@@ -12,8 +12,9 @@ from sqlalchemy.engine import Connection
 
 from imagenet_builder.records import Candidate, Reason, SearchPage
 
+from .bulk import insert_rows
 from .chunks import chunks
-from .crawl import UNKNOWN, Scope, insert_new, storable
+from .crawl import UNKNOWN, Scope, storable
 from .queries import AskedQuery
 from .tables import candidates, queries
 
@@ -70,11 +71,11 @@ def record_page(
         elif url not in fresh:
             fresh[url] = candidate
             usable += scope.allows(candidate.rights.licence)
-    if fresh:
-        connection.execute(
-            insert_new(connection, candidates),
-            [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh.values()],
-        )
+    insert_rows(
+        connection,
+        candidates,
+        [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh.values()],
+    )
     refused = len(fresh) - usable
     moved = asked.after(
         page.continuation if whole else asked.query.continuation,

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,70 +11,20 @@ import pytest
 
 from imagenet_builder.errors import ImageStoreError
 from imagenet_builder.images import ImageStore, open_image_store
-from tests import real_parts
+from tests.s3_servers import S3Server, new_bucket, use_server
 
 MISSING = "0" * 64
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """An S3 server on loopback (moto's); the value is its address."""
-    real_parts.need("moto[server]", _importable("moto.server"), "pip install imagenet-builder[test]")
-    port = real_parts.free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert server.poll() is None, "the S3 server ended"
-            assert time.monotonic() < deadline, "the S3 server does not answer"
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _importable(module: str) -> bool | None:
-    import importlib.util
-
-    try:
-        return True if importlib.util.find_spec(module) else None
-    except ModuleNotFoundError:
-        return None
-
-
-@pytest.fixture
-def s3_keys(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of a process that may use the S3 server."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3_server,
-        "AWS_ALLOW_HTTP": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(params=["folder", "s3"])
-def store_address(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+@pytest.fixture(params=["folder", "moto", "swift"])
+def store_address(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, Path]:
     """An address of an empty store, and the folder that it is relative to."""
     if request.param == "folder":
         return "images", tmp_path
-    request.getfixturevalue("s3_keys")
-    import boto3
-
-    bucket = f"images-{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    return f"s3://{bucket}/pictures", tmp_path
+    server: S3Server = request.getfixturevalue(f"{request.param}_server")
+    return new_bucket(server, monkeypatch), tmp_path
 
 
 @pytest.fixture
@@ -153,8 +98,10 @@ def test_another_opening_of_the_same_address_sees_the_same_images(
     assert open_image_store(url, relative_to=folder).get(sha256) == b"shared"
 
 
-@pytest.mark.usefixtures("s3_keys")
-def test_a_bucket_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_bucket_that_does_not_exist_is_one_clear_line(
+    moto_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_server(moto_server, monkeypatch)
     images = open_image_store("s3://there-is-no-such-bucket", relative_to=tmp_path)
     with pytest.raises(
         ImageStoreError, match="cannot write images in s3://there-is-no-such-bucket"

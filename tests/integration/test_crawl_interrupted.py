@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.project import Project, find_project
 from imagenet_builder.store import tables
 from tests.builder_store import add_categories, empty_project
+from tests.children import child
 from tests.fault_server import FaultServer, fault_server
 from tests.proposing_source import ProposingSource
 
@@ -36,7 +36,6 @@ PATHS = (
     "/good",
     "/picture-as-page",
 )
-ROOT = Path(__file__).parents[2]
 
 
 def source(address: str, paths: tuple[str, ...] = PATHS) -> ProposingSource:
@@ -58,23 +57,6 @@ def command_here(folder: str, address: str, *paths: str) -> None:
     """The command line, with pictures of the fault server for a source."""
     crawl_module.open_sources = lambda *_: (source(address, paths),)
     sys.exit(run_command(command_line.main, "--project", folder, "crawl"))
-
-
-@contextlib.contextmanager
-def child(function: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own that runs one of the functions above."""
-    code = f"from {__name__} import {function}; {function}(*{arguments!r})"
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def rows(project: Project) -> dict[tuple[str, str], tuple[object, ...]]:
@@ -122,7 +104,7 @@ def test_a_crawl_killed_at_any_stage_and_run_again_ends_as_an_undisturbed_one(tm
         ]
         kills = 0
         for moment in moments:
-            with child("crawl_here", str(killed.folder), server.address) as process:
+            with child(__name__, "crawl_here", str(killed.folder), server.address) as process:
                 if wait_for(moment, process):
                     kills += 1
             assert all(killed.images.get(sha256) for sha256 in stored(killed)), "a row came before its bytes"
@@ -142,7 +124,7 @@ def test_a_stopped_crawl_commits_what_is_done_and_leaves_with_130(
     good = [f"/good?seed={seed}" for seed in range(3)]
     with fault_server() as server:
         project = project_for(tmp_path / "project", server)
-        with child("command_here", str(project.folder), server.address, *good, "/slow") as process:
+        with child(__name__, "command_here", str(project.folder), server.address, *good, "/slow") as process:
             assert wait_for(lambda: server.asked["/slow"] > 0 and server.asked["/good"] >= 3, process)
             process.send_signal(number)
             _, talk = process.communicate(timeout=60)
@@ -157,7 +139,7 @@ def test_a_second_crawl_at_once_leaves_with_75(tmp_path: Path) -> None:
     with fault_server() as server:
         project = project_for(tmp_path / "project", server)
         with database.exclusive_lock(project.engine, "crawl"):
-            with child("command_here", str(project.folder), server.address, "/good") as process:
+            with child(__name__, "command_here", str(project.folder), server.address, "/good") as process:
                 _, talk = process.communicate(timeout=60)
             assert process.returncode == 75
             assert "another crawl is running" in talk

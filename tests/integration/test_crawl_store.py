@@ -94,8 +94,12 @@ def rows(engine: sa.Engine, table: sa.Table) -> list[sa.RowMapping]:
 
 def waiting(engine: sa.Engine, *, retry: bool = False, after: int = 0, limit: int = 100) -> list[str]:
     with database.reading(engine) as connection:
-        found = sql.waiting(connection, SCOPE, retry=retry, after=after, limit=limit).candidates
-        assert retry or after or len(found) == min(limit, sql.waiting_count(connection, SCOPE, retry=retry))
+        found = sql.waiting(connection, SCOPE, sql.Which(retry=retry), after=after, limit=limit).candidates
+        assert (
+            retry
+            or after
+            or len(found) == min(limit, sql.waiting_count(connection, SCOPE, sql.Which(retry=retry)))
+        )
     return [row.url.rpartition("/")[2] for row in found]
 
 
@@ -228,7 +232,7 @@ def test_licences_can_be_widened_and_narrowed_before_fetching(engine: sa.Engine)
         wide = Scope(SCOPE.wnids, SCOPE.sources, ("unknown", "by"))
         sql.apply_licences(connection, wide, NOW)
         assert [
-            row.url[-5:] for row in sql.waiting(connection, wide, retry=False, after=0, limit=9).candidates
+            row.url[-5:] for row in sql.waiting(connection, wide, sql.Which(), after=0, limit=9).candidates
         ] == [
             "2.jpg",
             "3.jpg",
@@ -244,7 +248,7 @@ def test_waiting_candidates_come_by_id_in_pages_and_within_their_scope(engine: s
     assert waiting(engine, after=last, limit=2) == ["4.jpg", "5.jpg"]
     with database.reading(engine) as connection:
         for other in (Scope((CAT,), ("web",), ("cc0",)), Scope((DOG,), ("folder",), ("cc0",))):
-            assert sql.waiting(connection, other, retry=False, after=0, limit=9).candidates == ()
+            assert sql.waiting(connection, other, sql.Which(), after=0, limit=9).candidates == ()
 
 
 def test_outcomes_and_their_images_are_committed_together(engine: sa.Engine) -> None:

@@ -1,0 +1,371 @@
+"""The executor `ray`: workers on a cluster gather candidates, each owning its share of the hosts; see `ray_worker`.
+
+The driver gives a candidate to the worker that owns its host, and to the next owner where a redirect leads to another
+one's. A worker that is lost is replaced, and what it had not reported is done again: bytes are stored under their
+hash, and rows are written by the driver alone, so that nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from imagenet_builder.crawl.fetch import Elsewhere, Stopped
+from imagenet_builder.crawl.gather import WINDOW, Gatherer
+from imagenet_builder.crawl.politeness import user_agent
+from imagenet_builder.errors import BuilderError, ProjectError
+from imagenet_builder.exclusion import Exclusion
+from imagenet_builder.project import Project
+from imagenet_builder.records import Fetched
+
+from .executor import Load
+from .ray_worker import CrawlWorker, Order, Report, owner_of
+
+if TYPE_CHECKING:
+    from imagenet_builder.store.crawl import PendingCandidate
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+# Candidates that come at about the same time are given together.
+BATCH_SECONDS = 0.01
+# A cluster that grows on demand needs minutes for a machine.
+START_SECONDS = 600.0
+ANSWER_SECONDS = 10.0
+# Losses of one owner in a row, with nothing reported in between, that end the run.
+MOST_LOSSES = 5
+OBJECT_STORE_BYTES = 128 * 2**20
+# The workers' bucket needs its keys where they run.
+KEY_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
+
+
+class RayExecutor:
+    """Gathers on a Ray cluster; `here` reads the files of the user's own, which only this machine has."""
+
+    def __init__(self, project: Project, here: Gatherer, exclusion: Exclusion) -> None:
+        self._project = project
+        self._here = here
+        self._exclusion = exclusion
+        self._owners: list[_Owner] = []
+        self._shuts_down = False
+
+    @property
+    def window(self) -> int:
+        """As many for each worker as one machine would take."""
+        return WINDOW * len(self._owners)
+
+    async def __aenter__(self) -> RayExecutor:
+        import ray
+
+        if not ray.is_initialized():
+            with _signal_handlers_kept():
+                await asyncio.to_thread(_connect, self._project.settings.ray.address)
+            self._shuts_down = True
+        try:
+            _require_shared_places(self._project)
+            count = self._project.settings.ray.workers or int(ray.cluster_resources().get("CPU", 1))
+            exclusion = ray.put(self._exclusion)
+            self._owners = [_Owner(self._order(number, count), exclusion) for number in range(count)]
+            await asyncio.gather(*(owner.start() for owner in self._owners))
+            await self._here.__aenter__()
+        except BaseException:
+            await self._end()
+            raise
+        logger.info("%d workers on a cluster of %d machines", count, _machine_count())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._here.__aexit__(kind, error, trace)
+        await self._end()
+
+    @property
+    def load(self) -> Load:
+        """The workers' figures of their last reports, and of what is read here."""
+        return sum((owner.load for owner in self._owners), self._here.load)
+
+    def stop(self) -> None:
+        """Let no worker begin a request any more."""
+        self._here.stop()
+        for owner in self._owners:
+            owner.stop()
+
+    async def gather(self, candidate: PendingCandidate) -> Fetched:
+        """How it went with `candidate`, on the worker that owns its host. Raises Stopped, BuilderError."""
+        if candidate.url.startswith("file:"):
+            return await self._here.gather(candidate)
+        while True:
+            owner = self._owners[owner_of(candidate.url, len(self._owners))]
+            try:
+                return await owner.gather(candidate)
+            except Elsewhere as redirect:
+                candidate = redirect.candidate
+
+    def _order(self, number: int, owners: int) -> Order:
+        settings = self._project.settings
+        keys = {name: value for name, value in os.environ.items() if name.startswith(KEY_PREFIXES)}
+        return Order(
+            number=number,
+            owners=owners,
+            settings=settings.crawl,
+            agent=user_agent(settings.project),
+            images_url=settings.images.url,
+            folder=self._project.folder,
+            environment=keys,
+        )
+
+    async def _end(self) -> None:
+        for owner in self._owners:
+            await owner.end()
+        if self._shuts_down:
+            import ray
+
+            await asyncio.to_thread(ray.shutdown)
+
+
+class _Owner:
+    """One share of the hosts: the worker that has it now, and the candidates that are given and not reported."""
+
+    def __init__(self, order: Order, exclusion: Any) -> None:
+        self._order = order
+        self._exclusion = exclusion
+        self._worker: Any = None
+        self._waiting: deque[PendingCandidate] = deque()
+        self._aboard: dict[int, tuple[PendingCandidate, asyncio.Future[Fetched]]] = {}
+        self._flush: asyncio.TimerHandle | None = None
+        self._reports: asyncio.Task[None] | None = None
+        self._losses = 0
+        self._lost_bytes = 0
+        self._reported = Load()
+        self._stopping = False
+        self._failure: BaseException | None = None
+
+    @property
+    def load(self) -> Load:
+        """The worker's figures when it last reported; bytes that lost ones fetched are counted too."""
+        return self._reported + Load(fetched_bytes=self._lost_bytes)
+
+    async def start(self) -> None:
+        """Have a worker started, and listen to its reports from then on."""
+        from ray.exceptions import RayActorError
+
+        try:
+            await self._begin()
+        except RayActorError as error:
+            raise BuilderError(
+                f"a worker cannot start on the cluster: {_cause(error)}; is this version of imagenet-builder "
+                "installed on every machine?"
+            ) from error
+        self._reports = asyncio.create_task(self._listen())
+
+    async def gather(self, candidate: PendingCandidate) -> Fetched:
+        """Give `candidate` to the worker, and wait for what it reports."""
+        if self._failure is not None:
+            raise self._failure
+        if self._stopping:
+            raise Stopped
+        answer: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
+        self._aboard[candidate.candidate_id] = candidate, answer
+        self._waiting.append(candidate)
+        self._give_soon()
+        return await answer
+
+    def stop(self) -> None:
+        """Give nothing any more, and have the worker begin nothing."""
+        self._stopping = True
+        for candidate in self._waiting:
+            self._answer(candidate.candidate_id, Stopped())
+        self._waiting.clear()
+        if self._worker is not None:
+            self._worker.stop.remote()
+
+    async def end(self) -> None:
+        """End the worker, whatever it is doing."""
+        if self._reports is not None:
+            self._reports.cancel()
+            await asyncio.wait({self._reports})
+        self._kill()
+
+    async def _begin(self) -> None:
+        import ray
+
+        actor = ray.remote(CrawlWorker).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")
+        worker = actor.remote(self._order, self._exclusion)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await worker.start.remote()
+        except TimeoutError as error:
+            ray.kill(worker)
+            processors = int(ray.cluster_resources().get("CPU", 0))
+            raise BuilderError(
+                f"the cluster has no room for worker {self._order.number + 1} of {self._order.owners}: it has "
+                f"{processors} processors; lower `workers` under [ray]"
+            ) from error
+        self._worker = worker
+
+    async def _listen(self) -> None:
+        """Take the worker's reports, and replace it when it is lost, until cancelled."""
+        from ray.exceptions import RayActorError
+
+        try:
+            while True:
+                try:
+                    if self._worker is None:
+                        await self._begin_again()
+                    self._take(await self._worker.report.remote())
+                except RayActorError as error:
+                    self._lose(error)
+        except Exception as error:  # noqa: BLE001  Whoever waits for a candidate raises it, and so ends the run.
+            self._failure = error
+            for candidate_id in tuple(self._aboard):
+                self._answer(candidate_id, error)
+
+    def _take(self, report: Report) -> None:
+        self._losses = 0
+        self._reported = report.load
+        for candidate_id, answer in report.answers:
+            self._answer(candidate_id, answer)
+
+    def _lose(self, error: Exception) -> None:
+        self._losses += 1
+        logger.warning(
+            "worker %d of %d is lost with %d candidates, which are given to another: %s",
+            self._order.number + 1,
+            self._order.owners,
+            len(self._aboard),
+            _cause(error),
+        )
+        # Ray may only have lost sight of it: there must not be two who ask the same hosts.
+        self._kill()
+        self._lost_bytes += self._reported.fetched_bytes
+        self._reported = Load()
+        if self._losses >= MOST_LOSSES:
+            raise BuilderError(
+                f"worker {self._order.number + 1} was lost {self._losses} times in a row, the last time because "
+                f"{_cause(error)}; what was fetched is kept: mend the cluster and run the command again"
+            )
+
+    async def _begin_again(self) -> None:
+        if self._stopping:
+            for candidate_id in tuple(self._aboard):
+                self._answer(candidate_id, Stopped())
+        await self._begin()
+        self._waiting = deque(candidate for candidate, _ in self._aboard.values())
+        self._give()
+
+    def _kill(self) -> None:
+        import ray
+
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            ray.kill(worker)
+
+    def _answer(self, candidate_id: int, answer: object) -> None:
+        # Its waiter may be gone: cancelled when the run ended.
+        _, waiter = self._aboard.pop(candidate_id, (None, None))
+        if waiter is None or waiter.done():
+            return
+        if isinstance(answer, Fetched):
+            waiter.set_result(answer)
+        elif isinstance(answer, BaseException):
+            waiter.set_exception(answer)
+
+    def _give_soon(self) -> None:
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(BATCH_SECONDS, self._give)
+
+    def _give(self) -> None:
+        self._flush = None
+        while self._worker is not None and self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            # Not awaited: if the worker is lost now, the report that is waited for says so.
+            self._worker.take.remote(batch)
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    # It announces what is none of the user's business, such as who has the handler of SIGTERM.
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    if address.startswith("ray://"):
+        raise ProjectError(
+            f"the crawl does not run through Ray's client ({address}): run it on a machine of the cluster, with "
+            'address = "auto" under [ray]'
+        )
+    _require_answer(address)
+    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if not address or address == "local":
+        quiet |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        ray.init(address=address or "local", **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ProjectError(
+            f"cannot reach the Ray cluster {address or '(one of this machine)'}: {_cause(error)}; correct "
+            "`address` under [ray]"
+        ) from error
+
+
+@contextlib.contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """Put this process's handlers back: Ray's own of SIGTERM aborts the process three seconds later."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _require_answer(address: str) -> None:
+    """Raise ProjectError where nothing listens at `address`: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        raise ProjectError(
+            f"nothing answers at the Ray cluster's address {address}: {error.strerror or error}; correct "
+            "`address` under [ray]"
+        ) from error
+
+
+def _machine_count() -> int:
+    import ray
+
+    return sum(bool(node["Alive"]) for node in ray.nodes())
+
+
+def _require_shared_places(project: Project) -> None:
+    """Raise ProjectError where the cluster has several machines and the project's places are on one."""
+    machines = _machine_count()
+    if machines == 1:
+        return
+    if project.images.is_folder:
+        raise ProjectError(
+            f"the cluster has {machines} machines, and they do not share the folder {project.images.name}: set "
+            'url = "s3://…" under [images]'
+        )
+    if project.engine.url.get_backend_name() == "sqlite":
+        raise ProjectError(
+            f"the cluster has {machines} machines: a crawl of that size needs PostgreSQL; set [store] url"
+        )
+
+
+def _cause(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,163 @@
+"""A crawl on a Ray cluster whose workers or driver are killed, stopped, or set up in a way that cannot work."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hits import database
+from imagenet_builder.cli import command_line
+from imagenet_builder.cli import run as run_command
+from imagenet_builder.config import SETTINGS_NAME
+from imagenet_builder.crawl import crawl as crawl_module
+from imagenet_builder.crawl.crawl import crawl
+from imagenet_builder.errors import BuilderError
+from imagenet_builder.executors.ray_worker import owner_of
+from imagenet_builder.project import Project, find_project
+from imagenet_builder.store import tables
+from tests.children import child
+from tests.fault_server import FaultServer
+from tests.many_hosts import (
+    HOSTS,
+    ended,
+    in_one_process,
+    port_of,
+    project_for,
+    rows,
+    server,
+    soon,
+    source,
+    source_at,
+    without_attempts,
+)
+from tests.ray_parts import kill_worker, worker_pids
+from tests.real_parts import free_port
+
+__all__ = ["in_one_process", "server"]
+
+
+def command_here(folder: str, port: str) -> None:
+    """The command line, with the pictures of many hosts for a source."""
+    crawl_module.open_sources = lambda *_: (source_at(port),)
+    sys.exit(run_command(command_line.main, "--project", folder, "crawl", "--executor", "ray"))
+
+
+def on_cluster(folder: Path, server: FaultServer, address: str, **settings: Any) -> Project:
+    """A project whose crawls, in whatever process, run on the cluster at `address`."""
+    project_for(folder, server, "ray", **settings)
+    with (folder / SETTINGS_NAME).open("a", encoding="utf-8") as file:
+        file.write(f'[ray]\naddress = "{address}"\n')
+    return find_project(folder)
+
+
+@pytest.mark.parametrize("owners", [1, 2, 7])
+def test_a_host_has_one_owner_whatever_the_scheme_and_port(owners: int) -> None:
+    for host in ("pictures.example", "bücher.example", "127.0.0.1", "[::1]"):
+        urls = (f"http://{host}/a.jpg", f"https://{host.upper()}:8443/b", f"http://www.{host}/?c#d")
+        wanted = {owner_of(url, owners) for url in (urls if host[0] not in "[1" else urls[:2])}
+        assert len(wanted) == 1
+        assert wanted <= set(range(owners))
+
+
+def test_hosts_are_spread_over_owners_and_what_is_no_address_has_one_too() -> None:
+    owners = Counter(owner_of(f"https://pictures{number}.example/a.jpg", 4) for number in range(400))
+    assert min(owners[owner] for owner in range(4)) > 60
+    for url in ("", "http://[", "mailto:a@b", "http://a:99999/"):
+        assert owner_of(url, 4) in range(4)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_lost_workers_batch_is_done_again_and_nothing_twice(
+    server: FaultServer, in_one_process: Project, tmp_path: Path
+) -> None:
+    project = project_for(tmp_path / "project", server, "ray", connections=2)
+    crawling = threading.Thread(target=crawl, args=(project,), kwargs={"sources": [source(server)]})
+    crawling.start()
+    # Otherwise no redirect would lead from one worker to the other.
+    assert len({owner_of(f"http://{host}/", 2) for host in HOSTS}) == 2
+    for number in (10, 40):
+        soon(lambda number=number: server.asked.total() >= number and worker_pids())
+        kill_worker()
+    crawling.join(120)
+    assert not crawling.is_alive()
+    assert without_attempts(project) == without_attempts(in_one_process)
+    assert set(project.images) == set(in_one_process.images)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_that_are_lost_again_and_again_end_the_run_in_one_line(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    project = project_for(tmp_path, server, "ray", connections=1, host_delay=5.0)
+    over = threading.Event()
+
+    def kill_all() -> None:
+        while not over.wait(0.2):
+            for _ in worker_pids():
+                kill_worker()
+
+    killing = threading.Thread(target=kill_all)
+    killing.start()
+    try:
+        with pytest.raises(BuilderError, match="worker") as caught:
+            crawl(project, sources=[source(server)])
+    finally:
+        over.set()
+        killing.join()
+    assert "\n" not in str(caught.value)
+    assert ended(project, "pending") == len(rows(project))
+
+
+def test_a_killed_driver_takes_its_workers_along_and_is_resumed(
+    server: FaultServer, in_one_process: Project, ray_cluster: str, tmp_path: Path
+) -> None:
+    project = on_cluster(tmp_path / "project", server, ray_cluster, host_delay=0.1)
+    with child(__name__, "command_here", str(project.folder), port_of(server)) as process:
+        soon(lambda: ended(project, "stored") >= 10)
+        process.kill()
+        process.wait()
+    assert ended(project, "pending") > 0
+    # Nobody of the old run may be left to ask the same hosts.
+    soon(lambda: not worker_pids())
+    with child(__name__, "command_here", str(project.folder), port_of(server)) as process:
+        _, talk = process.communicate(timeout=120)
+    assert process.returncode == 0, talk
+    assert without_attempts(project) == without_attempts(in_one_process)
+    assert set(project.images) == set(in_one_process.images)
+
+
+def test_a_stopped_driver_commits_what_is_done_and_leaves_with_130(
+    server: FaultServer, ray_cluster: str, tmp_path: Path
+) -> None:
+    project = on_cluster(tmp_path / "project", server, ray_cluster, host_delay=0.2)
+    with child(__name__, "command_here", str(project.folder), port_of(server)) as process:
+        soon(lambda: ended(project, "stored") >= 5)
+        process.send_signal(signal.SIGTERM)
+        _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130, talk
+    assert "Traceback" not in talk
+    assert ended(project, "pending") > 0
+    c = tables.candidates.c
+    with database.reading(project.engine) as connection:
+        kept = set(connection.scalars(sa.select(c.sha256).where(c.state == "stored")))
+    assert kept <= set(project.images)
+
+
+def test_a_cluster_that_is_not_there_is_one_line_and_costs_no_picture(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    project = on_cluster(tmp_path, server, nowhere)
+    with child(__name__, "command_here", str(project.folder), port_of(server)) as process:
+        _, talk = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert [line for line in talk.splitlines() if "Error" in line] == [talk.splitlines()[-1]], talk
+    assert nowhere in talk.splitlines()[-1]
+    assert server.asked.total() == 0
