@@ -168,8 +168,14 @@ class Fetched:
 
 
 class Split(StrEnum):
-    """The parts of a release."""
+    """The parts of a release; the labels of the `hidden` ones are secret, `replicate` is a second test."""
 
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
+    REPLICATE = "replicate"
+
+    @property
+    def hidden(self) -> bool:
+        """Whether nothing may be published of what its pictures show."""
+        return self in {Split.TEST, Split.REPLICATE}

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # Twelve hexadecimal digits: two pictures of a class practically never share them, and any reader's integer holds them.
 NUMBER_DIGITS = 12
-PREFIX = {Split.VAL: "ILSVRC2012_val", Split.TEST: "ILSVRC2012_test"}
+HELD_OUT = (Split.VAL, Split.TEST, Split.REPLICATE)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: 
     if any(supply.provisional.values()):
         waiting = sum(supply.provisional.values())
         remedies.append(f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts")
-    remedies.append("lower --val, --test or --min-train")
+    remedies.append("lower --val, --test, --min-train or --replicate-test")
     if choice.wnids and not request.allow_fewer:
         remedies.append("or take fewer with --allow-fewer")
     return (
@@ -175,6 +175,7 @@ def _release(title: str, graph: Graph, choice: Choice, division: Division, seed:
             train=count[wnid, Split.TRAIN],
             val=count[wnid, Split.VAL],
             test=count[wnid, Split.TEST],
+            replicate=count[wnid, Split.REPLICATE],
         )
         for index, wnid in enumerate(choice.wnids)
     )
@@ -183,7 +184,7 @@ def _release(title: str, graph: Graph, choice: Choice, division: Division, seed:
 
 
 def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePicture]:
-    """Pictures in release order. A train picture keeps its name in every release; val and test are shuffled."""
+    """Pictures in release order. A train picture keeps its name in every release; the others are shuffled."""
     taken: set[str] = set()
     train = (placement for placement in placements if placement.split is Split.TRAIN)
     for placement in sorted(train, key=lambda placement: (placement.wnid, placement.sha256)):
@@ -193,11 +194,11 @@ def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePictur
         name = f"{placement.wnid}_{number}"
         taken.add(name)
         yield ReleasePicture(Split.TRAIN, placement.wnid, placement.sha256, name)
-    for split, prefix in PREFIX.items():
+    for split in HELD_OUT:
         chosen = [placement for placement in placements if placement.split is split]
         chosen.sort(key=lambda placement: keyed_rank(seed, f"order of {split}", placement.sha256))
         for number, placement in enumerate(chosen, start=1):
-            yield ReleasePicture(split, placement.wnid, placement.sha256, f"{prefix}_{number:08d}")
+            yield ReleasePicture(split, placement.wnid, placement.sha256, f"ILSVRC2012_{split}_{number:08d}")
 
 
 def _counts(release: Release, division: Division, supply: Supply) -> Counts:
@@ -212,4 +213,5 @@ def _counts(release: Release, division: Division, supply: Supply) -> Counts:
         held_back=division.held_back,
         divided_authors=division.divided,
         provisional=sum(supply.provisional.values()),
+        replicate=count[Split.REPLICATE],
     )

@@ -76,7 +76,8 @@ def test_torchvision_s_way_of_reading_the_devkit_gives_ids_and_words() -> None:
 texts = st.text(
     st.characters(codec="utf-8", max_codepoint=0xFFFF, exclude_characters="\0"),
     max_size=30,
-)
+    # SciPy gives back texts of nothing but blanks cut differently from version to version.
+).filter(lambda text: not text or text.strip(" ") != "")
 
 
 @settings(max_examples=60, deadline=None)

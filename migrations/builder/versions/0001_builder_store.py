@@ -143,7 +143,9 @@ def upgrade() -> None:
         sa.Column("wnid", sa.String(length=9), nullable=False),
         sa.Column(
             "split",
-            sa.Enum("train", "val", "test", name="split", native_enum=False, create_constraint=True),
+            sa.Enum(
+                "train", "val", "test", "replicate", name="split", native_enum=False, create_constraint=True
+            ),
             nullable=False,
         ),
         sa.ForeignKeyConstraint(
