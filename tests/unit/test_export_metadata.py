@@ -76,8 +76,7 @@ def test_torchvision_s_way_of_reading_the_devkit_gives_ids_and_words() -> None:
 texts = st.text(
     st.characters(codec="utf-8", max_codepoint=0xFFFF, exclude_characters="\0"),
     max_size=30,
-    # SciPy gives back texts of nothing but blanks cut differently from version to version.
-).filter(lambda text: not text or text.strip(" ") != "")
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,7 +93,9 @@ def test_whatever_is_written_is_read_again(rows: list[tuple[str, str, list[int],
         for number, (words, gloss, children, train) in enumerate(rows, start=1)
     )
     for node, row in zip(nodes, plain(nodes)[:, 0], strict=True):
-        assert row["words"].tolist() == ([node.words.rstrip(" ")] if node.words else [])
+        # SciPy keeps blanks at the end or not, as it was compiled.
+        found = [words.rstrip(" ") for words in row["words"].tolist()]
+        assert found == ([node.words.rstrip(" ")] if node.words else [])
         assert row["children"].tolist() == [list(node.children)]
         assert row["num_train_images"].tolist() == [[node.train]]
         assert row["WNID"].tolist() == [node.wnid]
