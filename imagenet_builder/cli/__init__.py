@@ -32,6 +32,7 @@ COMMANDS = {
     "verify-release": "Check every checksum and count of a release.",
     "diff-release": "Tell what changed from one release to another.",
     "train": "Train a baseline on a release.",
+    "evaluate": "Score a submission file against a release.",
     "status": "Show where the project stands.",
     "report": "Write an HTML report of the project.",
     "marketplace": "Run the self-hosted marketplace.",
