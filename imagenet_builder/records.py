@@ -92,6 +92,7 @@ class Reason(StrEnum):
     ASPECT = "aspect"
     BLANK = "blank"
     EXCLUDED = "excluded"
+    TAKEN_DOWN = "taken-down"
     # Failed: the picture was not seen.
     FORBIDDEN_ADDRESS = "forbidden-address"
     BAD_URL = "bad-url"

@@ -38,6 +38,7 @@ COMMANDS = {
     "marketplace": "Run the self-hosted marketplace.",
     "pictures": "Serve only the pictures of HITs.",
     "db": "Migrate the stores.",
+    "takedown": "Remove pictures, and keep them out.",
     "gc": "Sweep image bytes that no row names.",
     "demo": "Go the whole way, offline, in minutes.",
 }

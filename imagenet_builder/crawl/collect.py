@@ -19,6 +19,7 @@ from imagenet_builder.sources import Source
 from imagenet_builder.store import crawl as sql
 from imagenet_builder.store.crawl import PendingCandidate, Scope
 from imagenet_builder.store.thread import StoreThread
+from imagenet_builder.taken_down import TakenDown, read_taken_down
 
 from . import inspect as inspection
 from .fetch import Download, Fetcher, Stopped
@@ -50,6 +51,7 @@ class Collector:
         self._images = project.images
         self._folder = project.folder
         self._exclusion = Exclusion()
+        self._taken_down = TakenDown()
         self._settings = project.settings.crawl
         self._agent = user_agent(project.settings.project)
         self._store = store
@@ -66,6 +68,7 @@ class Collector:
         ProjectError for a folder to exclude that cannot be read.
         """
         self._exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
+        self._taken_down = await self._store.read(read_taken_down)
         self._total = await self._store.read(
             functools.partial(sql.waiting_count, scope=self._scope, retry=retry)
         )
@@ -138,7 +141,11 @@ class Collector:
         )
 
     def _unless_excluded(self, outcome: Inspected | Rejected | Failed) -> Inspected | Rejected | Failed:
-        like = self._exclusion.match(outcome) if isinstance(outcome, Inspected) else None
+        if not isinstance(outcome, Inspected):
+            return outcome
+        if refusal := self._taken_down.refuse(outcome):
+            return refusal
+        like = self._exclusion.match(outcome)
         return outcome if like is None else Rejected(Reason.EXCLUDED, f"like {like}")
 
     @property

@@ -88,6 +88,8 @@ class Search:
             self.tally.new_candidates += recorded.new
             if recorded.refused:
                 self.tally.ended["rejected", Reason.LICENCE] += recorded.refused
+            if recorded.taken_down:
+                self.tally.ended["rejected", Reason.TAKEN_DOWN] += recorded.taken_down
             new += recorded.new
             room = await self._room(category)
         logger.info("%s: %d new candidates from %s", category.name, new, source.name)

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from imagenet_builder.records import Failed, Fetched, Inspected, Reason, Rejected
 
 from .chunks import chunks
-from .tables import candidates, images
+from .tables import candidates, images, tombstones
 
 # What stands for a licence that nothing tells, in settings and on the command line.
 UNKNOWN = "unknown"
@@ -134,8 +134,10 @@ def _same_address(
 
 
 def kept_bytes(connection: Connection) -> int:
-    """How many bytes the originals of all images have."""
-    return int(connection.scalars(sa.select(sa.func.coalesce(sa.func.sum(images.c.byte_count), 0))).one())
+    """How many bytes the originals of all images have, those left out that were taken down."""
+    taken_down = sa.exists().where(tombstones.c.kind == "image", tombstones.c.target == images.c.sha256)
+    total = sa.select(sa.func.coalesce(sa.func.sum(images.c.byte_count), 0)).where(~taken_down)
+    return int(connection.scalars(total).one())
 
 
 def _waiting(retry: bool) -> sa.ColumnElement[bool]:

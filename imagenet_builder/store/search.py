@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from imagenet_builder.records import Candidate, Query, Reason, SearchPage
 
 from .crawl import UNKNOWN, Scope, insert_new, storable
 from .tables import candidates, queries
+from .tombstones import taken_down_urls
 
 _BATCH = 500
 _LARGEST_INTEGER = 2**31 - 1
@@ -29,10 +30,11 @@ class OpenQuery:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a page brought: new candidates, and how many of them were refused for their licence."""
+    """What a page brought: new candidates, and how many of them were refused for their licence or as taken down."""
 
     new: int
     refused: int
+    taken_down: int = 0
 
 
 def add_queries(connection: Connection, made: Iterable[Query]) -> None:
@@ -84,6 +86,7 @@ def record_page(
     stays where it was, so that the rest is found again when more are wanted.
     """
     known = _known_urls(connection, asked.query.wnid, page.candidates)
+    taken_down = taken_down_urls(connection, page.candidates)
     fresh: list[Candidate] = []
     seen, usable, whole = 0, 0, True
     for candidate in page.candidates:
@@ -94,11 +97,14 @@ def record_page(
         if storable(candidate.url) not in known:
             known.add(storable(candidate.url))
             fresh.append(candidate)
-            usable += scope.allows(candidate.rights.licence)
+            usable += scope.allows(candidate.rights.licence) and candidate.url not in taken_down
     if fresh:
         connection.execute(
             insert_new(connection, candidates),
-            [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh],
+            [
+                _candidate_row(candidate, asked.query_id, _refusal(candidate, scope, taken_down), now)
+                for candidate in fresh
+            ],
         )
     moved = {"continuation": page.continuation, "exhausted": page.continuation is None} if whole else {}
     connection.execute(
@@ -111,7 +117,8 @@ def record_page(
             **moved,
         )
     )
-    return Recorded(new=len(fresh), refused=len(fresh) - usable)
+    refusals = [_refusal(candidate, scope, taken_down) for candidate in fresh]
+    return Recorded(len(fresh), refusals.count(Reason.LICENCE), refusals.count(Reason.TAKEN_DOWN))
 
 
 def _known_urls(connection: Connection, wnid: str, page: Sequence[Candidate]) -> set[str]:
@@ -128,9 +135,16 @@ def _known_urls(connection: Connection, wnid: str, page: Sequence[Candidate]) ->
     return known
 
 
-def _candidate_row(candidate: Candidate, query_id: int, scope: Scope, now: datetime) -> dict[str, Any]:
+def _refusal(candidate: Candidate, scope: Scope, taken_down: Collection[str]) -> Reason | None:
+    if candidate.url in taken_down:
+        return Reason.TAKEN_DOWN
+    return None if scope.allows(candidate.rights.licence) else Reason.LICENCE
+
+
+def _candidate_row(
+    candidate: Candidate, query_id: int, refusal: Reason | None, now: datetime
+) -> dict[str, Any]:
     rights = candidate.rights
-    refused = not scope.allows(rights.licence)
     return {
         "wnid": candidate.wnid,
         "url": storable(candidate.url),
@@ -149,9 +163,9 @@ def _candidate_row(candidate: Candidate, query_id: int, scope: Scope, now: datet
         "claimed_width": _integer(candidate.width),
         "claimed_height": _integer(candidate.height),
         "found_at": now,
-        "state": "rejected" if refused else "pending",
-        "reason": Reason.LICENCE if refused else None,
-        "ended_at": now if refused else None,
+        "state": "pending" if refusal is None else "rejected",
+        "reason": refusal,
+        "ended_at": None if refusal is None else now,
         "retryable": False,
         "attempts": 0,
     }
