@@ -16,7 +16,13 @@ from imagenet_builder.records import Category, Split
 from imagenet_builder.store.categories import selected
 from imagenet_builder.store.export import Supply, read_makers, read_supply
 from wordnet_synsets.graph import Graph
-from wordnet_synsets.select import list_names, list_wnids, names_in_file
+from wordnet_synsets.select import (
+    list_names,
+    list_wnids,
+    names_in_file,
+    official_ids,
+    official_val_sequence,
+)
 
 from .choose import Choice, Why, choose_best, choose_named
 from .description import Release, ReleaseClass, ReleasePicture
@@ -197,8 +203,26 @@ def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePictur
     for split in HELD_OUT:
         chosen = [placement for placement in placements if placement.split is split]
         chosen.sort(key=lambda placement: keyed_rank(seed, f"order of {split}", placement.sha256))
+        if split is Split.VAL:
+            chosen = _officially_ordered(chosen)
         for number, placement in enumerate(chosen, start=1):
             yield ReleasePicture(split, placement.wnid, placement.sha256, f"ILSVRC2012_{split}_{number:08d}")
+
+
+def _officially_ordered(val: list[Placement]) -> list[Placement]:
+    """In the challenge's own sequence of classes, where val has its 50 pictures of each of its thousand classes.
+
+    TensorFlow Datasets labels val by a list of its own, by file-name rank: only so does it read every label right.
+    """
+    sequence = official_val_sequence()
+    ids = official_ids()
+    of_class: dict[int, list[Placement]] = {}
+    for placement in val:
+        of_class.setdefault(ids.get(placement.wnid, 0), []).append(placement)
+    if {class_id: len(of_one) for class_id, of_one in of_class.items()} != Counter(sequence):
+        return val
+    waiting = {class_id: iter(of_one) for class_id, of_one in of_class.items()}
+    return [next(waiting[class_id]) for class_id in sequence]
 
 
 def _counts(release: Release, division: Division, supply: Supply) -> Counts:
