@@ -33,6 +33,7 @@ COMMANDS = {
     "diff-release": "Tell what changed from one release to another.",
     "train": "Train a baseline on a release.",
     "evaluate": "Score a submission file against a release.",
+    "evaluate-serve": "Serve a leaderboard of the hidden test split.",
     "status": "Show where the project stands.",
     "report": "Write an HTML report of the project.",
     "marketplace": "Run the self-hosted marketplace.",

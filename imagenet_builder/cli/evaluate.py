@@ -48,9 +48,10 @@ def command(
       imagenet-builder evaluate releases/first guesses.txt
       imagenet-builder evaluate releases/first guesses.txt --split test --key test-keys/first-1a2b3c4d5e6f-test.key
     """
-    from imagenet_builder.train.scoring import read_truth, score
+    from imagenet_builder.train.scoring import read_submission, read_truth, score
 
-    found = score(read_truth(release, split, key_file), predictions, boxes)
+    truth = read_truth(release, split, key_file)
+    found = score(truth, read_submission(predictions), str(predictions), boxes)
     if as_json:
         click.echo(json.dumps({"release": str(release), **dataclasses.asdict(found)}, indent=2))
     else:

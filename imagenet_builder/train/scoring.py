@@ -70,15 +70,31 @@ def read_truth(release: Path, split: str, key_file: Path | None = None) -> Truth
     return Truth(split, tuple(file for file, _ in labelled), class_ids, id_of, read_hierarchy(release))
 
 
-def score(truth: Truth, predictions: Path, boxes: Path | None = None) -> Scores:
-    """Score a submission file; with `boxes` (where things are, as in Kaggle's solution files) also its boxes.
+def read_submission(path: Path) -> str:
+    """The text of a submission file; raises TrainingError when it cannot be read or is not ASCII."""
+    try:
+        return submission_text(path.read_bytes(), str(path))
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror}") from error
 
-    Raises TrainingError for a file that cannot be read, has blank lines or not a line for every picture.
+
+def submission_text(content: bytes, name: str) -> str:
+    """A submission's bytes as text; raises TrainingError, naming `name`, where they are not ASCII."""
+    try:
+        return content.decode("ascii").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{name} cannot be read as lines of class ids: {error}") from error
+
+
+def score(truth: Truth, submission: str, name: str, boxes: Path | None = None) -> Scores:
+    """Score a submission's text; with `boxes` (where things are, as in Kaggle's solution files) also its boxes.
+
+    Raises TrainingError, naming `name`, for blank lines, other words than ids, and not a line for every picture.
     """
     if boxes is None:
-        rows = _parsed(truth, predictions, parse_predictions)
+        rows = _parsed(truth, submission, name, parse_predictions)
         return _scores(truth, rows, None)
-    guesses = _parsed(truth, predictions, parse_boxed_predictions)
+    guesses = _parsed(truth, submission, name, parse_boxed_predictions)
     places = _places(truth, boxes)
     localization = localization_errors(truth.class_ids.tolist(), places, guesses, GUESSES)
     return _scores(truth, [[guess.class_id for guess in row] for row in guesses], localization)
@@ -92,17 +108,14 @@ def _scores(truth: Truth, rows: Sequence[Sequence[int]], localization: tuple[flo
     return Scores(truth.split, len(truth.files), flat, hierarchical, localization)
 
 
-def _parsed(truth: Truth, predictions: Path, parse: Callable[[list[str], str], list[Row]]) -> list[Row]:
-    try:
-        # Only what ends a line for the devkit does: not form feeds and the like, as str.splitlines has it.
-        lines = predictions.read_text(encoding="ascii").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TrainingError(f"{predictions} cannot be read as lines of class ids: {reason}") from error
-    rows = parse(lines, str(predictions))
+def _parsed(
+    truth: Truth, submission: str, name: str, parse: Callable[[list[str], str], list[Row]]
+) -> list[Row]:
+    # Only what ends a line for the devkit does: not form feeds and the like, as str.splitlines has it.
+    rows = parse(submission.removesuffix("\n").split("\n"), name)
     if len(rows) != len(truth.files):
         raise TrainingError(
-            f"{predictions} has {len(rows)} lines, {truth.split} has {len(truth.files)} pictures: the counts must agree"
+            f"{name} has {len(rows)} lines, {truth.split} has {len(truth.files)} pictures: the counts must agree"
         )
     return rows
 
@@ -118,13 +131,25 @@ def _places(truth: Truth, boxes: Path) -> list[Any]:
     return places
 
 
+def read_title(release: Path) -> str:
+    """What a release calls itself; raises ReleaseError for what is none."""
+    return str(_manifest(release)["title"])
+
+
 def _class_ids(release: Path) -> dict[str, int]:
+    return {one["wnid"]: one["ilsvrc_id"] for one in _manifest(release)["classes"]}
+
+
+def _manifest(release: Path) -> dict[str, Any]:
     path = release / "manifest.json"
     try:
-        return {one["wnid"]: one["ilsvrc_id"] for one in json.loads(path.read_bytes())["classes"]}
+        manifest = json.loads(path.read_bytes())
+        if not {"title", "classes"} <= manifest.keys():
+            raise ValueError("it says nothing of classes")
+        return dict(manifest)
     except OSError as error:
         raise ReleaseError(f"{release} is not a release: cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError) as error:
         raise ReleaseError(f"{path} is not the manifest of a release") from error
 
 

@@ -64,7 +64,9 @@ def test_the_original_routine_s_figures_come_out_of_a_release_with_its_ground_tr
     nodes = trimmed_hierarchy(open_graph(wordnet_folder), ids, {})
     (release / "ILSVRC2012_devkit_t12" / "data" / "meta.mat").write_bytes(synsets_mat(nodes))
     (release / "manifest.json").write_text(
-        json.dumps({"classes": [{"wnid": wnid, "ilsvrc_id": number} for wnid, number in ids.items()]})
+        json.dumps(
+            {"title": "t", "classes": [{"wnid": wnid, "ilsvrc_id": number} for wnid, number in ids.items()]}
+        )
     )
     rows = [
         {"file": f"ILSVRC2012_val_{number:08d}.JPEG", "split": "val", "ilsvrc_id": class_id}
