@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,16 @@ MOST_THREADS = 16
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp"})
 
 
+class Described(Protocol):
+    """A picture as it is compared: its 64-bit hash, signed or not, and its descriptor."""
+
+    @property
+    def perceptual_hash(self) -> int: ...
+
+    @property
+    def descriptor(self) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class Exclusion:
     """Excluded pictures: row by row their `names` (paths), hashes (uint64) and descriptors."""
@@ -33,7 +44,7 @@ class Exclusion:
     hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     descriptors: Descriptors = field(default_factory=lambda: stack([]))
 
-    def match(self, image: Inspected) -> str | None:
+    def match(self, image: Described) -> str | None:
         """The excluded picture that `image`, or its mirror image, nearly equals; None if there is none.
 
         The distance of the hashes is at most NEAR bits and the descriptors correlate at least as SAME. Every excluded

@@ -17,6 +17,7 @@ from .images import ImageStore, Leftover, StoredBytes
 from .reconcile import PUBLISH_LOCK
 from .store.tables import images as image_rows
 from .store.tables import renditions
+from .store.tombstones import is_taken_down
 
 PREFIXES = tuple(f"{number:02x}" for number in range(256))
 # Bytes are written before their row: younger ones may be about to get theirs.
@@ -111,7 +112,7 @@ def _named(engine: sa.Engine, prefix: str) -> dict[str, _Row]:
         }
         rows = connection.execute(
             sa.select(image_rows.c.sha256, image_rows.c.byte_count).where(
-                _begins(image_rows.c.sha256, prefix)
+                _begins(image_rows.c.sha256, prefix), ~is_taken_down(image_rows.c.sha256)
             )
         )
         named.update((sha256, _Row(byte_count, True)) for sha256, byte_count in rows)

@@ -92,6 +92,7 @@ class Reason(StrEnum):
     ASPECT = "aspect"
     BLANK = "blank"
     EXCLUDED = "excluded"
+    TAKEN_DOWN = "taken-down"
     # Failed: the picture was not seen.
     FORBIDDEN_ADDRESS = "forbidden-address"
     BAD_URL = "bad-url"
@@ -195,8 +196,14 @@ class Fetched:
 
 
 class Split(StrEnum):
-    """The parts of a release."""
+    """The parts of a release; the labels of the `hidden` ones are secret, `replicate` is a second test."""
 
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
+    REPLICATE = "replicate"
+
+    @property
+    def hidden(self) -> bool:
+        """Whether nothing may be published of what its pictures show."""
+        return self in {Split.TEST, Split.REPLICATE}

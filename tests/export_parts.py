@@ -97,6 +97,10 @@ def add_verified(project: Project, verified: list[Verified]) -> None:
         for table, values in rows:
             if values:
                 connection.execute(table.insert(), values)
+            if connection.dialect.name == "postgresql" and "id" in table.c:
+                # Rows came with their ids: the sequence has not heard of them.
+                sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+                connection.execute(sa.select(sa.func.setval(sequence, sa.func.max(table.c.id))))
 
 
 def _put(project: Project, sha256: str, content: bytes) -> None:
@@ -113,7 +117,17 @@ def _query(row_id: int, wnid: str) -> dict[str, Any]:
 
 
 def _image(inspected: Inspected) -> dict[str, Any]:
-    fields = ("sha256", "format", "mode", "width", "height", "byte_count", "orientation", "perceptual_hash")
+    fields = (
+        "sha256",
+        "format",
+        "mode",
+        "width",
+        "height",
+        "byte_count",
+        "orientation",
+        "perceptual_hash",
+        "descriptor",
+    )
     return {name: getattr(inspected, name) for name in fields} | {"stored_at": NOW}
 
 

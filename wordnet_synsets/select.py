@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -165,6 +166,16 @@ def list_wnids(name: str) -> tuple[str, ...]:
 def official_ids() -> Mapping[str, int]:
     """Wnid → ILSVRC2012_ID (1…1000) of the 2012 thousand, as in the challenge's own `meta.mat`."""
     return MappingProxyType({wnid: int(number) for number, wnid in _rows_of_list("ilsvrc2012")})
+
+
+def official_val_sequence() -> tuple[int, ...]:
+    """The ILSVRC2012_ID of every picture of the challenge's val, in the order of file names: 50,000, 50 of each.
+
+    As in the challenge's own ground truth, and in TensorFlow Datasets' list by file-name rank (Apache License 2.0),
+    from which it was taken.
+    """
+    packed = _lists().joinpath("ilsvrc2012_val.ids").read_bytes()
+    return struct.unpack(f">{len(packed) // 2}H", packed)
 
 
 def _lists() -> Traversable:

@@ -65,8 +65,7 @@ def _show(found: Difference) -> None:
     )
     for (was, now), number in sorted(Counter((one.old[0], one.new[0]) for one in found.moved).items()):
         click.echo(f"  {was} → {now}: {number}")
-    if found.test_added is not None:
-        click.echo(f"test: {found.test_added} files added, {found.test_removed} removed")
+    click.echo(f"test: {found.test_added} files added, {found.test_removed} removed")
     if found.test_labelled_before:
         click.echo(
             f"{found.test_labelled_before} files of the new test had their labels told in the old release"

@@ -35,6 +35,14 @@ SHORTFALLS_SHOWN = 40
 )
 @click.option("--val", type=click.IntRange(0), help="Pictures a class in val.  [default: 50]")
 @click.option("--test", type=click.IntRange(0), help="Pictures a class in test.  [default: 100]")
+@click.option(
+    "--replicate-test",
+    "replicate",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Pictures a class in a second, disjoint test split.",
+)
 @click.option("--min-train", type=click.IntRange(0), help="Fewest pictures a class in train.  [default: 100]")
 @click.option("--max-train", type=click.IntRange(1), help="Most pictures a class in train.  [default: 1300]")
 @click.option(
@@ -64,6 +72,7 @@ def command(
     formats: tuple[str, ...],
     val: int | None,
     test: int | None,
+    replicate: int,
     min_train: int | None,
     max_train: int | None,
     licences: tuple[str, ...],
@@ -77,7 +86,8 @@ def command(
 ) -> None:
     """Write a release: train, val and test in ILSVRC format, with checksums and sources.
 
-    A category qualifies with val + test + min-train distinct accepted pictures. None is an ancestor of another.
+    A category qualifies with val + test + replicate-test + min-train distinct accepted pictures. None is an ancestor
+    of another.
 
     \b
     Example:
@@ -96,7 +106,7 @@ def command(
     given = {"val": val, "test": test, "min_train": min_train, "max_train": max_train}
     sizes = override(project.settings, "export", **given).export
     request = ExportRequest(
-        sizes=Sizes(sizes.val, sizes.test, sizes.min_train, sizes.max_train),
+        sizes=Sizes(sizes.val, sizes.test, sizes.min_train, sizes.max_train, replicate),
         classes=classes,
         class_list=class_list,
         licences=_codes(licences),
@@ -136,7 +146,8 @@ def _show(report: ExportReport, as_json: bool) -> None:
     else:
         counts = report.counts
         click.echo(f"{report.folder}: {len(report.wnids)} classes")
-        click.echo(f"train {counts.train}, val {counts.val}, test {counts.test} pictures")
+        replicate = f", replicate {counts.replicate}" if counts.replicate else ""
+        click.echo(f"train {counts.train}, val {counts.val}, test {counts.test}{replicate} pictures")
         click.echo(
             f"left out: {counts.multi_label} of several classes, {counts.near_duplicates} near-duplicates of val or "
             f"test, {counts.held_back} whose authors are in val or test, {counts.surplus} beyond the size of train"
@@ -146,8 +157,8 @@ def _show(report: ExportReport, as_json: bool) -> None:
         for why, number in Counter(one.why for one in report.left_out).items():
             click.echo(f"categories left out: {number}, {why}")
         click.echo(f"checksum {report.digest}")
-        if report.test_labels:
-            click.echo(f"labels of test: {report.test_labels} (keep them to yourself)")
+        for path in report.test_keys:
+            click.echo(f"key of hidden labels: {path} (keep it to yourself)")
     if report.counts.provisional:
         logger.warning(
             "%d accepted verdicts are provisional and were not exported: run `imagenet-builder aggregate`",

@@ -18,6 +18,8 @@ from imagenet_builder.sources import Source
 from imagenet_builder.store import crawl as sql
 from imagenet_builder.store.crawl import PendingCandidate, Scope, Which
 from imagenet_builder.store.thread import StoreThread
+from imagenet_builder.taken_down import read_taken_down
+from imagenet_builder.unwanted import Unwanted
 
 from .fetch import Stopped
 from .flight import Flight
@@ -60,7 +62,10 @@ class Collector:
         Raises ImageStoreError, DatabaseError, and ProjectError for a folder to exclude that cannot be read and for an
         executor that cannot work.
         """
-        exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
+        unwanted = Unwanted(
+            await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder),
+            await self._store.read(read_taken_down),
+        )
         stale = self._clock() - timedelta(days=self._settings.fresh_days)
         which = Which(retry, stale if refresh else None)
         self._recorder = Recorder(self._store, sql.commit_checks if refresh else sql.commit_outcomes)
@@ -71,7 +76,7 @@ class Collector:
             return
         self._listener(Progress("fetch", 0, self._total))
         self._kept_bytes = await self._store.read(sql.kept_bytes)
-        async with open_executor(self._project, self._sources, exclusion, self._clock) as executor:
+        async with open_executor(self._project, self._sources, unwanted, self._clock) as executor:
             flight = Flight(executor.window, stop)
             commits = asyncio.create_task(self._recorder.commit_regularly(flight))
             try:

@@ -10,13 +10,13 @@ from datetime import datetime
 from types import TracebackType
 
 from imagenet_builder.config import CrawlSettings
-from imagenet_builder.exclusion import Exclusion
 from imagenet_builder.executors.executor import Load
 from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
 from imagenet_builder.images import ImageStore
 from imagenet_builder.records import Changed, Failed, Fetched, Inspected, Outcome, Reason, Rejected, Unchanged
 from imagenet_builder.sources import Source
 from imagenet_builder.store.crawl import PendingCandidate
+from imagenet_builder.unwanted import Unwanted
 
 from . import inspect as inspection
 from .fetch import Download, Fetcher
@@ -39,7 +39,7 @@ class Gatherer:
         settings: CrawlSettings,
         agent: str,
         images: ImageStore,
-        exclusion: Exclusion,
+        unwanted: Unwanted,
         *,
         clock: Callable[[], datetime],
         sources: Mapping[str, Source] | None = None,
@@ -49,7 +49,7 @@ class Gatherer:
         self._settings = settings
         self._agent = agent
         self._images = images
-        self._exclusion = exclusion
+        self._unwanted = unwanted
         self._clock = clock
         self._sources = sources or {}
         self._workers = workers or worker_count()
@@ -108,11 +108,9 @@ class Gatherer:
         if known is not None and candidate.refresh and download.content is not None:
             same = hashlib.sha256(download.content).hexdigest() == known.sha256
             return Unchanged(known) if same else Changed()
-        return self._unless_excluded(await _inspected(download, self._pool))
-
-    def _unless_excluded(self, outcome: Inspected | Rejected | Failed) -> Inspected | Rejected | Failed:
-        like = self._exclusion.match(outcome) if isinstance(outcome, Inspected) else None
-        return outcome if like is None else Rejected(Reason.EXCLUDED, f"like {like}")
+        outcome = await _inspected(download, self._pool)
+        refusal = self._unwanted.refuse(outcome) if isinstance(outcome, Inspected) else None
+        return refusal or outcome
 
 
 def _inspection_pool(settings: CrawlSettings, workers: int) -> ProcessPool[Inspected | Rejected]:

@@ -174,7 +174,7 @@ class Search:
             for asked, page in answers:
                 wnid = asked.query.wnid
                 one = sql.record_page(connection, asked, page, self.scope, rooms[wnid], self.clock())
-                rooms[wnid] -= one.new - one.refused
+                rooms[wnid] -= one.new - one.refusals.total()
                 recorded.append(one)
             return recorded
 
@@ -182,9 +182,9 @@ class Search:
         self.rooms = rooms
         self.tally.pages += len(recorded)
         self.tally.new_candidates += sum(one.new for one in recorded)
-        refused = sum(one.refused for one in recorded)
-        if refused:
-            self.tally.ended["rejected", Reason.LICENCE] += refused
+        for reason in (Reason.LICENCE, Reason.TAKEN_DOWN):
+            if refused := sum(one.refusals[reason] for one in recorded):
+                self.tally.ended["rejected", reason] += refused
         return [one.asked for one in recorded if one.whole and self._worth_asking(one.asked)]
 
     def _note_failure(self, source: Source, error: SourceError, sought: str) -> None:

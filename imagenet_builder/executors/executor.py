@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from imagenet_builder.errors import ProjectError
-from imagenet_builder.exclusion import Exclusion
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched
+from imagenet_builder.unwanted import Unwanted
 
 if TYPE_CHECKING:
     from imagenet_builder.sources import Source
@@ -83,7 +83,7 @@ def check_executor(name: str) -> None:
 
 
 def open_executor(
-    project: Project, sources: Mapping[str, Source], exclusion: Exclusion, clock: Callable[[], datetime]
+    project: Project, sources: Mapping[str, Source], unwanted: Unwanted, clock: Callable[[], datetime]
 ) -> Executor:
     """The executor that the project's settings name, not entered yet."""
     from imagenet_builder.crawl.gather import Gatherer
@@ -94,7 +94,7 @@ def open_executor(
         settings.crawl,
         user_agent(settings.project),
         project.images,
-        exclusion,
+        unwanted,
         sources=sources,
         clock=clock,
     )
@@ -102,4 +102,4 @@ def open_executor(
         return here
     from .ray import RayExecutor
 
-    return RayExecutor(project, here, exclusion)
+    return RayExecutor(project, here, unwanted)

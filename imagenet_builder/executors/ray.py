@@ -23,9 +23,9 @@ from imagenet_builder.crawl.fetch import Elsewhere, Stopped
 from imagenet_builder.crawl.gather import WINDOW, Gatherer
 from imagenet_builder.crawl.politeness import user_agent
 from imagenet_builder.errors import BuilderError, ProjectError
-from imagenet_builder.exclusion import Exclusion
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched
+from imagenet_builder.unwanted import Unwanted
 
 from .executor import Load
 from .ray_worker import CrawlWorker, Order, Report, owner_of
@@ -51,10 +51,10 @@ KEY_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 class RayExecutor:
     """Gathers on a Ray cluster; `here` reads the files of the user's own, which only this machine has."""
 
-    def __init__(self, project: Project, here: Gatherer, exclusion: Exclusion) -> None:
+    def __init__(self, project: Project, here: Gatherer, unwanted: Unwanted) -> None:
         self._project = project
         self._here = here
-        self._exclusion = exclusion
+        self._unwanted = unwanted
         self._owners: list[_Owner] = []
         self._shuts_down = False
 
@@ -73,8 +73,8 @@ class RayExecutor:
         try:
             _require_shared_places(self._project)
             count = self._project.settings.ray.workers or int(ray.cluster_resources().get("CPU", 1))
-            exclusion = ray.put(self._exclusion)
-            self._owners = [_Owner(self._order(number, count), exclusion) for number in range(count)]
+            unwanted = ray.put(self._unwanted)
+            self._owners = [_Owner(self._order(number, count), unwanted) for number in range(count)]
             await asyncio.gather(*(owner.start() for owner in self._owners))
             await self._here.__aenter__()
         except BaseException:
@@ -136,9 +136,9 @@ class RayExecutor:
 class _Owner:
     """One share of the hosts: the worker that has it now, and the candidates that are given and not reported."""
 
-    def __init__(self, order: Order, exclusion: Any) -> None:
+    def __init__(self, order: Order, unwanted: Any) -> None:
         self._order = order
-        self._exclusion = exclusion
+        self._unwanted = unwanted
         self._worker: Any = None
         self._waiting: deque[PendingCandidate] = deque()
         self._aboard: dict[int, tuple[PendingCandidate, asyncio.Future[Fetched]]] = {}
@@ -200,7 +200,7 @@ class _Owner:
         import ray
 
         actor = ray.remote(CrawlWorker).options(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")
-        worker = actor.remote(self._order, self._exclusion)
+        worker = actor.remote(self._order, self._unwanted)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await worker.start.remote()

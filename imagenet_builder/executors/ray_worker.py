@@ -17,10 +17,10 @@ from imagenet_builder.config import CrawlSettings
 from imagenet_builder.crawl.fetch import Elsewhere, Stopped
 from imagenet_builder.crawl.gather import Gatherer
 from imagenet_builder.errors import BuilderError
-from imagenet_builder.exclusion import Exclusion
 from imagenet_builder.images import open_image_store
 from imagenet_builder.records import Fetched
 from imagenet_builder.store.crawl import PendingCandidate
+from imagenet_builder.unwanted import Unwanted
 
 from .executor import Load
 
@@ -64,13 +64,13 @@ def owner_of(url: str, owners: int) -> int:
 class CrawlWorker:
     """The Ray actor: owns the hosts that `owner_of` gives it."""
 
-    def __init__(self, order: Order, exclusion: Exclusion) -> None:
+    def __init__(self, order: Order, unwanted: Unwanted) -> None:
         os.environ.update(order.environment)
         self._gatherer = Gatherer(
             order.settings,
             order.agent,
             open_image_store(order.images_url, relative_to=order.folder),
-            exclusion,
+            unwanted,
             clock=lambda: datetime.now(UTC),
             workers=1,
             owns=lambda url: owner_of(url, order.owners) == order.number,

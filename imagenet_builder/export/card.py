@@ -40,7 +40,7 @@ LOADED = ("parquet", "webdataset", "ilsvrc")
 FILES: Mapping[str, str] = {
     "ilsvrc": """\
 - `train/<wnid>/`, `val/<wnid>/`: the pictures, in the layout of ILSVRC-2012.
-- `unlabelled/`: test. Its labels are not part of this release.
+- `unlabelled/`: test (`unlabelled-replicate/`: its replicate, if there is one), without labels.
 - `meta.bin`, `ILSVRC2012_devkit_t12/`: class names, hierarchy and ground truth of val for existing tools.""",
     "ilsvrc-archives": "- `archives/`: the tars in which ILSVRC-2012 was distributed, and the devkit.",
     "kaggle": "- `kaggle/`: the layout of Kaggle's ImageNet challenge, without boxes.",
@@ -85,8 +85,16 @@ def readme(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         near_duplicates=f"{counts.near_duplicates:,}",
         seed=request.seed,
         authors=authors_text(plan, request),
+        replicate=replicate_row(plan),
     )
     return filled.encode()
+
+
+def replicate_row(plan: Plan) -> str:
+    """The replicate's line in the table of splits, with its line break; nothing where there is none."""
+    if not plan.counts.replicate:
+        return ""
+    return f"| replicate | {plan.counts.replicate:,} | a second test, sampled as test was, without labels |\n"
 
 
 def rule_list(facts: Facts) -> str:
@@ -162,8 +170,8 @@ def _configs(release: Release, formats: Sequence[str]) -> list[str]:
         return []
     present = [split for split in Split if any(picture.split is split for picture in release.pictures)]
     if loaded == "ilsvrc":
-        # Files without a class folder would make the reader drop all labels: test is not among these.
-        paths: dict[Split, str] = {split: f"{split}/**" for split in present if split is not Split.TEST}
+        # Files without a class folder would make the reader drop all labels: hidden splits are not among these.
+        paths: dict[Split, str] = {split: f"{split}/**" for split in present if not split.hidden}
     else:
         pattern = {"parquet": "data/{}-*.parquet", "webdataset": "webdataset/{}-*.tar"}[loaded]
         paths = {split: pattern.format(SPLIT_NAMES[split]) for split in present}

@@ -18,22 +18,23 @@ Clusters = Mapping[str, Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Pictures a class: `val` and `test` exactly, train from `min_train` to `max_train`."""
+    """Pictures a class: `val`, `test` and `replicate` exactly, train from `min_train` to `max_train`."""
 
     val: int
     test: int
     min_train: int
     max_train: int
+    replicate: int = 0
 
     @property
     def needed(self) -> int:
         """Distinct pictures without which a category cannot be a class."""
-        return self.val + self.test + self.min_train
+        return self.val + self.test + self.replicate + self.min_train
 
     @property
     def most(self) -> int:
         """Pictures beyond which a category has no use for more."""
-        return self.val + self.test + self.max_train
+        return self.val + self.test + self.replicate + self.max_train
 
 
 class Why(StrEnum):

@@ -22,7 +22,8 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
     filled = Template(text).substitute(
         title=release.title,
         classes=len(release.classes),
-        total=f"{counts.train + counts.val + counts.test:,}",
+        total=f"{counts.train + counts.val + counts.test + counts.replicate:,}",
+        replicate=f"{counts.replicate:,}",
         train=f"{counts.train:,}",
         class_sizes=class_sizes(release),
         val=f"{counts.val:,}",

@@ -12,7 +12,7 @@ from imagenet_builder.records import Split
 @dataclass(frozen=True, slots=True)
 class ReleaseClass:
     """A class. `index` (from 0) is its place among the sorted wnids, which frameworks use as the label;
-    `ilsvrc_id` (from 1) is its ILSVRC2012_ID. `words` have spaces. `train`, `val`, `test` count pictures.
+    `ilsvrc_id` (from 1) is its ILSVRC2012_ID. `words` have spaces. `train` … `replicate` count pictures.
     """
 
     wnid: str
@@ -24,6 +24,7 @@ class ReleaseClass:
     train: int
     val: int
     test: int
+    replicate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,14 @@ class ReleasePicture:
 
     @property
     def file_name(self) -> str:
-        """ILSVRC's file name; names of val and test tell nothing of the class."""
+        """ILSVRC's file name; names of all splits but train tell nothing of the class."""
         return f"{self.name}.JPEG"
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release. Classes stand by wnid, nodes by ILSVRC2012_ID; pictures: train by class and number, val, test."""
+    """A release. Classes stand by wnid, nodes by ILSVRC2012_ID; pictures: train by class and number, then
+    val, test, replicate."""
 
     title: str
     classes: tuple[ReleaseClass, ...]
@@ -69,8 +71,8 @@ class Release:
         return {one.wnid: one for one in self.classes}
 
     def label_of(self, picture: ReleasePicture) -> int:
-        """What may be said of a picture's class: its `index`, and for test -1."""
-        return -1 if picture.split is Split.TEST else self.class_of[picture.wnid].index
+        """What may be said of a picture's class: its `index`, and for hidden splits -1."""
+        return -1 if picture.split.hidden else self.class_of[picture.wnid].index
 
     def of_split(self, split: Split) -> tuple[ReleasePicture, ...]:
         """The pictures of one split, in release order."""

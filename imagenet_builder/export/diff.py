@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.records import Split
 
-from .formats.ilsvrc import UNLABELLED
 from .provenance import COLUMNS, IMAGES_NAME
-from .tree import SUMS_NAME
-from .verify import read_manifest
+from .verify import one_line, read_manifest
 
-# Columns of images.csv that say what a picture is and where it stands; the others say where it came from.
-PLACE = ("file", "split", "wnid", "ilsvrc_id", "sha256", "width", "height", "bytes", "image_sha256")
+# Columns of images.parquet that say what a picture is and where it stands; the others say where it came from.
+PLACE = ("file", "split", "wnid", "label", "ilsvrc_id", "sha256", "width", "height", "bytes", "image_sha256")
 ORIGIN = tuple(name for name in COLUMNS if name not in PLACE)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a release tells of itself: its manifest, the rows of images.csv by image, and, where the tree is in it, the
-    SHA-256 of its test files (else None)."""
+    """What a release tells of itself: its manifest, the rows of images.parquet by image, as text, and the SHA-256 of
+    the files of its hidden splits."""
 
     manifest: Mapping[str, Any]
     rows: Mapping[str, Mapping[str, str]]
-    test: frozenset[str] | None
+    test: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """A picture of which something else is told now: column of images.csv → before and after."""
+    """A picture of which something else is told now: column of images.parquet → before and after."""
 
     image: str
     columns: Mapping[str, tuple[str, str]]
@@ -63,9 +62,9 @@ class Difference:
     """Everything that differs; pictures of train and val by the SHA-256 of the original, in its order.
 
     `settings` maps a setting to before and after; classes are (wnid, name). `encoded_anew` are pictures with other
-    bytes in the release, `renamed` counts those with another file name alone. Of test only numbers are told, None
-    where a release does not have the tree: `test_added`, `test_removed`, and `test_labelled_before`, files of the new
-    test that stand with their label in the old train or val.
+    bytes in the release, `renamed` counts those with another file name alone. Of test and its replicate only numbers
+    are told: `test_added`, `test_removed`, and `test_labelled_before`, files of the new test that stand with their
+    label in the old train or val.
     """
 
     settings: Mapping[str, tuple[Any, Any]]
@@ -78,9 +77,9 @@ class Difference:
     encoded_anew: tuple[str, ...]
     corrected: tuple[Corrected, ...]
     renamed: int
-    test_added: int | None
-    test_removed: int | None
-    test_labelled_before: int | None
+    test_added: int
+    test_removed: int
+    test_labelled_before: int
 
     @property
     def empty(self) -> bool:
@@ -92,20 +91,20 @@ def read_listing(folder: Path) -> Listing:
     """Read what the release in `folder` tells of itself. Raises ReleaseError when it is none, or is damaged."""
     manifest = read_manifest(folder)
     try:
-        with (folder / IMAGES_NAME).open(newline="", encoding="utf-8") as file:
-            rows = {row["image_sha256"]: row for row in csv.DictReader(file, strict=True)}
-        sums = (folder / SUMS_NAME).read_text("utf-8")
+        pictures = pq.read_table(folder / IMAGES_NAME).to_pylist()
+        hidden = frozenset(row["sha256"] for row in pictures if Split(row["split"]).hidden)
+        rows = {row["image_sha256"]: _as_text(row) for row in pictures if row["sha256"] not in hidden}
     except OSError as error:
-        raise ReleaseError(f"cannot read the release {folder}: {error.filename}: {error.strerror}") from error
-    except (KeyError, ValueError, csv.Error) as error:
+        raise ReleaseError(f"cannot read the release {folder}: {one_line(error)}") from error
+    except (KeyError, ValueError) as error:
         raise ReleaseError(
-            f"{folder / IMAGES_NAME} is not the list of a release's pictures: {error}"
+            f"{folder / IMAGES_NAME} is not the list of a release's pictures: {one_line(error)}"
         ) from error
-    test = None
-    if "ilsvrc" in manifest["settings"]["formats"]:
-        listed = (line.partition("  ") for line in sums.splitlines())
-        test = frozenset(digest for digest, _, path in listed if path.startswith(f"{UNLABELLED}/"))
-    return Listing(manifest, rows, test)
+    return Listing(manifest, rows, hidden)
+
+
+def _as_text(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "" if value is None else str(value) for name, value in row.items()}
 
 
 def difference(old: Listing, new: Listing) -> Difference:
@@ -114,7 +113,6 @@ def difference(old: Listing, new: Listing) -> Difference:
     both = sorted(old.rows.keys() & new.rows.keys())
     pairs = [(image, old.rows[image], new.rows[image]) for image in both]
     places = [(image, (was["split"], was["wnid"]), (now["split"], now["wnid"])) for image, was, now in pairs]
-    test = None if old.test is None or new.test is None else (old.test, new.test)
     labelled = frozenset(row["sha256"] for row in old.rows.values())
     return Difference(
         settings=dict(_changes(old.manifest["settings"], new.manifest["settings"])),
@@ -127,9 +125,9 @@ def difference(old: Listing, new: Listing) -> Difference:
         encoded_anew=tuple(image for image, was, now in pairs if was["sha256"] != now["sha256"]),
         corrected=tuple(_corrections(pairs)),
         renamed=_renamed(pairs),
-        test_added=None if test is None else len(test[1] - test[0]),
-        test_removed=None if test is None else len(test[0] - test[1]),
-        test_labelled_before=None if new.test is None else len(new.test & labelled),
+        test_added=len(new.test - old.test),
+        test_removed=len(old.test - new.test),
+        test_labelled_before=len(new.test & labelled),
     )
 
 

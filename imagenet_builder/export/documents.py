@@ -13,9 +13,9 @@ from .plan import Plan
 from .request import ExportRequest
 
 MANIFEST_NAME, LICENCES_NAME = "manifest.json", "LICENSES.txt"
-KIND, LAYOUT = "imagenet-builder release", 1
-# Libraries whose version a format's bytes depend on.
-LIBRARIES = {"parquet": "pyarrow"}
+KIND, LAYOUT = "imagenet-builder release", 2
+# Libraries whose version the bytes of a release depend on.
+LIBRARIES = ("pyarrow",)
 
 
 def settings_of(request: ExportRequest) -> dict[str, Any]:
@@ -33,9 +33,7 @@ def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -
         "layout": LAYOUT,
         "title": plan.release.title,
         "tool": f"imagenet-builder {version('imagenet-builder')}",
-        "libraries": {
-            LIBRARIES[name]: version(LIBRARIES[name]) for name in request.formats if name in LIBRARIES
-        },
+        "libraries": {name: version(name) for name in LIBRARIES},
         "wordnet": "3.0",
         "settings": settings_of(request),
         "pictures": dataclasses.asdict(plan.counts),
@@ -50,6 +48,7 @@ def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -
                 "train": one.train,
                 "val": one.val,
                 "test": one.test,
+                "replicate": one.replicate,
             }
             for one in plan.release.classes
         ],

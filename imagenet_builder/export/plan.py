@@ -16,7 +16,13 @@ from imagenet_builder.records import Category, Split
 from imagenet_builder.store.categories import selected
 from imagenet_builder.store.export import Supply, read_makers, read_supply
 from wordnet_synsets.graph import Graph
-from wordnet_synsets.select import list_names, list_wnids, names_in_file
+from wordnet_synsets.select import (
+    list_names,
+    list_wnids,
+    names_in_file,
+    official_ids,
+    official_val_sequence,
+)
 
 from .choose import Choice, Why, choose_best, choose_named
 from .description import Release, ReleaseClass, ReleasePicture
@@ -29,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Twelve hexadecimal digits: two pictures of a class practically never share them, and any reader's integer holds them.
 NUMBER_DIGITS = 12
-PREFIX = {Split.VAL: "ILSVRC2012_val", Split.TEST: "ILSVRC2012_test"}
+HELD_OUT = (Split.VAL, Split.TEST, Split.REPLICATE)
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: 
     if any(supply.provisional.values()):
         waiting = sum(supply.provisional.values())
         remedies.append(f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts")
-    remedies.append("lower --val, --test or --min-train")
+    remedies.append("lower --val, --test, --min-train or --replicate-test")
     if choice.wnids and not request.allow_fewer:
         remedies.append("or take fewer with --allow-fewer")
     return (
@@ -175,6 +181,7 @@ def _release(title: str, graph: Graph, choice: Choice, division: Division, seed:
             train=count[wnid, Split.TRAIN],
             val=count[wnid, Split.VAL],
             test=count[wnid, Split.TEST],
+            replicate=count[wnid, Split.REPLICATE],
         )
         for index, wnid in enumerate(choice.wnids)
     )
@@ -183,7 +190,7 @@ def _release(title: str, graph: Graph, choice: Choice, division: Division, seed:
 
 
 def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePicture]:
-    """Pictures in release order. A train picture keeps its name in every release; val and test are shuffled."""
+    """Pictures in release order. A train picture keeps its name in every release; the others are shuffled."""
     taken: set[str] = set()
     train = (placement for placement in placements if placement.split is Split.TRAIN)
     for placement in sorted(train, key=lambda placement: (placement.wnid, placement.sha256)):
@@ -193,11 +200,29 @@ def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePictur
         name = f"{placement.wnid}_{number}"
         taken.add(name)
         yield ReleasePicture(Split.TRAIN, placement.wnid, placement.sha256, name)
-    for split, prefix in PREFIX.items():
+    for split in HELD_OUT:
         chosen = [placement for placement in placements if placement.split is split]
         chosen.sort(key=lambda placement: keyed_rank(seed, f"order of {split}", placement.sha256))
+        if split is Split.VAL:
+            chosen = _officially_ordered(chosen)
         for number, placement in enumerate(chosen, start=1):
-            yield ReleasePicture(split, placement.wnid, placement.sha256, f"{prefix}_{number:08d}")
+            yield ReleasePicture(split, placement.wnid, placement.sha256, f"ILSVRC2012_{split}_{number:08d}")
+
+
+def _officially_ordered(val: list[Placement]) -> list[Placement]:
+    """In the challenge's own sequence of classes, where val has its 50 pictures of each of its thousand classes.
+
+    TensorFlow Datasets labels val by a list of its own, by file-name rank: only so does it read every label right.
+    """
+    sequence = official_val_sequence()
+    ids = official_ids()
+    of_class: dict[int, list[Placement]] = {}
+    for placement in val:
+        of_class.setdefault(ids.get(placement.wnid, 0), []).append(placement)
+    if {class_id: len(of_one) for class_id, of_one in of_class.items()} != Counter(sequence):
+        return val
+    waiting = {class_id: iter(of_one) for class_id, of_one in of_class.items()}
+    return [next(waiting[class_id]) for class_id in sequence]
 
 
 def _counts(release: Release, division: Division, supply: Supply) -> Counts:
@@ -212,4 +237,5 @@ def _counts(release: Release, division: Division, supply: Supply) -> Counts:
         held_back=division.held_back,
         divided_authors=division.divided,
         provisional=sum(supply.provisional.values()),
+        replicate=count[Split.REPLICATE],
     )

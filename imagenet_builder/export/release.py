@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,8 +32,8 @@ from .tree import Tree
 
 logger = logging.getLogger(__name__)
 
-# Not where releases are usually put: nobody should publish the labels of test with the rest of a folder.
-LABELS_FOLDER = "test-labels"
+# Not where releases are usually put: nobody should publish the key of test with the rest of a folder.
+KEYS_FOLDER = "test-keys"
 Progress = Callable[[int, int], None]
 
 
@@ -61,13 +61,13 @@ def export(
         with _disk_errors(out), ExitStack() as undo:
             partial = _fresh_partial(out)
             undo.callback(shutil.rmtree, partial, ignore_errors=True)
-            digest = _write(project, plan, request, formats, partial, progress)
-            labels = _seal_test_labels(project, plan.release, out.name, digest)
+            written = _write(project, plan, request, formats, partial, progress)
+            keys = _keep_keys(project, out.name, written)
             with database.writing(project.engine) as connection:
                 record_release(
                     connection,
                     name=out.name,
-                    digest=digest,
+                    digest=written.digest,
                     classes=len(plan.release.classes),
                     seed=request.seed,
                     settings=settings_of(request),
@@ -80,13 +80,13 @@ def export(
             undo.pop_all()
     return ExportReport(
         folder=out,
-        digest=digest,
+        digest=written.digest,
         wnids=plan.choice.wnids,
         wanted=plan.wanted,
         counts=plan.counts,
         left_out=plan.choice.left_out,
         shortfalls=plan.shortfalls,
-        test_labels=labels,
+        test_keys=keys,
     )
 
 
@@ -124,6 +124,14 @@ def _fresh_partial(out: Path) -> Path:
     return partial
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The SHA-256 of the SHA256SUMS that was written, and the keys of hidden splits."""
+
+    digest: str
+    keys: Mapping[Split, bytes]
+
+
 def _write(
     project: Project,
     plan: Plan,
@@ -131,18 +139,18 @@ def _write(
     formats: Sequence[ReleaseFormat],
     partial: Path,
     progress: Progress | None,
-) -> str:
-    """Write the whole release into `partial`; returns the SHA-256 of its SHA256SUMS."""
+) -> _Written:
+    """Write the whole release into `partial`."""
     tree = Tree(partial)
     try:
-        facts = _write_pictures(project, plan, request, formats, tree, progress)
+        facts, keys = _write_pictures(project, plan, request, formats, tree, progress)
         _write_documents(plan, request, facts, tree)
         digest = tree.close()
     finally:
         tree.abandon()
     tree.write_unlisted(MANIFEST_NAME, manifest(plan, request, facts, digest))
     tree.set_times()
-    return digest
+    return _Written(digest, keys)
 
 
 def _write_pictures(
@@ -152,13 +160,13 @@ def _write_pictures(
     formats: Sequence[ReleaseFormat],
     tree: Tree,
     progress: Progress | None,
-) -> Facts:
-    """Write every format and where the pictures came from; returns what was counted on the way."""
+) -> tuple[Facts, Mapping[Split, bytes]]:
+    """Write every format and where the pictures came from; returns what was counted on the way, and the keys."""
     release = plan.release
     done = 0
     with database.reading(project.engine) as connection:
         facts = Facts(read_crowd(connection))
-    with writing_provenance(release, tree, facts) as origins, ExitStack() as stack:
+    with writing_provenance(release, tree, facts, project.secret) as origins, ExitStack() as stack:
         adders = [stack.enter_context(write(release, tree)) for write in formats]
         for batch in release_contents(project, release.pictures, request.resize):
             with database.reading(project.engine) as connection:
@@ -174,7 +182,7 @@ def _write_pictures(
             done += len(batch)
             if progress is not None:
                 progress(done, len(release.pictures))
-    return facts
+    return facts, origins.keys
 
 
 def _write_documents(plan: Plan, request: ExportRequest, facts: Facts, tree: Tree) -> None:
@@ -186,25 +194,21 @@ def _write_documents(plan: Plan, request: ExportRequest, facts: Facts, tree: Tre
         tree.write(croissant.NAME, croissant.croissant(plan.release, request, facts, tree.large_files))
 
 
-def _seal_test_labels(project: Project, release: Release, name: str, digest: str) -> Path | None:
-    """Write the labels of test into the project, readable only by its owner: they are no part of the release."""
-    test = release.of_split(Split.TEST)
-    if not test:
-        return None
-    folder = project.folder / LABELS_FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{name}-{digest[:12]}.csv"
-    beside = path.with_name(f".{path.name}.partial")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["file", "ilsvrc_id", "wnid", "image_sha256"])
-        for picture in test:
-            ilsvrc_id = release.class_of[picture.wnid].ilsvrc_id
-            rows.writerow([picture.file_name, ilsvrc_id, picture.wnid, picture.sha256])
-    beside.rename(path)
-    return path
+def _keep_keys(project: Project, name: str, written: _Written) -> tuple[Path, ...]:
+    """Write the keys of hidden splits into the project, readable only by its owner."""
+    folder = project.folder / KEYS_FOLDER
+    paths = []
+    for split, key in written.keys.items():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{name}-{written.digest[:12]}-{split}.key"
+        beside = path.with_name(f".{path.name}.partial")
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{key.hex()}\n")
+        beside.rename(path)
+        paths.append(path)
+    return tuple(paths)
 
 
 def _rows(release: Release) -> Iterator[ReleaseRow]:

@@ -34,10 +34,13 @@ class ExportRequest:
 
     def __post_init__(self) -> None:
         sizes = self.sizes
-        if min(sizes.val, sizes.test, sizes.min_train) < 0 or sizes.max_train < max(1, sizes.min_train):
+        if min(sizes.val, sizes.test, sizes.replicate, sizes.min_train) < 0 or sizes.max_train < max(
+            1, sizes.min_train
+        ):
             raise ReleaseError(
-                f"no class can have {sizes.val} val, {sizes.test} test and {sizes.min_train} to {sizes.max_train} "
-                "train pictures: give numbers from 0 up, and max-train no less than min-train"
+                f"no class can have {sizes.val} val, {sizes.test} test, {sizes.replicate} replicate and "
+                f"{sizes.min_train} to {sizes.max_train} train pictures: give numbers from 0 up, "
+                "and max-train no less than min-train"
             )
         if self.classes is None and self.class_list is None:
             raise ReleaseError(
@@ -85,13 +88,15 @@ class Counts:
     held_back: int
     divided_authors: int
     provisional: int
+    replicate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
     """A release that was written to `folder`; `digest` is the SHA-256 of its SHA256SUMS.
 
-    `test_labels` is the file in the project, not in the release, that tells the labels of test; None without test.
+    `test_keys` are the files in the project, not in the release, with the keys of its hidden splits: what opens
+    `test.sealed`.
     """
 
     folder: Path
@@ -101,7 +106,7 @@ class ExportReport:
     counts: Counts
     left_out: tuple[LeftOut, ...]
     shortfalls: tuple[Shortfall, ...]
-    test_labels: Path | None
+    test_keys: tuple[Path, ...]
 
     @property
     def short(self) -> bool:

@@ -15,7 +15,12 @@ SHARD_PICTURES = 2_000
 # Interleaved shards of a split are all open at once.
 MOST_SHARDS = 400
 # What readers call the splits.
-SPLIT_NAMES: Mapping[Split, str] = {Split.TRAIN: "train", Split.VAL: "validation", Split.TEST: "test"}
+SPLIT_NAMES: Mapping[Split, str] = {
+    Split.TRAIN: "train",
+    Split.VAL: "validation",
+    Split.TEST: "test",
+    Split.REPLICATE: "replicate",
+}
 
 OpenShard = Callable[[Split, int], AbstractContextManager[AddPicture]]
 

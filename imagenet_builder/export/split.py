@@ -1,12 +1,12 @@
 """Which picture goes to which split. Pure, and decided by keyed hashes of the pictures alone.
 
 Every class lays its clusters of near-duplicates out in the order of their hashes. Val is taken from the front, test
-from the back, train from between: when a picture is added later, at most one picture moves out of val or test and one
-out of a full train split, whatever the size of the class.
+from the back, a replicate of test before it, train from between: when a picture is added later, at most one picture
+moves out of each of val, test and replicate and one out of a full train split, whatever the size of the class.
 
-One maker's pictures stay on one side, in all classes: val and test are filled with whole makers, at first with those
-who have few pictures, and everybody else's are train's. Classes take their turn by wnid, and what an earlier one
-decided of a maker holds. Where a class cannot be filled like that, makers are divided, and counted.
+One maker's pictures stay on one side, in all classes: val, test and replicate are filled with whole makers, at first
+with those who have few pictures, and everybody else's are train's. Classes take their turn by wnid, and what an earlier
+one decided of a maker holds. Where a class cannot be filled like that, makers are divided, and counted.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Division:
     """All placements, in no particular order, and what stayed out of every split, in pictures.
 
     `multi_label`: accepted, themselves or through a near-duplicate, for several of the classes. `near_duplicates`: of
-    a picture in val or test. `surplus`: beyond the size of train. `held_back`: of makers whose other pictures are in
-    val or test. `divided` counts makers with pictures on several sides.
+    a picture that is held out of train. `surplus`: beyond the size of train. `held_back`: of makers whose other
+    pictures are held out. `divided` counts makers with pictures on several sides.
     """
 
     placements: tuple[Placement, ...]
@@ -63,12 +63,12 @@ def divide(
     seed: int,
     maker_of: Mapping[str, str] | None = None,
 ) -> Division:
-    """Divide the pictures of every class (wnid → SHA-256) into val, test and train.
+    """Divide the pictures of every class (wnid → SHA-256) into val, test, replicate and train.
 
     `cluster_of` maps a picture to its cluster of near-duplicates, `labels` a cluster to all categories that it was
-    accepted for, `maker_of` a picture to its maker; pictures without one stand alone. A cluster gives val or test one
-    picture; in train all its pictures may stand. Raises ValueError for a class with too few clusters of its own, which
-    `choose` does not let through.
+    accepted for, `maker_of` a picture to its maker; pictures without one stand alone. A cluster gives a
+    held-out split one picture; in train all its pictures may stand. Raises ValueError for a class with too few clusters
+    of its own, which `choose` does not let through.
     """
     shared = shared_clusters(labels, pictures)
     maker_of = maker_of or {}
@@ -86,11 +86,11 @@ def divide(
         _take_sides(makers, sizes, side_of)
         parts = _Parts([side_of[maker] for maker in makers], sizes)
         train = list(_most_distinct_first([groups[place] for place in parts.train]))
-        near_duplicates += sum(len(groups[place]) - 1 for place in (*parts.val, *parts.test))
+        near_duplicates += sum(len(groups[place]) - 1 for part in parts.held_out.values() for place in part)
         held_back += sum(len(groups[place]) for place in parts.held_back)
         surplus += len(train[sizes.max_train :])
-        placements += (Placement(Split.VAL, wnid, groups[place][0]) for place in parts.val)
-        placements += (Placement(Split.TEST, wnid, groups[place][0]) for place in parts.test)
+        for split, places in parts.held_out.items():
+            placements += (Placement(split, wnid, groups[place][0]) for place in places)
         placements += (Placement(Split.TRAIN, wnid, sha256) for sha256 in train[: sizes.max_train])
     divided = _divided(placements, maker_of)
     return Division(tuple(placements), len(multi_label), near_duplicates, surplus, held_back, divided)
@@ -111,8 +111,13 @@ def _take_sides(makers: Sequence[str], sizes: Sizes, side_of: dict[str, Split]) 
     left = sum(clusters[maker] for maker in free)
     few = max(1, sizes.needed // FEW)
     for_train = max(0, sizes.min_train - have[Split.TRAIN])
-    for_test = max(0, sizes.test - have[Split.TEST])
-    held_out = ((Split.VAL, sizes.val, for_test + for_train, 1), (Split.TEST, sizes.test, for_train, -1))
+    for_replicate = for_train + max(0, sizes.replicate - have[Split.REPLICATE])
+    for_test = for_replicate + max(0, sizes.test - have[Split.TEST])
+    held_out = (
+        (Split.VAL, sizes.val, for_test, 1),
+        (Split.TEST, sizes.test, for_replicate, -1),
+        (Split.REPLICATE, sizes.replicate, for_train, -1),
+    )
     for split, wanted, spare, step in held_out:
         for any_size in (False, True):
             for maker in free[::step]:
@@ -129,18 +134,22 @@ def _take_sides(makers: Sequence[str], sizes: Sizes, side_of: dict[str, Split]) 
 
 
 class _Parts:
-    """The places of a class's clusters in val, test and train, exactly of their sizes, and of those held back."""
+    """The places of a class's clusters in every split, exactly of their sizes, and of those held back."""
 
     def __init__(self, sides: Sequence[Split], sizes: Sizes) -> None:
         places = {split: [place for place, side in enumerate(sides) if side is split] for split in Split}
-        self.val = places[Split.VAL][: sizes.val]
-        self.test = places[Split.TEST][max(0, len(places[Split.TEST]) - sizes.test) :]
         self.train = places[Split.TRAIN]
-        taken = {*self.val, *self.test, *self.train}
+        self.held_out = {
+            Split.VAL: places[Split.VAL][: sizes.val],
+            Split.TEST: _last(places[Split.TEST], sizes.test),
+            Split.REPLICATE: _last(places[Split.REPLICATE], sizes.replicate),
+        }
+        taken = {*self.train, *(place for part in self.held_out.values() for place in part)}
         self.held_back = [place for place in range(len(sides)) if place not in taken]
         # Makers are divided from here on.
-        self._fill(self.val, sizes.val, 0)
-        self._fill(self.test, sizes.test, -1)
+        self._fill(self.held_out[Split.VAL], sizes.val, 0)
+        self._fill(self.held_out[Split.TEST], sizes.test, -1)
+        self._fill(self.held_out[Split.REPLICATE], sizes.replicate, -1)
         while len(self.train) < sizes.min_train:
             self.train.append(self.held_back.pop(0))
         self.train.sort()
@@ -149,6 +158,10 @@ class _Parts:
         while len(part) < wanted:
             part.append((self.held_back or self.train).pop(end))
         part.sort()
+
+
+def _last(places: list[int], count: int) -> list[int]:
+    return places[max(0, len(places) - count) :]
 
 
 def _divided(placements: Sequence[Placement], maker_of: Mapping[str, str]) -> int:

@@ -1,32 +1,51 @@
-"""Checks a release on disk, with nothing but the release: checksums, counts, and that no picture is on two sides."""
+"""Checks a release on disk, with nothing but the release: checksums, counts, hidden labels, no picture on two sides."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from imagenet_builder.duplicates import clusters
 from imagenet_builder.errors import ReleaseError
-from imagenet_builder.records import Rejected, Split
+from imagenet_builder.records import Inspected, Rejected, Split
+from imagenet_builder.train.sealed import sealed_name
 
 from .documents import KIND, LAYOUT, MANIFEST_NAME
-from .formats.ilsvrc import DEVKIT, UNLABELLED
+from .formats.ilsvrc import GROUND_TRUTH
+from .provenance import IMAGES_NAME, OPEN_COLUMNS
+from .published import FOLDERS, READERS, UNREADABLE, Shown
 from .tree import SUMS_NAME
 
 MOST_THREADS = 8
 # Splits were decided on the hashes of the original files. A picture that was encoded anew may differ by a bit or two
 # from that, so pairs right at the limit prove nothing; these do.
 SURELY_NEAR = 4
-GROUND_TRUTH = f"{DEVKIT}/data/ILSVRC2012_validation_ground_truth.txt"
 
 Progress = Callable[[int, int], None]
+
+
+class Listed(NamedTuple):
+    """What images.parquet says of a picture; label and class are None where they are hidden."""
+
+    split: Split
+    label: int | None
+    sha256: str
+    wnid: str | None
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def verify_release(
@@ -34,19 +53,34 @@ def verify_release(
 ) -> list[str]:
     """Check everything that a release says of itself; returns one line a problem, none for a sound release.
 
-    Every file against SHA256SUMS, SHA256SUMS against the manifest, files that nobody listed, pictures a class and
-    split against the manifest, the ground truth of val, and, decoding every picture, that no two splits hold the same
-    picture or near-duplicates. Raises ReleaseError when `folder` is no release.
+    Every file against SHA256SUMS, SHA256SUMS against the manifest, files that nobody listed, images.parquet against the
+    manifest, the pictures of every format against images.parquet (the same bytes and labels, and none for hidden
+    splits), the ground truth of val, and, decoding every picture, that no two splits hold the same picture or
+    near-duplicates. Raises ReleaseError when `folder` is no release.
     """
     manifest = read_manifest(folder)
     problems: list[str] = []
     sums = _sums(folder, manifest, problems)
     problems += _unlisted(folder, sums)
-    sound = _check_files(folder, sums, problems, progress)
-    if "ilsvrc" in manifest["settings"]["formats"]:
-        problems += _check_counts(sums, manifest)
-        problems += _check_ground_truth(folder, sums, manifest)
-        problems += _check_leaks(folder, {path: sums[path] for path in sound}, near_duplicates)
+    sound = set(_check_files(folder, sums, problems, progress))
+    if IMAGES_NAME not in sound:
+        return problems
+    listed = _check_images(folder, manifest, sums, problems)
+    formats = [name for name in manifest["settings"]["formats"] if name in READERS]
+    if "ilsvrc" in formats:
+        problems += _check_ground_truth(folder, listed, manifest)
+    near = _Near() if near_duplicates else None
+    unsound = sums.keys() - sound
+    for name in formats:
+        if any(path.startswith(f"{FOLDERS[name]}/") and not path.endswith(".JPEG") for path in unsound):
+            # Told already, and what a damaged shard holds is anybody's guess.
+            continue
+        # Every format holds the same pictures: decoding those of the first is enough.
+        shown = READERS[name](folder, {path: sums[path] for path in sums if path in sound}, manifest)
+        lost = {PurePosixPath(path).name for path in unsound}
+        problems += _check_format(name, shown, listed, lost, near if name == formats[0] else None)
+    if near is not None:
+        problems += near.finish()
     return problems
 
 
@@ -122,36 +156,89 @@ def _digest(folder: Path, path: str) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _split_of(path: str) -> tuple[Split, str] | None:
-    """Split and class of a picture in the ILSVRC tree (test has no class), None for other files."""
-    parts = PurePosixPath(path).parts
-    if len(parts) == 3 and parts[0] in {Split.TRAIN, Split.VAL}:
-        return Split(parts[0]), parts[1]
-    if len(parts) == 2 and parts[0] == UNLABELLED:
-        return Split.TEST, ""
-    return None
+def _check_images(
+    folder: Path, manifest: Mapping[str, Any], sums: Mapping[str, str], problems: list[str]
+) -> dict[str, Listed]:
+    """File name → what images.parquet says of the picture; what contradicts itself or tells too much is a problem."""
+    try:
+        rows = pq.read_table(folder / IMAGES_NAME).to_pylist()
+        listed = {
+            row["file"]: Listed(Split(row["split"]), row["label"], row["sha256"], row["wnid"]) for row in rows
+        }
+    except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
+        problems.append(f"{IMAGES_NAME} is not the list of a release's pictures: {one_line(error)}")
+        return {}
+    if len(listed) != len(rows):
+        problems.append(f"{IMAGES_NAME} lists {len(rows) - len(listed)} pictures again")
+    for row in rows:
+        told = [name for name, value in row.items() if value is not None and name not in OPEN_COLUMNS]
+        if Split(row["split"]).hidden and told:
+            problems.append(f"{IMAGES_NAME} tells the {told[0]} of {row['file']}, which is hidden")
+    problems += _check_counts(listed, manifest)
+    problems += _check_same(listed)
+    for split in sorted({one.split for one in listed.values() if one.split.hidden}):
+        if sealed_name(split) not in sums:
+            problems.append(f"there is no {sealed_name(split)}: the labels of {split} are lost")
+    return listed
 
 
-def _check_counts(sums: Mapping[str, str], manifest: Mapping[str, Any]) -> Iterator[str]:
-    found = Counter(place for place in map(_split_of, sums) if place is not None)
+def _check_counts(listed: Mapping[str, Listed], manifest: Mapping[str, Any]) -> Iterator[str]:
+    found = Counter((one.split, one.wnid or "") for one in listed.values())
     expected: Counter[tuple[Split, str]] = Counter()
     for one in manifest["classes"]:
-        expected[Split.TRAIN, one["wnid"]] += one["train"]
-        expected[Split.VAL, one["wnid"]] += one["val"]
-        expected[Split.TEST, ""] += one["test"]
+        for split in Split:
+            expected[split, "" if split.hidden else one["wnid"]] += one[split]
     for split, wnid in sorted(found.keys() | expected.keys()):
         here, due = found[split, wnid], expected[split, wnid]
         if here != due:
             yield f"{' '.join([split, wnid]).strip()} has {here} pictures, the manifest says {due}"
 
 
-def _check_ground_truth(folder: Path, sums: Mapping[str, str], manifest: Mapping[str, Any]) -> Iterator[str]:
+def _check_same(listed: Mapping[str, Listed]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for file, one in listed.items():
+        other = first.setdefault(one.sha256, file)
+        if (listed[other].split, listed[other].label) != (one.split, one.label):
+            yield f"{file} and {other} are the same picture"
+
+
+def _check_format(
+    name: str, shown: Iterable[Shown], listed: Mapping[str, Listed], lost: Set[str], near: _Near | None
+) -> Iterator[str]:
+    """One format's pictures against images.parquet: the same files, bytes and labels, and no label of hidden ones.
+
+    Of the files in `lost` it is known already that they are missing or changed.
+    """
+    seen: set[str] = set()
+    try:
+        for one in shown:
+            known = listed.get(one.file)
+            if known is None:
+                yield f"{name}: {one.file} is not in {IMAGES_NAME}"
+            elif one.file in seen:
+                yield f"{name}: {one.file} is there again"
+            elif one.split is not known.split:
+                yield f"{name}: {one.file} is in {one.split}, {IMAGES_NAME} says {known.split}"
+            elif one.label != known.label:
+                told = "tells a label that is hidden" if known.split.hidden else "has another label"
+                yield f"{name}: {one.file} {told}"
+            elif one.sha256 != known.sha256:
+                yield f"{name}: {one.file} is not the picture that {IMAGES_NAME} lists"
+            seen.add(one.file)
+            if near is not None:
+                near.add(one)
+    except UNREADABLE as error:
+        yield f"{name} cannot be read: {one_line(error)}"
+        return
+    if missing := sorted(listed.keys() - seen - lost):
+        yield f"{name} lacks {len(missing)} of the pictures, {missing[0]} among them"
+
+
+def _check_ground_truth(
+    folder: Path, listed: Mapping[str, Listed], manifest: Mapping[str, Any]
+) -> Iterator[str]:
     id_of = {one["wnid"]: one["ilsvrc_id"] for one in manifest["classes"]}
-    val = sorted(
-        (PurePosixPath(path).name, place[1])
-        for path, place in ((path, _split_of(path)) for path in sums)
-        if place is not None and place[0] is Split.VAL
-    )
+    val = sorted((file, one.wnid or "") for file, one in listed.items() if one.split is Split.VAL)
     expected = [str(id_of.get(wnid)) for _, wnid in val]
     try:
         lines = (folder / GROUND_TRUTH).read_text("ascii", "replace").splitlines()
@@ -162,33 +249,50 @@ def _check_ground_truth(folder: Path, sums: Mapping[str, str], manifest: Mapping
         yield f"{GROUND_TRUTH} does not say which classes the val pictures have"
 
 
-def _check_leaks(folder: Path, sums: Mapping[str, str], near_duplicates: bool) -> Iterator[str]:
-    place_of = {path: place for path in sums if (place := _split_of(path)) is not None}
-    first: dict[str, str] = {}
-    for path, (split, wnid) in place_of.items():
-        other = first.setdefault(sums[path], path)
-        if place_of[other] != (split, wnid):
-            yield f"{path} and {other} are the same picture"
-    if near_duplicates:
-        yield from _check_near_duplicates(folder, place_of)
+class _Near:
+    """Decodes pictures as they come, a few at a time, and finds near-duplicates among them."""
 
+    def __init__(self) -> None:
+        from imagenet_builder.crawl.inspect import Limits
 
-def _check_near_duplicates(folder: Path, place_of: Mapping[str, tuple[Split, str]]) -> Iterator[str]:
-    from imagenet_builder.crawl.inspect import Limits, inspect
+        self._anything = Limits(min_side=1, max_pixels=2**62, max_side=2**31, max_aspect=2.0**31, blank=0.0)
+        self._threads = min(MOST_THREADS, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._waiting: deque[tuple[str, Future[Inspected | Rejected]]] = deque()
+        self._split_of: dict[str, Split] = {}
+        self._hashes: dict[str, int] = {}
+        self._descriptors: dict[str, bytes] = {}
+        self._problems: list[str] = []
 
-    anything = Limits(min_side=1, max_pixels=2**62, max_side=2**31, max_aspect=2.0**31, blank=0.0)
-    hashes: dict[str, int] = {}
-    descriptors: dict[str, bytes] = {}
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda path: inspect((folder / path).read_bytes(), anything), place_of)
-        for path, inspected in zip(place_of, found, strict=True):
-            if isinstance(inspected, Rejected):
-                yield f"{path} is not a whole picture: {inspected.detail or inspected.reason}"
-            else:
-                hashes[path], descriptors[path] = inspected.perceptual_hash, inspected.descriptor
-    sides: dict[str, dict[Split, str]] = {}
-    for path, cluster in clusters(hashes, SURELY_NEAR, descriptors).items():
-        sides.setdefault(cluster, {}).setdefault(place_of[path][0], path)
-    for across in sides.values():
-        if len(across) > 1:
-            yield f"{' and '.join(sorted(across.values()))} are near-duplicates in different splits"
+    def add(self, shown: Shown) -> None:
+        """Take one picture; its bytes are read soon, on another thread."""
+        self._split_of[shown.file] = shown.split
+        self._waiting.append((shown.file, self._pool.submit(self._inspect, shown)))
+        if len(self._waiting) > 4 * self._threads:
+            self._take()
+
+    def finish(self) -> Iterator[str]:
+        """One line for every picture that cannot be decoded and every cluster on two sides."""
+        while self._waiting:
+            self._take()
+        self._pool.shutdown()
+        yield from self._problems
+        sides: dict[str, dict[Split, str]] = {}
+        for file, cluster in clusters(self._hashes, SURELY_NEAR, self._descriptors).items():
+            sides.setdefault(cluster, {}).setdefault(self._split_of[file], file)
+        for across in sides.values():
+            if len(across) > 1:
+                yield f"{' and '.join(sorted(across.values()))} are near-duplicates in different splits"
+
+    def _inspect(self, shown: Shown) -> Inspected | Rejected:
+        from imagenet_builder.crawl.inspect import inspect
+
+        return inspect(shown.read(), self._anything)
+
+    def _take(self) -> None:
+        file, future = self._waiting.popleft()
+        inspected = future.result()
+        if isinstance(inspected, Rejected):
+            self._problems.append(f"{file} is not a whole picture: {inspected.detail or inspected.reason}")
+        else:
+            self._hashes[file], self._descriptors[file] = inspected.perceptual_hash, inspected.descriptor

@@ -26,7 +26,7 @@ from imagenet_builder.records import (
 
 from .bulk import insert_rows, update_rows
 from .chunks import chunks
-from .tables import candidates, images
+from .tables import candidates, images, tombstones
 
 # What stands for a licence that nothing tells, in settings and on the command line.
 UNKNOWN = "unknown"
@@ -200,8 +200,10 @@ def _known(connection: Connection, urls: Collection[str]) -> dict[str, Known]:
 
 
 def kept_bytes(connection: Connection) -> int:
-    """How many bytes the originals of all images have."""
-    return int(connection.scalars(sa.select(sa.func.coalesce(sa.func.sum(images.c.byte_count), 0))).one())
+    """How many bytes the originals of all images have, those left out that were taken down."""
+    taken_down = sa.exists().where(tombstones.c.kind == "image", tombstones.c.target == images.c.sha256)
+    total = sa.select(sa.func.coalesce(sa.func.sum(images.c.byte_count), 0)).where(~taken_down)
+    return int(connection.scalars(total).one())
 
 
 def commit_outcomes(connection: Connection, outcomes: Sequence[tuple[int, Fetched]]) -> None:

@@ -25,6 +25,7 @@ from .tables import (
     releases,
     verdicts,
 )
+from .tombstones import is_taken_down
 
 # SQLite takes at most 32,766 bound values a statement.
 IMAGES_AT_ONCE = 5_000
@@ -104,7 +105,8 @@ def read_crowd(connection: sa.Connection) -> Crowd:
 
 
 def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
-    """Read the accepted images of all categories that were not dropped; `licences` empty admits every licence."""
+    """Read the accepted images of all categories that were not dropped, without those taken
+    down; `licences` empty admits every licence."""
     live = (
         sa.select(questions.c.wnid, questions.c.sha256, images.c.perceptual_hash, images.c.descriptor)
         .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
@@ -114,6 +116,7 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
             verdicts.c.superseded_at.is_(None),
             verdicts.c.decision == Decision.ACCEPTED,
             categories.c.dropped_at.is_(None),
+            ~is_taken_down(images.c.sha256),
         )
     )
     accepted: dict[str, list[str]] = defaultdict(list)

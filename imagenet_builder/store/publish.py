@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from hits.model import Decision
 
 from .tables import candidates, controls, hit_questions, hits, questions, verdicts
+from .tombstones import is_taken_down
 
 OPEN = ("intended", "published")
 
@@ -87,7 +88,9 @@ def _is_asked(states: Collection[str]) -> sa.Exists:
 def control_pictures(connection: sa.Connection, wnid: str) -> list[str]:
     """The pictures of a category whose answer is known, by SHA-256."""
     known = (
-        sa.select(questions.c.sha256).select_from(questions.join(controls)).where(questions.c.wnid == wnid)
+        sa.select(questions.c.sha256)
+        .select_from(questions.join(controls))
+        .where(questions.c.wnid == wnid, ~is_taken_down(questions.c.sha256))
     )
     return list(connection.scalars(known.order_by(questions.c.sha256)))
 
@@ -206,9 +209,11 @@ def record_abandoned(connection: sa.Connection, hit_ids: Collection[int]) -> Non
 
 
 def picture_named(connection: sa.Connection, picture_name: str) -> str | None:
-    """The SHA-256 of the picture that some HIT shows under a name; None if no HIT does."""
+    """The SHA-256 of the picture that some HIT shows under a name; None if no HIT does, or it was taken down."""
     shown = sa.select(questions.c.sha256).select_from(questions.join(hit_questions))
-    return connection.scalar(shown.where(hit_questions.c.picture_name == picture_name))
+    return connection.scalar(
+        shown.where(hit_questions.c.picture_name == picture_name, ~is_taken_down(questions.c.sha256))
+    )
 
 
 def picture_names(connection: sa.Connection) -> list[tuple[str, str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from .chunks import chunks
 from .crawl import UNKNOWN, Scope, storable
 from .queries import AskedQuery
 from .tables import candidates, queries
+from .tombstones import taken_down_urls
 
 _BATCH = 500
 _LARGEST_INTEGER = 2**31 - 1
@@ -24,25 +26,26 @@ _LARGEST_INTEGER = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a page brought: new candidates, how many of them were refused for their licence, and the query then.
+    """What a page brought: new candidates, how many of them were refused at once for what, and the query then.
 
     `whole` is False where the page was not needed to its end: the query stayed where it was.
     """
 
     new: int
-    refused: int
+    refusals: Counter[Reason]
     asked: AskedQuery
     whole: bool
 
 
 def usable_counts(connection: Connection, wnids: Sequence[str], licences: Sequence[str]) -> dict[str, int]:
-    """How many candidates each category has, those refused for their licence left out; 0 for one without any."""
+    """How many candidates each category has, but for those of other licences or taken down; 0 for one without any."""
     licence = sa.func.coalesce(candidates.c.licence, UNKNOWN)
+    reason = sa.func.coalesce(candidates.c.reason, "")
     counts = dict.fromkeys(wnids, 0)
     for chunk in chunks(wnids):
         rows = connection.execute(
             sa.select(candidates.c.wnid, sa.func.count())
-            .where(candidates.c.wnid.in_(chunk), licence.in_(licences))
+            .where(candidates.c.wnid.in_(chunk), licence.in_(licences), reason != Reason.TAKEN_DOWN)
             .group_by(candidates.c.wnid)
         )
         counts.update((wnid, count) for wnid, count in rows)
@@ -59,30 +62,31 @@ def record_page(
     count as known.
     """
     finders = _finders(connection, asked.query.wnid, page.candidates)
-    fresh: dict[str, Candidate] = {}
-    known, usable, whole = 0, 0, True
+    taken_down = taken_down_urls(connection, page.candidates)
+    fresh: set[str] = set()
+    refusals: Counter[Reason] = Counter()
+    rows = []
+    known, whole = 0, True
     for candidate in page.candidates:
-        if usable >= room:
+        if len(fresh) - refusals.total() >= room:
             whole = False
             break
         url = storable(candidate.url)
         if url in finders:
             known += finders[url] != asked.query_id
         elif url not in fresh:
-            fresh[url] = candidate
-            usable += scope.allows(candidate.rights.licence)
-    insert_rows(
-        connection,
-        candidates,
-        [_candidate_row(candidate, asked.query_id, scope, now) for candidate in fresh.values()],
-    )
-    refused = len(fresh) - usable
+            fresh.add(url)
+            refusal = _refusal(candidate, scope, taken_down)
+            if refusal is not None:
+                refusals[refusal] += 1
+            rows.append(_candidate_row(candidate, asked.query_id, refusal, now))
+    insert_rows(connection, candidates, rows)
     moved = asked.after(
         page.continuation if whole else asked.query.continuation,
         exhausted=whole and page.continuation is None,
         new=len(fresh),
         known=known,
-        refused=refused,
+        refused=refusals.total(),
     )
     connection.execute(
         queries.update()
@@ -95,7 +99,7 @@ def record_page(
             exhausted=moved.exhausted,
         )
     )
-    return Recorded(len(fresh), refused, moved, whole)
+    return Recorded(len(fresh), refusals, moved, whole)
 
 
 def _finders(connection: Connection, wnid: str, page: Sequence[Candidate]) -> dict[str, int]:
@@ -112,9 +116,16 @@ def _finders(connection: Connection, wnid: str, page: Sequence[Candidate]) -> di
     return found
 
 
-def _candidate_row(candidate: Candidate, query_id: int, scope: Scope, now: datetime) -> dict[str, Any]:
+def _refusal(candidate: Candidate, scope: Scope, taken_down: Collection[str]) -> Reason | None:
+    if candidate.url in taken_down:
+        return Reason.TAKEN_DOWN
+    return None if scope.allows(candidate.rights.licence) else Reason.LICENCE
+
+
+def _candidate_row(
+    candidate: Candidate, query_id: int, refusal: Reason | None, now: datetime
+) -> dict[str, Any]:
     rights = candidate.rights
-    refused = not scope.allows(rights.licence)
     return {
         "wnid": candidate.wnid,
         "url": storable(candidate.url),
@@ -133,9 +144,9 @@ def _candidate_row(candidate: Candidate, query_id: int, scope: Scope, now: datet
         "claimed_width": _integer(candidate.width),
         "claimed_height": _integer(candidate.height),
         "found_at": now,
-        "state": "rejected" if refused else "pending",
-        "reason": Reason.LICENCE if refused else None,
-        "ended_at": now if refused else None,
+        "state": "pending" if refusal is None else "rejected",
+        "reason": refusal,
+        "ended_at": None if refusal is None else now,
         "retryable": False,
         "attempts": 0,
     }

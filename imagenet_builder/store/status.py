@@ -12,6 +12,7 @@ from hits.model import Answer, AssignmentStatus, Decision
 
 from . import tables as t
 from .categories import selected
+from .tombstones import is_taken_down
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def read_status(connection: sa.Connection) -> Status:
     """Count everything that `imagenet-builder status` shows, in one read transaction."""
     count = sa.func.count
     images, image_bytes = connection.execute(
-        sa.select(count(), sa.func.coalesce(sa.func.sum(t.images.c.byte_count), 0)).select_from(t.images)
+        sa.select(count(), sa.func.coalesce(sa.func.sum(t.images.c.byte_count), 0))
+        .select_from(t.images)
+        .where(~is_taken_down(t.images.c.sha256))
     ).one()
     a, h = t.assignments, t.hits
     right, shown, assignments = connection.execute(

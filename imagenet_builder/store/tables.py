@@ -128,6 +128,21 @@ renditions = sa.Table(
     sa.Column("made_at", UtcDateTime, nullable=False),
 )
 
+TOMBSTONE_KINDS = ("image", "url", "author")
+
+# What was taken down stays away: images by SHA-256, addresses, authors as `store.tombstones.author_key` writes them.
+# No foreign key: what never was in the store can be kept out of it too.
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("kind", choice("kind", *TOMBSTONE_KINDS), nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("laid_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("target", "kind"),
+)
+
 questions = sa.Table(
     "questions",
     metadata,

@@ -7,7 +7,6 @@ devkit, readme.txt, section 3.1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 # No class has this id: ids count from 1 in submissions, labels from 0 in training.
 NO_GUESS = -1
+LONGEST_ID = 9
 
 
 def flat_error(
@@ -76,35 +76,9 @@ def parse_predictions(lines: Iterable[str], name: str = "predictions") -> list[l
     return rows
 
 
-def parse_truth(lines: Iterable[str], name: str = "ground truth") -> IntArray:
-    """The class ids (n,) out of a ground truth's lines, one a line from 1; raises TrainingError for anything else."""
-    rows = parse_predictions(lines, name)
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 1 or row[0] < 1:
-            raise TrainingError(f"{name}, line {number} must hold exactly one class id, counted from 1")
-    return np.array([row[0] for row in rows], dtype=np.int64)
-
-
 def _class_id(word: str, name: str, number: int) -> int:
-    if not (word.isascii() and word.isdigit()):
+    if not (word.isascii() and word.isdigit() and len(word) <= LONGEST_ID):
         raise TrainingError(
             f"{name}, line {number}: {word!r} is not a class id; ids are whole numbers from 1"
         )
     return int(word) or NO_GUESS
-
-
-def read_submission(truth_file: Path, predictions_file: Path) -> tuple[IntArray, list[list[int]]]:
-    """Both files, parsed; raises TrainingError when one cannot be read or their line counts differ."""
-    texts = []
-    for file in (truth_file, predictions_file):
-        try:
-            texts.append(file.read_text(encoding="ascii").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise TrainingError(f"{file} cannot be read as lines of class ids ({error})") from error
-    truth = parse_truth(texts[0], str(truth_file))
-    predictions = parse_predictions(texts[1], str(predictions_file))
-    if len(truth) != len(predictions):
-        raise TrainingError(
-            f"{predictions_file} has {len(predictions)} lines, {truth_file} has {len(truth)}: the counts must agree"
-        )
-    return truth, predictions

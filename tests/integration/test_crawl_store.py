@@ -77,7 +77,7 @@ def record(engine: sa.Engine, asked: AskedQuery, found: SearchPage, room: int = 
     with database.writing(engine) as connection:
         recorded = search.record_page(connection, asked, found, SCOPE, room, NOW)
     assert recorded.asked == again(engine, asked)
-    return recorded.new, recorded.refused
+    return recorded.new, recorded.refusals.total()
 
 
 def again(engine: sa.Engine, asked: AskedQuery) -> AskedQuery:

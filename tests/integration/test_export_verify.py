@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -31,7 +33,17 @@ def first(release: Path, where: str) -> Path:
 
 
 def sign_again(release: Path) -> None:
-    """What someone would do who changes a release and hides it: new checksums, and a manifest that vouches for them."""
+    """What someone would do who changes a release and hides it: another list, new checksums, a manifest for them."""
+    found = {path.name: path for path in release.rglob("*.JPEG")}
+    table = pq.read_table(release / "images.parquet")
+    labels = {row["wnid"]: row["label"] for row in table.to_pylist()}
+    rows = table.to_pylist()
+    for row in rows:
+        path = found[row["file"]]
+        row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if row["wnid"]:
+            row["wnid"], row["label"] = path.parent.name, labels[path.parent.name]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), release / "images.parquet")
     lines = []
     for path in sorted(release.rglob("*")):
         if path.is_file() and path.name not in {"SHA256SUMS", "manifest.json"}:
@@ -85,7 +97,7 @@ def test_a_picture_on_two_sides_is_a_leak_even_if_all_is_signed_again(release: P
     val.write_bytes(train.read_bytes())
     sign_again(release)
     assert verify_release(release, near_duplicates=False) == [
-        f"{val.relative_to(release)} and {train.relative_to(release)} are the same picture"
+        f"{val.name} and {train.name} are the same picture"
     ]
 
 
@@ -97,7 +109,7 @@ def test_a_near_duplicate_on_two_sides_is_a_leak(release: Path) -> None:
     sign_again(release)
     assert verify_release(release, near_duplicates=False) == []
     assert verify_release(release) == [
-        f"{train.relative_to(release)} and {test.relative_to(release)} are near-duplicates in different splits"
+        f"{test.name} and {train.name} are near-duplicates in different splits"
     ]
 
 

@@ -46,6 +46,7 @@ def fill(engine: sa.Engine) -> None:
                 "sha256": "a" * 64, "purpose": "thumbnail-300", "rendition_sha256": "b" * 64, "width": 1, "height": 1,
                 "byte_count": 3, "made_at": NOW,
             },
+            "tombstones": {"id": 1, "kind": "image", "target": "d" * 64, "reason": "asked", "laid_at": NOW},
             "questions": {"id": 1, "sha256": "a" * 64, "wnid": "n02084071", "asked_at": NOW},
             "controls": {"question_id": 1, "answer": "yes", "provenance": "requester", "labelled_at": NOW},
             "hits": {

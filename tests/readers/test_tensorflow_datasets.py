@@ -1,9 +1,11 @@
 """TensorFlow Datasets' `imagenet2012` on the archives. Its labels of val are a list packaged with it, by file-name
-rank: they are those of the official val alone, so here only train's labels are compared."""
+rank: they are those of the official val, whose sequence a release of the whole thousand takes over. Here only train's
+labels are compared, and the list itself."""
 
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,15 @@ tfds = pytest.importorskip("tensorflow_datasets", reason="make test-readers-tens
 from .conftest import Releases  # noqa: E402  (after the skip)
 
 pytestmark = pytest.mark.readers
+
+
+def test_its_list_of_val_labels_is_the_sequence_that_a_release_of_the_thousand_has() -> None:
+    lists = Path(__file__).parents[2] / "wordnet_synsets" / "lists"
+    rows = (line.split("\t") for line in (lists / "ilsvrc2012.tsv").read_text().splitlines()[1:])
+    wnid_of = {int(number): wnid for number, wnid in rows}
+    packed = (lists / "ilsvrc2012_val.ids").read_bytes()
+    theirs = Path(tfds.__file__).parent / "datasets" / "imagenet2012" / "validation_labels.txt"
+    assert theirs.read_text().split() == [wnid_of[one] for one in struct.unpack(">50000H", packed)]
 
 
 def test_imagenet2012_is_prepared_from_the_archives(releases: Releases, tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ from imagenet_builder.store.export import Crowd, Provenance
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 WNID = "n01440764"
 TITLE = 'Fish: "all" #1\nand more'
-FILES = {name: LargeFile(7, "0" * 64) for name in ("images.csv", "data/train-00000-of-00001.parquet")}
+FILES = {name: LargeFile(7, "0" * 64) for name in ("images.parquet", "data/train-00000-of-00001.parquet")}
 
 
-def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)) -> Plan:
+def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)[:3]) -> Plan:
     one = ReleaseClass(WNID, 0, 1, "tench.n.01", ("tench",), "a fish", pictures, pictures, pictures)
     shown = tuple(
         ReleasePicture(split, WNID, f"{number:064x}", f"{split}_{number}")

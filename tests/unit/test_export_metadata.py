@@ -93,7 +93,9 @@ def test_whatever_is_written_is_read_again(rows: list[tuple[str, str, list[int],
         for number, (words, gloss, children, train) in enumerate(rows, start=1)
     )
     for node, row in zip(nodes, plain(nodes)[:, 0], strict=True):
-        assert row["words"].tolist() == ([node.words.rstrip(" ")] if node.words else [])
+        # SciPy keeps blanks at the end or not, as it was compiled.
+        found = [words.rstrip(" ") for words in row["words"].tolist()]
+        assert found == ([node.words.rstrip(" ")] if node.words else [])
         assert row["children"].tolist() == [list(node.children)]
         assert row["num_train_images"].tolist() == [[node.train]]
         assert row["WNID"].tolist() == [node.wnid]

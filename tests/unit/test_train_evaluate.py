@@ -14,15 +14,14 @@ from imagenet_builder.train.evaluate import (
     flat_error,
     flat_errors,
     parse_predictions,
-    parse_truth,
-    read_submission,
 )
 
 VECTORS = Path(__file__).parent / "vectors" / "evaluation"
 
 
 def test_the_devkits_own_figures_come_out_for_two_thousand_pictures() -> None:
-    truth, predictions = read_submission(VECTORS / "ground_truth.txt", VECTORS / "predictions.txt")
+    truth = [int(line) for line in (VECTORS / "ground_truth.txt").read_text().split()]
+    predictions = parse_predictions((VECTORS / "predictions.txt").read_text().splitlines())
     lines = (VECTORS / "expected.tsv").read_text().splitlines()[1:]
     expected = tuple(float(line.split("\t")[1]) for line in lines)
     assert len(expected) == 5
@@ -62,23 +61,13 @@ def test_zero_stands_for_no_guess() -> None:
     assert flat_error([1], parse_predictions(["0 0 1"]), 3) == 0
 
 
-@pytest.mark.parametrize("line", ["1 x", "1.5", "-3", "1,2", "²"])
+@pytest.mark.parametrize("line", ["1 x", "1.5", "-3", "1,2", "²", "9" * 30])
 def test_what_is_no_class_id_is_refused(line: str) -> None:
     with pytest.raises(TrainingError, match="line 1"):
         parse_predictions([line])
 
 
-@pytest.mark.parametrize("line", ["1 2", "0"])
-def test_a_ground_truth_has_one_id_a_line(line: str) -> None:
-    with pytest.raises(TrainingError, match="line 2 must hold exactly one class id"):
-        parse_truth(["5", line])
-
-
-def test_unequal_line_counts_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "truth").write_text("1\n2\n")
-    (tmp_path / "mine").write_text("1\n")
-    with pytest.raises(TrainingError, match=r"has 1 lines, .* has 2"):
-        read_submission(tmp_path / "truth", tmp_path / "mine")
+def test_unequal_line_counts_are_refused() -> None:
     with pytest.raises(TrainingError, match="1 lines of predictions for 2 pictures"):
         flat_error([1, 2], [[1]], 1)
 
@@ -88,9 +77,3 @@ def test_nothing_to_score_and_no_guesses_are_refused() -> None:
         flat_error([], [], 1)
     with pytest.raises(TrainingError, match="at least one"):
         flat_error([1], [[1]], 0)
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TrainingError, match="binary cannot be read"):
-        read_submission(tmp_path / "binary", tmp_path / "none")

@@ -38,15 +38,10 @@ FORMATS = {
 
 
 def find_format(name: str) -> ReleaseFormat:
-    """The format called `name`; raises ReleaseError when there is none or a library that it needs is missing."""
+    """The format called `name`; raises ReleaseError when there is none."""
     if name not in FORMATS:
         known = ", ".join([*FORMATS, "croissant"])
         raise ReleaseError(f"there is no format {name!r}; known are {known}")
     module, _, function = FORMATS[name].partition(":")
-    try:
-        found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), function)
-    except ModuleNotFoundError as error:
-        raise ReleaseError(
-            f"the format {name} needs {error.name}: pip install 'imagenet-builder[formats]'"
-        ) from error
+    found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), function)
     return found

@@ -21,8 +21,8 @@ from imagenet_builder.export.tree import LargeFile
 
 FORMAT, NAME = "croissant", "croissant.json"
 PARQUET, PICTURES = "parquet-files", "picture-files"
-JPEG, PARQUET_TYPE, CSV = "image/jpeg", "application/x-parquet", "text/csv"
-INTEGER, TEXT, IMAGE, URL = "sc:Integer", "sc:Text", "sc:ImageObject", "sc:URL"
+JPEG, PARQUET_TYPE = "image/jpeg", "application/x-parquet"
+INTEGER, TEXT, IMAGE, URL, TIME = "sc:Integer", "sc:Text", "sc:ImageObject", "sc:URL", "sc:DateTime"
 CONTEXT: Mapping[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -147,10 +147,10 @@ def _responsible(facts: Facts) -> dict[str, Any]:
 
 
 def _distribution(request: ExportRequest, files: Mapping[str, LargeFile]) -> list[dict[str, Any]]:
-    described = [_file(IMAGES_NAME, CSV, files[IMAGES_NAME])]
+    described = [_file(IMAGES_NAME, PARQUET_TYPE, files[IMAGES_NAME])]
     if "parquet" in request.formats:
         described += [
-            _file(path, PARQUET_TYPE, files[path]) for path in sorted(files) if path.endswith(".parquet")
+            _file(path, PARQUET_TYPE, files[path]) for path in sorted(files) if path.startswith("data/")
         ]
         return [*described, _file_set(PARQUET, "data/*.parquet", PARQUET_TYPE)]
     return [
@@ -227,7 +227,7 @@ def _tree_pictures() -> dict[str, Any]:
 
 
 def _origins() -> dict[str, Any]:
-    """images.csv: where train and val came from."""
+    """images.parquet: where train and val came from; of hidden splits it names the files."""
     columns = {
         "file": TEXT,
         "split": TEXT,
@@ -236,7 +236,7 @@ def _origins() -> dict[str, Any]:
         "author": TEXT,
         "licence": TEXT,
         "licence_version": TEXT,
-        "retrieved": TEXT,
+        "retrieved": TIME,
     }
     fields = [
         _field("origins", name, data_type, _from_column(IMAGES_NAME, name, of="fileObject"))

@@ -19,7 +19,8 @@ from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
 
 DEVKIT = "ILSVRC2012_devkit_t12"
-UNLABELLED = "unlabelled"
+GROUND_TRUTH = f"{DEVKIT}/data/ILSVRC2012_validation_ground_truth.txt"
+UNLABELLED = {Split.TEST: "unlabelled", Split.REPLICATE: "unlabelled-replicate"}
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def write_ilsvrc(release: Release, tree: Tree) -> Iterator[AddPicture]:
 
 def picture_path(picture: ReleasePicture) -> str:
     """Where a picture stands in the tree."""
-    if picture.split is Split.TEST:
-        return f"{UNLABELLED}/{picture.file_name}"
+    if picture.split.hidden:
+        return f"{UNLABELLED[picture.split]}/{picture.file_name}"
     return f"{picture.split}/{picture.wnid}/{picture.file_name}"
 
 
@@ -61,9 +62,10 @@ def devkit_files(release: Release) -> Mapping[str, bytes]:
         train=sum(one.train for one in release.classes),
         val=sum(one.val for one in release.classes),
         test=sum(one.test for one in release.classes),
+        replicate=sum(one.replicate for one in release.classes),
     )
     return {
         f"{DEVKIT}/readme.txt": filled.encode(),
         f"{DEVKIT}/data/meta.mat": synsets_mat(release.nodes),
-        f"{DEVKIT}/data/ILSVRC2012_validation_ground_truth.txt": ground_truth.encode("ascii"),
+        GROUND_TRUTH: ground_truth.encode("ascii"),
     }

@@ -32,6 +32,11 @@ def write_ilsvrc_archives(release: Release, tree: Tree) -> Iterator[AddPicture]:
         archives.end()
 
 
+def archive_path(split: Split) -> str:
+    """Where the archive of a split stands in the release."""
+    return f"{FOLDER}/ILSVRC2012_img_{split}.tar"
+
+
 class _Archives:
     """The archive that is being written; pictures come split by split and class by class."""
 
@@ -47,8 +52,7 @@ class _Archives:
         if picture.split is not self._split:
             self.end()
             self._split = picture.split
-            path = f"{FOLDER}/ILSVRC2012_img_{picture.split}.tar"
-            self._file = self._stack.enter_context(self._tree.open(path))
+            self._file = self._stack.enter_context(self._tree.open(archive_path(picture.split)))
         assert self._file is not None
         if picture.split is Split.TRAIN and picture.wnid != self._wnid:
             self._end_class(self._file)

@@ -16,7 +16,11 @@ from imagenet_builder.records import Split
 FOLDER = "kaggle"
 PICTURES = f"{FOLDER}/ILSVRC/Data/CLS-LOC"
 IMAGE_SETS = f"{FOLDER}/ILSVRC/ImageSets/CLS-LOC"
-SET_NAMES = {Split.TRAIN: "train_cls", Split.VAL: "val", Split.TEST: "test"}
+SET_NAMES = {Split.TRAIN: "train_cls", Split.VAL: "val", Split.TEST: "test", Split.REPLICATE: "replicate"}
+SUBMISSIONS = {
+    Split.TEST: "LOC_sample_submission.csv",
+    Split.REPLICATE: "LOC_sample_submission_replicate.csv",
+}
 
 
 @contextmanager
@@ -24,17 +28,20 @@ def write_kaggle(release: Release, tree: Tree) -> Iterator[AddPicture]:
     """Write the tree; see `ReleaseFormat`."""
     mapping = (f"{one.wnid} {', '.join(one.words)}" for one in release.classes)
     tree.write(f"{FOLDER}/LOC_synset_mapping.txt", _lines(mapping))
-    for split, name in SET_NAMES.items():
+    present = [split for split in Split if split is not Split.REPLICATE or release.of_split(split)]
+    for split in present:
         entries = (
             f"{_stem(picture)} {number}" for number, picture in enumerate(release.of_split(split), start=1)
         )
-        tree.write(f"{IMAGE_SETS}/{name}.txt", _lines(entries))
+        tree.write(f"{IMAGE_SETS}/{SET_NAMES[split]}.txt", _lines(entries))
     for split in (Split.TRAIN, Split.VAL):
         rows = (f"{picture.name},{picture.wnid}" for picture in release.of_split(split))
         tree.write(f"{FOLDER}/LOC_{split}_solution.csv", _lines(["ImageId,PredictionString", *rows]))
     # The same guess for every picture: it shows what to hand in and tells nothing.
-    guesses = (f"{picture.name},{release.classes[0].wnid}" for picture in release.of_split(Split.TEST))
-    tree.write(f"{FOLDER}/LOC_sample_submission.csv", _lines(["ImageId,PredictionString", *guesses]))
+    for split in present:
+        if split.hidden:
+            guesses = (f"{picture.name},{release.classes[0].wnid}" for picture in release.of_split(split))
+            tree.write(f"{FOLDER}/{SUBMISSIONS[split]}", _lines(["ImageId,PredictionString", *guesses]))
 
     def add(picture: ReleasePicture, content: bytes) -> None:
         tree.write(f"{PICTURES}/{picture.split}/{_stem(picture)}.JPEG", content)

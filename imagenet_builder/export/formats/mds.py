@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,18 @@ def write_mds(release: Release, tree: Tree) -> Iterator[AddPicture]:
         ]
         index = json.dumps({"shards": shards, "version": 2}, sort_keys=True)
         tree.write(f"{FOLDER}/{split}/index.json", index.encode("ascii"))
+
+
+def samples(shard: bytes) -> Iterator[tuple[str, bytes, int]]:
+    """File name, JPEG and label of every sample in a shard that this module wrote."""
+    (count,) = np.frombuffer(shard, UINT32, 1)
+    offsets = np.frombuffer(shard, UINT32, int(count) + 1, UINT32.itemsize).tolist()
+    for start, end in pairwise(offsets):
+        name_size, size = np.frombuffer(shard, UINT32, 2, start).tolist()
+        name_at = start + 2 * UINT32.itemsize
+        picture_at = name_at + name_size
+        (label,) = np.frombuffer(shard, INT64, 1, end - INT64.itemsize).tolist()
+        yield shard[name_at:picture_at].decode(), shard[picture_at : picture_at + size], label
 
 
 def _shard_name(number: int) -> str:

@@ -55,6 +55,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_releases")),
     )
     op.create_table(
+        "tombstones",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum("image", "url", "author", name="kind", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("laid_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstones")),
+        sa.UniqueConstraint("target", "kind", name=op.f("uq_tombstones_target_kind")),
+    )
+    op.create_table(
         "workers",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("endpoint", sa.Text(), nullable=False),
@@ -143,7 +157,9 @@ def upgrade() -> None:
         sa.Column("wnid", sa.String(length=9), nullable=False),
         sa.Column(
             "split",
-            sa.Enum("train", "val", "test", name="split", native_enum=False, create_constraint=True),
+            sa.Enum(
+                "train", "val", "test", "replicate", name="split", native_enum=False, create_constraint=True
+            ),
             nullable=False,
         ),
         sa.ForeignKeyConstraint(
@@ -250,6 +266,7 @@ def upgrade() -> None:
                 "aspect",
                 "blank",
                 "excluded",
+                "taken-down",
                 "forbidden-address",
                 "bad-url",
                 "not-found",
@@ -507,6 +524,7 @@ def downgrade() -> None:
 
     op.drop_table("hits")
     op.drop_table("workers")
+    op.drop_table("tombstones")
     op.drop_table("releases")
     with op.batch_alter_table("images", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_images_perceptual_hash"))

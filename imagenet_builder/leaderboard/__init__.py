@@ -1,0 +1,1 @@
+"""A submission server with a leaderboard for a hidden test split."""

@@ -1,0 +1,245 @@
+"""`takedown`: pictures leave the store and later releases, and do not come back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from PIL import Image, ImageOps
+
+from hits import database
+from hits.errors import LockHeld
+from imagenet_builder.cli import command_line, run
+from imagenet_builder.crawl.crawl import crawl
+from imagenet_builder.errors import ImageStoreError
+from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.diff import difference, read_listing
+from imagenet_builder.export.release import export
+from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.gc import compare, sweep
+from imagenet_builder.project import Project
+from imagenet_builder.records import Rights
+from imagenet_builder.sources.folder import Folder
+from imagenet_builder.store import publish, tables
+from imagenet_builder.takedown import parse_author, parse_target, take_down
+from tests.builder_store import NOW
+from tests.export_parts import GOLDFISH, TENCH, Verified, picture, project_with, some_pictures
+from tests.proposing_source import ProposingSource
+
+REQUEST = ExportRequest(Sizes(val=2, test=2, min_train=3, max_train=20), classes=2)
+ADA, GRACE = Rights("by", "4.0", None, "Ada  Example"), Rights("by", "4.0", None, "Grace Other")
+CRAWL: dict[str, object] = {"min_side": 8, "licences": ["by", "cc0"]}
+
+
+def sha_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def encoded_anew(content: bytes, *, mirrored: bool = False) -> bytes:
+    shown = Image.open(io.BytesIO(content))
+    written = io.BytesIO()
+    (ImageOps.mirror(shown) if mirrored else shown).save(written, "JPEG", quality=60)
+    return written.getvalue()
+
+
+@pytest.fixture
+def project(tmp_path: Path, wordnet_folder: Path, store_url: str) -> Project:
+    verified = [
+        Verified(one.wnid, one.content, rights=ADA if number % 5 == 0 else GRACE)
+        for number, one in enumerate(some_pictures({TENCH: 12, GOLDFISH: 12}))
+    ]
+    return project_with(tmp_path / "project", wordnet_folder, verified, crawl=CRAWL, store={"url": store_url})
+
+
+def candidates(project: Project, condition: sa.ColumnElement[bool]) -> list[sa.Row[tuple[object, ...]]]:
+    with database.reading(project.engine) as connection:
+        table = tables.candidates
+        return list(connection.execute(sa.select(table).where(condition).order_by(table.c.id)))
+
+
+def test_a_picture_is_gone_from_the_store_and_from_the_next_release(project: Project, tmp_path: Path) -> None:
+    old = export(project, REQUEST, tmp_path / "old").folder
+    listed = read_listing(old)
+    victim = min(listed.rows)
+    found = take_down(project, parse_target(victim.upper()), "asked by its author", now=lambda: NOW)
+    assert (found.images, found.near_duplicates, found.releases) == ((victim,), (), ("old",))
+    with pytest.raises(ImageStoreError, match="is missing"):
+        project.images.get(victim)
+    (row,) = candidates(project, tables.candidates.c.reason == "taken-down")
+    assert (row.state, row.sha256, row.detail) == ("rejected", None, "taken down: asked by its author")
+    new = export(project, REQUEST, tmp_path / "new").folder
+    changed = difference(listed, read_listing(new))
+    assert victim in changed.removed
+    assert victim not in read_listing(new).rows
+    # What it was, and why, is all that is left; gc and doctor know that its bytes are not lost.
+    with database.reading(project.engine) as connection:
+        (stone,) = connection.execute(sa.select(tables.tombstones)).all()
+    assert (stone.kind, stone.target, stone.reason) == ("image", victim, "asked by its author")
+    assert compare(project.engine, project.images).lost == []
+    assert sweep(project.engine, project.images, delete=False, now=NOW).orphans == 0
+
+
+def test_a_second_time_changes_nothing_and_makes_good_what_a_killed_run_left(project: Project) -> None:
+    content = picture(0)
+    take_down(project, parse_target(sha_of(content)), "first", now=lambda: NOW)
+    project.images.put(content)
+    with database.reading(project.engine) as connection:
+        before = connection.execute(sa.select(tables.tombstones)).all()
+    take_down(project, parse_target(sha_of(content)), "second")
+    assert not project.images.exists(sha_of(content))
+    with database.reading(project.engine) as connection:
+        assert connection.execute(sa.select(tables.tombstones)).all() == before
+
+
+def test_a_look_ahead_tells_the_same_and_removes_nothing(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "--project",
+        str(project.folder),
+        "takedown",
+        "--author",
+        "ada example",
+        "--reason",
+        "letter",
+    ]
+    assert run(command_line.main, *arguments, "--dry-run", "--json") == 0
+    ahead = json.loads(capsys.readouterr().out)
+    assert not ahead["done"]
+    assert len(ahead["images"]) == 5
+    assert all(project.images.exists(sha256) for sha256 in ahead["images"])
+    assert candidates(project, tables.candidates.c.reason == "taken-down") == []
+    assert run(command_line.main, *arguments, "--dry-run") == 0
+    assert "nothing was removed yet" in capsys.readouterr().out
+    assert run(command_line.main, *arguments, "--json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done == ahead | {"done": True}
+    assert not any(project.images.exists(sha256) for sha256 in done["images"])
+    release = export(project, REQUEST, tmp_path / "release").folder
+    assert "Ada" not in (release / "attribution.txt").read_text()
+
+
+def test_what_an_address_gave_goes_with_the_address(project: Project) -> None:
+    (row,) = candidates(project, tables.candidates.c.id == 3)
+    for address in (row.page_url, row.url):
+        found = take_down(project, parse_target(address), "asked", dry_run=True)
+        assert found.images == (row.sha256,)
+    take_down(project, parse_target(row.page_url), "asked")
+    assert not project.images.exists(row.sha256)
+
+
+def test_near_duplicates_and_mirror_images_go_too_and_renditions_with_them(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    original = picture(900)
+    graphics = io.BytesIO()
+    Image.open(io.BytesIO(original)).convert("P").save(graphics, "PNG")
+    again = graphics.getvalue()
+    verified = [
+        *some_pictures({TENCH: 9, GOLDFISH: 9}),
+        Verified(TENCH, original),
+        Verified(TENCH, again),
+        Verified(GOLDFISH, encoded_anew(original, mirrored=True)),
+    ]
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    export(project, ExportRequest(Sizes(2, 2, 3, 20), classes=2), tmp_path / "release")
+    with database.reading(project.engine) as connection:
+        made = connection.scalars(sa.select(tables.renditions.c.rendition_sha256)).all()
+    assert len(made) == 1
+    found = take_down(project, parse_target(sha_of(original)), "asked")
+    assert set(found.near_duplicates) == {sha_of(again), sha_of(encoded_anew(original, mirrored=True))}
+    for sha256 in (*found.images, *found.near_duplicates, *made):
+        assert not project.images.exists(sha256)
+    assert compare(project.engine, project.images).lost_renditions == []
+
+
+def test_a_later_crawl_stores_it_neither_from_elsewhere_nor_encoded_anew(
+    project: Project, tmp_path: Path
+) -> None:
+    taken, other = picture(0), picture(950)
+    take_down(project, parse_target(sha_of(taken)), "asked")
+    shown = tmp_path / "pictures" / TENCH
+    shown.mkdir(parents=True)
+    for name, content in {
+        "same": taken,
+        "anew": encoded_anew(taken),
+        "mirrored": encoded_anew(taken, mirrored=True),
+        "other": other,
+    }.items():
+        (shown / f"{name}.jpg").write_bytes(content)
+    report = crawl(project, wnids=[TENCH], sources=[Folder(tmp_path / "pictures", GRACE)])
+    assert report.stored == 1
+    rows = candidates(project, tables.candidates.c.url.like("file:%"))
+    assert {Path(row.url).stem: (row.state, row.reason) for row in rows} == {
+        "same": ("rejected", "taken-down"),
+        "anew": ("rejected", "taken-down"),
+        "mirrored": ("rejected", "taken-down"),
+        "other": ("stored", None),
+    }
+    assert not project.images.exists(sha_of(taken))
+    assert project.images.exists(sha_of(other))
+
+
+def test_an_author_or_an_address_that_was_taken_down_is_not_even_fetched(
+    project: Project, tmp_path: Path
+) -> None:
+    take_down(project, parse_author(" ADA example "), "letter")
+    take_down(project, parse_target("http://127.0.0.1:9/one.jpg"), "letter")
+    shown = tmp_path / "pictures" / TENCH
+    shown.mkdir(parents=True)
+    (shown / "new.jpg").write_bytes(picture(960))
+    crawl(project, wnids=[TENCH], sources=[Folder(tmp_path / "pictures", ADA)])
+    (row,) = candidates(project, tables.candidates.c.url.like("file:%"))
+    assert (row.state, row.reason, row.attempts) == ("rejected", "taken-down", 0)
+    crawl(project, wnids=[GOLDFISH], sources=[ProposingSource(["http://127.0.0.1:9/one.jpg"])])
+    (row,) = candidates(project, tables.candidates.c.url == "http://127.0.0.1:9/one.jpg")
+    assert (row.state, row.reason, row.attempts) == ("rejected", "taken-down", 0)
+
+
+def test_a_picture_on_a_page_is_not_shown_any_more_and_not_a_control(project: Project) -> None:
+    sha256 = sha_of(picture(0))
+    with database.writing(project.engine) as connection:
+        slot = publish.IntendedSlot(sha256, is_control=True, picture_name="f" * 32)
+        publish.intend(
+            connection, [publish.HitIntent(TENCH, "t", "e", False, 3, "majority", 1, 1, (slot,))], NOW
+        )
+        question = connection.scalar(
+            sa.select(tables.questions.c.id).where(tables.questions.c.sha256 == sha256)
+        )
+        connection.execute(
+            tables.controls.insert().values(
+                question_id=question, answer="yes", provenance="requester", labelled_at=NOW
+            )
+        )
+        assert publish.picture_named(connection, "f" * 32) == sha256
+        assert publish.control_pictures(connection, TENCH) == [sha256]
+    take_down(project, parse_target(sha256), "asked")
+    with database.reading(project.engine) as connection:
+        assert publish.picture_named(connection, "f" * 32) is None
+        assert publish.control_pictures(connection, TENCH) == []
+
+
+def test_nothing_is_taken_down_while_a_crawl_runs(project: Project) -> None:
+    with database.exclusive_lock(project.engine, "crawl"), pytest.raises(LockHeld):
+        take_down(project, parse_target(sha_of(picture(0))), "asked")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["tench.jpg", "--reason", "x"], 1, "neither a SHA-256"),
+        (["--author", "  ", "--reason", "x"], 1, "without a name"),
+        (["a" * 64, "--reason", " "], 1, "needs a reason"),
+        (["a" * 64], 2, "--reason"),
+        (["--reason", "x"], 2, "give a SHA-256 or an address, or --author"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    project: Project, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, complaint: str
+) -> None:
+    assert run(command_line.main, "--project", str(project.folder), "takedown", *arguments) == code
+    assert complaint in capsys.readouterr().err
