@@ -383,7 +383,11 @@ def test_sources_that_are_asked_in_words_are_asked_for_parents_words_and_transla
         "whippet greyhound",
         "whippet dog",
     ]
-    made = [(query.language, query.words) for query in source.queries(dog, lambda: graph)]
+    made = [
+        (query.language, query.words)
+        for query in source.queries(dog, lambda: graph)
+        if not query.words.startswith("Category:")
+    ]
     assert made[-4:] == [("es", "perro"), ("es", "can doméstico"), ("nl", "hond"), ("it", "cane")]
     without = open_source(name, override(settings, "wordnet", languages=()), tmp_path)
     assert {query.language for query in without.queries(dog, lambda: graph)} == {"en"}
