@@ -100,11 +100,15 @@ class RaySettings:
 
 @dataclass(frozen=True, slots=True)
 class WikimediaSettings:
-    """The MediaWiki to ask; `width` is the standard width fetched in place of larger originals."""
+    """The MediaWiki to ask; `width` is the standard width fetched in place of larger originals.
+
+    Its categories of a synset's words are walked `category_depth` levels down (below 0: not at all).
+    """
 
     endpoint: str = "https://commons.wikimedia.org/w/api.php"
     width: int = 960
     search_text: bool = False
+    category_depth: int = 1
 
 
 @dataclass(frozen=True, slots=True)

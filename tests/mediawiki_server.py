@@ -81,11 +81,29 @@ PICTURES = (
     WikiPicture("Beach.jpg", picture(10, 1600, 1200), page("A beach umbrella, wide", "{{cc-by-2.0}}")),
     WikiPicture("Old umbrella.png", picture(11, 300, 200, "PNG"), page("An old umbrella", "{{PD-old-100}}")),
     WikiPicture("Small.jpg", picture(12, 60, 40), page("A small umbrella", "{{cc-zero}}")),
-    WikiPicture("Plate.jpg", picture(13), page("Umbrella, engraved", "{{cc-by-nc-2.0}}")),
+    WikiPicture(
+        "Plate.jpg", picture(13), page("Umbrella, engraved", "{{cc-by-nc-2.0}}\n[[Category:Brollies]]")
+    ),
     WikiPicture("Nobody knows.jpg", picture(14), "An umbrella of unknown origin."),
-    WikiPicture("Two licences.jpg", picture(15), page("Umbrella", "{{self|GFDL|cc-by-sa-3.0,2.5}}")),
-    WikiPicture("Mushroom.jpg", picture(16), page("A mushroom in a wood", "{{cc-by-4.0}}", "Bo <b>B.</b>")),
+    WikiPicture(
+        "Two licences.jpg",
+        picture(15),
+        page(
+            "Umbrella", "{{self|GFDL|cc-by-sa-3.0,2.5}}\n[[Category:Brollies]]\n[[Category:Small brollies]]"
+        ),
+    ),
+    WikiPicture(
+        "Mushroom.jpg",
+        picture(16),
+        page("A mushroom in a wood", "{{cc-by-4.0}}\n[[Category:Tiny brollies]]", "Bo <b>B.</b>"),
+    ),
 )
+# A category in a category, another below that, and back to the first.
+CATEGORIES = {
+    "Category:Small brollies": "[[Category:Brollies]]",
+    "Category:Tiny brollies": "[[Category:Small brollies]]",
+    "Category:Brollies": "[[Category:Tiny brollies]]",
+}
 
 
 def build_wiki(folder: Path, pictures: Sequence[WikiPicture]) -> None:
@@ -108,14 +126,16 @@ def build_wiki(folder: Path, pictures: Sequence[WikiPicture]) -> None:
         (originals / wiki_picture.name).write_bytes(wiki_picture.content)
         (originals / wiki_picture.name).with_suffix(".txt").write_text(wiki_picture.wikitext, "utf-8")
     _maintain("importImages", "--comment-ext=txt", str(originals), environment=environment)
+    for title, wikitext in CATEGORIES.items():
+        _maintain("edit", title, environment=environment, typed=wikitext)
     _maintain("runJobs", environment=environment)
     _maintain("rebuildtextindex", environment=environment)
 
 
-def _maintain(script: str, *arguments: str, environment: dict[str, str]) -> None:
+def _maintain(script: str, *arguments: str, environment: dict[str, str], typed: str = "") -> None:
     done = subprocess.run(
         ["php", str(CODE / "maintenance" / f"{script}.php"), *arguments],
-        env=environment, capture_output=True, text=True, check=False, timeout=240,
+        env=environment, input=typed, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
 

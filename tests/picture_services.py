@@ -64,10 +64,10 @@ async def openverse(server: PictureServices, request: web.Request) -> web.Respon
     if token is not None and token != f"Bearer {TOKEN}":
         return web.json_response({"detail": "Invalid token"}, status=401)
     size, page = int(asked.get("page_size", 20)), int(asked.get("page", 1))
-    if token is None and (size > 20 or size * page > 240):
-        return web.json_response(
-            {"detail": "page_size must be 20 at most for anonymous requests"}, status=401
-        )
+    if token is None and size > 20:
+        return web.json_response({"detail": "Ensure this value is less than or equal to 20."}, status=401)
+    if page > 20 or len(asked["q"]) > 200:
+        return web.json_response({"detail": {"page": ["Ensure this value is at most 20."]}}, status=400)
     licences = asked["license"].split(",")
     found = [
         picture
@@ -171,6 +171,13 @@ async def flickr(server: PictureServices, request: web.Request) -> web.Response:
             "title": f"Umbrella {number}",
             "license": str(number % 17),
             "ownername": "Cy",
+            # The extras call sizes otherwise than the addresses do.
+            "url_s": f"https://live.example/{number}_m.jpg",
+            "width_s": "240",
+            "height_s": "180",
+            "url_m": f"https://live.example/{number}.jpg",
+            "width_m": "500",
+            "height_m": "375",
             "url_z": f"https://live.example/{number}_z.jpg",
             "width_z": 640,
             "height_z": 480,

@@ -1,4 +1,8 @@
-"""Flickr, for those who have a key. The method is https://www.flickr.com/services/api/flickr.photos.search.html."""
+"""Flickr, for those who have a key.
+
+The method is https://www.flickr.com/services/api/flickr.photos.search.html; the licences' ids are those of
+https://www.flickr.com/services/api/flickr.photos.licenses.getInfo.html, to which those of 4.0 came in June 2025.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +49,8 @@ LICENCES = {
     15: "CC BY-NC-SA 4.0",
     16: "CC BY-NC-ND 4.0",
 }
-# The suffixes of sizes and their longer side: https://www.flickr.com/services/api/misc.urls.html
-SIZES = {"m": 240, "n": 320, "w": 400, "z": 640, "c": 800, "l": 1024, "h": 1600, "k": 2048}
+# What the extras call sizes, and their longer side: not the suffix of the address, which is _m in url_s, none in url_m.
+SIZES = {"s": 240, "n": 320, "w": 400, "m": 500, "z": 640, "c": 800, "l": 1024, "h": 1600, "k": 2048}
 # Errors that mean "later": the service or its search is away, a write failed.
 PASSING_ERRORS = (10, 105, 106)
 KEY_REFUSED = 100

@@ -1,4 +1,9 @@
-"""iNaturalist: living things, by their scientific names. API v1: https://api.inaturalist.org/v1/docs/."""
+"""iNaturalist: living things, by their scientific names.
+
+API v1 is documented at https://api.inaturalist.org/v1/docs/, what it asks of programs at
+https://www.inaturalist.org/pages/api+recommended+practices: 60 requests a minute and under 10,000 a day, 200 results
+a page. It is not meant for collecting in bulk; the open-data dump is (`inaturalist_dump`).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
     from wordnet_synsets.graph import Graph
 
 NAME = "inaturalist"
-# What the service asks of programs: about a request a second; 200 is the most that a page holds.
 INTERVAL, PAGE_SIZE = 1.0, 200
 SIZES = {"small": 240, "medium": 500, "large": 1024, "original": 2048}
 QUALITIES = ("research", "needs_id", "any")
@@ -105,7 +109,6 @@ class INaturalist:
             "taxon_id": taxon,
             "photos": "true",
             "photo_license": self._licences,
-            "captive": "any",
             "order_by": "id",
             "order": "desc",
             "per_page": self._page_size,

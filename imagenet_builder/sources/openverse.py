@@ -1,4 +1,11 @@
-"""Openverse: openly licensed pictures of many collections. Its API is documented at https://api.openverse.org/v1/."""
+"""Openverse: openly licensed pictures of many collections.
+
+Its API is documented at https://api.openverse.org/v1/, its limits at
+https://docs.openverse.org/api/reference/authentication_and_throttling.html, the 20 pages at
+https://make.wordpress.org/openverse/2022/08/11/openverse-api-results-constrained-to-20-pages/. Its terms
+(https://docs.openverse.org/terms_of_service.html) forbid getting round the limits with several machines: the crawl's
+one searching process asks, wherever pictures are fetched.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +33,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAME = "openverse"
-# Limits that the API's terms set for callers without a token: a request a second, 20 results a page, 240 in all.
-ANONYMOUS_INTERVAL, ANONYMOUS_PAGE, ANONYMOUS_DEPTH = 1.0, 20, 240
-TOKEN_INTERVAL, TOKEN_PAGE, TOKEN_DEPTH = 0.6, 50, 10_000
+# Without a token a request a second and 20 results a page; the service counts by minute and day too, and says so with
+# a 429. With one 100 requests a minute; a page may then be larger than the 50 that are asked for.
+ANONYMOUS_INTERVAL, ANONYMOUS_PAGE = 1.0, 20
+TOKEN_INTERVAL, TOKEN_PAGE = 0.6, 50
+MOST_PAGES = 20
+MOST_CHARACTERS = 200
 # A token is asked for again this long before it ends.
 TOKEN_MARGIN = 60.0
 # Our codes of licences, and Openverse's.
@@ -65,7 +75,6 @@ class Openverse:
         self._licences = ",".join(LICENCES[code] for code in licences if code in LICENCES)
         named = bool(settings.client_id)
         self._page_size = page_size or (TOKEN_PAGE if named else ANONYMOUS_PAGE)
-        self._depth = TOKEN_DEPTH if named else ANONYMOUS_DEPTH
         interval = TOKEN_INTERVAL if named else ANONYMOUS_INTERVAL
         self._api = api or JsonApi(settings.endpoint, interval=interval, remedy=REMEDY)
         self._clock = clock
@@ -80,7 +89,7 @@ class Openverse:
         """One page of pictures that match; raises SourceError."""
         page = read_position(query.continuation, self.name).get("page", 1)
         parameters: dict[str, str | int] = {
-            "q": query.words,
+            "q": query.words[:MOST_CHARACTERS],
             "license": self._licences,
             "page": page,
             "page_size": self._page_size,
@@ -94,9 +103,7 @@ class Openverse:
                 for rank, picture in enumerate(found, start=(page - 1) * self._page_size + 1)
                 if picture.get("url")
             )
-            last = (
-                page >= int(answer["page_count"]) or (page + 1) * self._page_size > self._depth or not found
-            )
+            last = page >= min(int(answer["page_count"]), MOST_PAGES) or not found
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SourceError(
                 f"{self._settings.endpoint} answered something that is not Openverse's format: {error!r}"

@@ -1,6 +1,7 @@
-"""Wikimedia Commons, or any MediaWiki: full-text search for files, with licence and author.
+"""Wikimedia Commons, or any MediaWiki: a search of files and a walk through categories, with licence and author.
 
-The action API is documented at https://www.mediawiki.org/wiki/API:Search and API:Imageinfo.
+The action API is documented at https://www.mediawiki.org/wiki/API:Search, API:Categorymembers and API:Imageinfo,
+what it asks of programs at https://www.mediawiki.org/wiki/API:Etiquette.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from imagenet_builder.config import Settings, WikimediaSettings
 from imagenet_builder.errors import SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
+from .category_walk import CATEGORY, Walk, category_titles, read_walk
 from .licences import parse_licence
 from .mediawiki_api import MediaWikiApi
 from .phrases import phrase_queries, translations_of
@@ -34,11 +36,16 @@ NAME = "wikimedia"
 FILE_NAMESPACE = 6
 # The API's limit for a search by those without special rights.
 PAGE_SIZE = 50
+# The most that the API lists at once.
+MOST_SUBCATEGORIES = 500
 LANGUAGE = "en"
 
 
 class Wikimedia:
-    """The `wikimedia` source: pictures of a MediaWiki, at a standard width where they are wider."""
+    """The `wikimedia` source: pictures of a MediaWiki, at a standard width where they are wider.
+
+    It is searched for phrases, and its categories of a synset's words are walked.
+    """
 
     name = NAME
 
@@ -56,47 +63,108 @@ class Wikimedia:
         self._api = api or MediaWikiApi(settings.endpoint)
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
-        """The phrases of the category's synset, translations last. Raises UnknownSynset, WordNetNotFound."""
-        return phrase_queries(self.name, category, graph, self._translations)
+        """The phrases of the category's synset, translations last, and the wiki's own categories of its words.
+
+        Raises UnknownSynset, WordNetNotFound.
+        """
+        found = phrase_queries(self.name, category, graph, self._translations)
+        if self._settings.category_depth < 0:
+            return found
+        return (*found, *(Query(category.wnid, self.name, title) for title in category_titles(category)))
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
-        """One page of files that match; raises SourceError."""
-        going_on = _read_continuation(query)
-        answer = await self._api.ask(session, {**self._parameters(query), **going_on})
+        """One page of files that match, or that are in the category; raises SourceError."""
+        if query.words.startswith(CATEGORY):
+            return await self._walk(query, session)
+        answer = await self._api.ask(session, {**self._search_parameters(query), **_read_continuation(query)})
+        candidates = await self._candidates(query, answer, session, lambda page: int(page["index"]))
+        next_part = answer.get("continue")
+        return SearchPage(candidates, json.dumps(next_part, sort_keys=True) if next_part else None)
+
+    async def _walk(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
+        """The next files of a category, then of those below it, level by level, each once."""
+        walk = read_walk(query)
+        answer = await self._api.ask(session, {**self._members(walk.title), **walk.going_on})
         try:
-            pages = sorted(answer.get("query", {}).get("pages", ()), key=lambda page: int(page["index"]))
+            titles = sorted(str(page["title"]) for page in answer.get("query", {}).get("pages", ()))
+            ranks = {title: rank for rank, title in enumerate(titles, start=walk.rank + 1)}
+            going_on = dict(answer.get("continue") or {})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._strange(error) from error
+        candidates = await self._candidates(query, answer, session, lambda page: ranks[str(page["title"])])
+        walked = dataclasses.replace(walk, going_on=going_on, rank=walk.rank + len(ranks))
+        following = walked if going_on else walked.following(await self._below(walk, session))
+        return SearchPage(candidates, following.written() if following else None)
+
+    async def _below(self, walk: Walk, session: aiohttp.ClientSession) -> list[str]:
+        """The categories in the one where `walk` is, if it goes down to them."""
+        if walk.depth >= self._settings.category_depth:
+            return []
+        asked = {"action": "query", "list": "categorymembers", "cmtitle": walk.title, "cmtype": "subcat"}
+        answer = await self._api.ask(session, {**asked, "cmprop": "title", "cmlimit": MOST_SUBCATEGORIES})
+        try:
+            return [str(one["title"]) for one in answer.get("query", {}).get("categorymembers", ())]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._strange(error) from error
+
+    def _strange(self, error: Exception) -> SourceError:
+        return SourceError(
+            f"{self._settings.endpoint} answered something that is not MediaWiki's format: {error!r}"
+        )
+
+    async def _candidates(
+        self,
+        query: Query,
+        answer: Mapping[str, Any],
+        session: aiohttp.ClientSession,
+        rank: Callable[[Mapping[str, Any]], int],
+    ) -> tuple[Candidate, ...]:
+        """The pictures of an answer, by `rank`, with their rights; raises SourceError."""
+        try:
+            pages = sorted(answer.get("query", {}).get("pages", ()), key=rank)
             # A page without imageinfo comes again, with it, under the next continuation.
             found = [page for page in pages if _is_picture(page)]
             rights = {page["pageid"]: _extended_rights(page) for page in found}
             untold = [page for page, told in rights.items() if told.licence is None]
             if untold:
                 rights |= await self._described_rights(session, untold, rights)
-            candidates = tuple(self._candidate(query, page, rights[page["pageid"]]) for page in found)
+            return tuple(self._candidate(query, page, rights[page["pageid"]], rank(page)) for page in found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SourceError(
-                f"{self._settings.endpoint} answered something that is not MediaWiki's format: {error!r}"
-            ) from error
-        next_part = answer.get("continue")
-        return SearchPage(candidates, json.dumps(next_part, sort_keys=True) if next_part else None)
+            raise self._strange(error) from error
 
-    def _parameters(self, query: Query) -> dict[str, str | int]:
+    def _search_parameters(self, query: Query) -> dict[str, str | int]:
         text = self._settings.search_text
         parameters: dict[str, str | int] = {
-            "action": "query",
             "generator": "search",
             # Plain MediaWiki knows no filetype: and looks at titles only, unless told to look at texts.
             "gsrsearch": query.words if text else f"filetype:bitmap {query.words}",
             "gsrnamespace": FILE_NAMESPACE,
             "gsrlimit": self._page_size,
+            **self._described(),
+        }
+        return parameters | ({"gsrwhat": "text"} if text else {})
+
+    def _members(self, title: str) -> dict[str, str | int]:
+        return {
+            "generator": "categorymembers",
+            "gcmtitle": title,
+            "gcmtype": "file",
+            "gcmlimit": self._page_size,
+            **self._described(),
+        }
+
+    def _described(self) -> dict[str, str | int]:
+        """What is asked of each file."""
+        return {
+            "action": "query",
             "prop": "imageinfo",
             "iiprop": "url|size|mime|sha1|extmetadata",
             "iiurlwidth": self._settings.width,
             "iiextmetadatafilter": "License|LicenseShortName|LicenseUrl|Artist|Credit",
             "iiextmetadatalanguage": LANGUAGE,
         }
-        return parameters | ({"gsrwhat": "text"} if text else {})
 
-    def _candidate(self, query: Query, page: Mapping[str, Any], rights: Rights) -> Candidate:
+    def _candidate(self, query: Query, page: Mapping[str, Any], rights: Rights, rank: int) -> Candidate:
         picture = page["imageinfo"][0]
         reduced = int(picture["width"]) > self._settings.width and bool(picture.get("thumburl"))
         original = self._address(picture["url"])
@@ -104,7 +172,7 @@ class Wikimedia:
             wnid=query.wnid,
             url=self._address(picture["thumburl"]) if reduced else original,
             source=self.name,
-            rank=int(page["index"]),
+            rank=rank,
             title=str(page["title"]),
             page_url=self._address(picture["descriptionurl"]),
             rights=rights,

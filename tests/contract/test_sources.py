@@ -25,6 +25,7 @@ from imagenet_builder.config import (
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query
 from imagenet_builder.sources import FileSource, ScanningSource, Source, open_source, open_sources
+from imagenet_builder.sources.category_walk import MOST_CATEGORIES, Walk, read_walk
 from imagenet_builder.sources.flickr import Flickr
 from imagenet_builder.sources.folder import Folder
 from imagenet_builder.sources.inaturalist import INaturalist
@@ -316,6 +317,66 @@ async def test_licence_and_author_come_from_the_description_page(commons: Wikime
     assert found["Beach.jpg"].rights.author == "Ann Example"
     assert found["Beach.jpg"].page_url is not None
     assert "Beach" in found["Beach.jpg"].page_url
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [
+        (0, ["Plate.jpg", "Two licences.jpg"]),
+        (1, ["Plate.jpg", "Two licences.jpg", "Two licences.jpg"]),
+        (9, ["Plate.jpg", "Two licences.jpg", "Two licences.jpg", "Mushroom.jpg"]),
+    ],
+)
+@pytest.mark.parametrize("page_size", [1, 50])
+async def test_a_category_is_walked_with_those_below_it_and_ends_where_they_lead_back(
+    wiki: str,  # noqa: F811
+    depth: int,
+    expected: list[str],
+    page_size: int,
+) -> None:
+    settings = WikimediaSettings(endpoint=f"{wiki}/api.php", search_text=True, category_depth=depth)
+    source = Wikimedia(settings, page_size=page_size)
+    pages = await walk(source, Query(UMBRELLA.wnid, source.name, "Category:Brollies"))
+    found = [candidate for page in pages for candidate in page]
+    assert [str(candidate.title).removeprefix("File:") for candidate in found] == expected
+    assert [candidate.rank for candidate in found] == list(range(1, len(expected) + 1))
+    assert [candidate.rights.licence for candidate in found[:2]] == ["by-nc", "by-sa"]
+    assert await walk(source, Query(UMBRELLA.wnid, source.name, "Category:No such thing")) == [()]
+
+
+def test_the_wikis_categories_are_asked_for_by_lemma_and_plural_unless_that_is_switched_off(
+    wordnet_folder: Path,
+) -> None:
+    graph = open_graph(wordnet_folder)
+    lemmas = ("fly_agaric", "Amanita_muscaria", "wolf_fish", "cherry", "day")
+    category = dataclasses.replace(FLY_AGARIC, lemmas=lemmas)
+    made = Wikimedia(WikimediaSettings()).queries(category, lambda: graph)
+    assert [query.words for query in made if query.words.startswith("Category:")] == [
+        "Category:Fly agarics",
+        "Category:Fly agaric",
+        "Category:Amanita muscaria",
+        "Category:Wolf fishes",
+        "Category:Wolf fish",
+        "Category:Cherries",
+        "Category:Cherry",
+        "Category:Days",
+        "Category:Day",
+    ]
+    without = Wikimedia(WikimediaSettings(category_depth=-1)).queries(category, lambda: graph)
+    assert without == made[: len(without)]
+    assert not [query for query in without if query.words.startswith("Category:")]
+
+
+def test_a_walk_through_many_categories_ends() -> None:
+    step: Walk | None = Walk("Category:0")
+    seen = 0
+    while step is not None:
+        seen += 1
+        assert read_walk(Query("n", "wikimedia", "Category:0", continuation=step.written())) == step
+        step = step.following([f"{step.title}{number}" for number in range(9)])
+    assert seen == MOST_CATEGORIES
+    with pytest.raises(SourceError, match="continuation of 'Category:0' is unreadable"):
+        read_walk(Query("n", "wikimedia", "Category:0", continuation="[1]"))
 
 
 async def test_a_wiki_that_lags_is_waited_for_as_long_as_it_asks(wiki: str) -> None:  # noqa: F811

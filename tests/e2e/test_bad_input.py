@@ -110,6 +110,33 @@ REFUSALS = {
         (*CRAWL, "--licence", "by,gpl"), r"'gpl' is not a licence .*known are .*by-sa"
     ),
     "a source that is none": Refusal((*CRAWL, "--source", "bing"), r"bing.*wikimedia"),
+    "no list of addresses": Refusal((*CRAWL, "--source", "url_list"), r"needs `paths` under \[url_list\]"),
+    "a list of addresses that is not there": Refusal(
+        (*CRAWL, "--source", "url_list"),
+        r"there is no list .*/mine\.csv: correct `paths` under \[url_list\]",
+        setting("url_list", paths=["mine.csv"]),
+    ),
+    "a dump that is not there": Refusal(
+        (*CRAWL, "--source", "inaturalist"),
+        r"there is no folder .*/dump: correct `dump` under \[inaturalist\]",
+        setting("inaturalist", dump="dump"),
+    ),
+    "no key for a source that wants one": Refusal(
+        (*CRAWL, "--source", "flickr"),
+        r"needs `key` under \[flickr\], or IMAGENET_BUILDER_FLICKR_KEY",
+        setting("project", contact="ann@example.org"),
+    ),
+    "half of an account": Refusal(
+        (*CRAWL, "--source", "openverse"),
+        r"\[openverse\] needs both client_id and client_secret",
+        all_of(setting("project", contact="ann@example.org"), setting("openverse", client_id="mine")),
+    ),
+    "a language that there is not": Refusal(
+        CRAWL, r"\[wordnet\] languages: 'klingon' is no language", setting("wordnet", languages=["klingon"])
+    ),
+    "an impossible share": Refusal(
+        CRAWL, r"\[crawl\] drop_share = 0\.0 must be over 0", setting("crawl", drop_share=0.0)
+    ),
     "no contact for other people's wiki": Refusal(
         CRAWL,
         r"commons\.wikimedia\.org .*contact = .* under \[project\]",
