@@ -1,0 +1,252 @@
+"""Export: an archive of many files beside GNU tar, and a release of up to a million pictures planned without bytes.
+
+    python benchmarks/export.py [--files 20000] [--pictures 10000 100000 1280000] [--rounds 3] [--quick]
+
+Archives: the same files, each read once before, by GNU tar, tarfile.add and the export's own writer, in turn; medians
+of wall and CPU seconds. Releases: a SQLite store of random hashes and descriptors, 1,280 pictures a class, a
+hundredth of them near-duplicates; planned, split, and written with images.parquet, attribution, sealed test and
+manifest, but every picture's bytes are one small JPEG in memory. Each size runs in a process of its own. The last line
+is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hits import database
+from imagenet_builder.config import SETTINGS_NAME, load_settings
+from imagenet_builder.export import release as writing
+from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.description import ReleasePicture
+from imagenet_builder.export.plan import plan_release
+from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.export.tar import tar_member, write_tar_end
+from imagenet_builder.project import Project
+from imagenet_builder.selection import category_of
+from imagenet_builder.store import categories, tables
+from imagenet_builder.store.engine import MIGRATIONS
+from wordnet_synsets.select import list_wnids
+
+FILE_BYTES = 100_000
+A_CLASS = 1_280
+ROWS_AT_ONCE = 20_000
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MEBIBYTE = 1 << 20
+
+
+def gnu_tar(folder: Path, out: Path) -> None:
+    subprocess.run(["tar", "-C", str(folder), "-cf", str(out), "."], check=True)
+
+
+def tarfile_add(folder: Path, out: Path) -> None:
+    with tarfile.open(out, "w") as archive:
+        archive.add(folder, ".")
+
+
+def own_writer(folder: Path, out: Path) -> None:
+    """As `ilsvrc-archives` writes its flat archives, but for the pictures' way out of the store."""
+    with out.open("wb", buffering=MEBIBYTE) as file:
+        for path in sorted(folder.iterdir()):
+            file.write(tar_member(path.name, path.read_bytes()))
+        write_tar_end(file)
+
+
+WRITERS: dict[str, Callable[[Path, Path], None]] = {
+    "GNU tar": gnu_tar,
+    "tarfile.add": tarfile_add,
+    "imagenet-builder": own_writer,
+}
+
+
+def cpu_seconds() -> float:
+    """Of this process and those it waited for."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def archives(folder: Path, files: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Wall and CPU seconds of every writer: medians over rounds in which they take turns."""
+    source = folder / "files"
+    source.mkdir()
+    content = np.random.default_rng(0).bytes(FILE_BYTES)
+    for number in range(files):
+        (source / f"{number:08d}.JPEG").write_bytes(content)
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in WRITERS}
+    for _ in range(rounds):
+        for name, write in WRITERS.items():
+            out = folder / "archive.tar"
+            wall, cpu = time.monotonic(), cpu_seconds()
+            write(source, out)
+            taken[name].append((time.monotonic() - wall, cpu_seconds() - cpu))
+            out.unlink()
+    shutil.rmtree(source)
+    return {
+        name: {
+            "wall_s": round(statistics.median(wall for wall, _ in times), 2),
+            "cpu_s": round(statistics.median(cpu for _, cpu in times), 2),
+        }
+        for name, times in taken.items()
+    }
+
+
+def made_store(folder: Path, pictures: int) -> Project:
+    """A project whose store has so many accepted pictures, without bytes."""
+    folder.mkdir()
+    (folder / SETTINGS_NAME).write_text("[project]\ncontact = 'benchmark@example.org'\n")
+    project = Project(folder, load_settings(folder / SETTINGS_NAME, {}))
+    database.upgrade(database.open_engine(project.store_url(project.settings.store.url)), MIGRATIONS)
+    classes = list_wnids("ilsvrc2012")[: max(1, pictures // A_CLASS)]
+    with database.writing(project.engine) as connection:
+        categories.select(connection, [category_of(project.graph[wnid]) for wnid in classes], NOW)
+        for number, wnid in enumerate(classes, start=1):
+            connection.execute(tables.queries.insert(), _query(number, wnid))
+    random = np.random.default_rng(1)
+    for start in range(0, pictures, ROWS_AT_ONCE):
+        numbers = range(start, min(pictures, start + ROWS_AT_ONCE))
+        with database.writing(project.engine) as connection:
+            for table, rows in _rows(numbers, classes, random).items():
+                connection.execute(tables.metadata.tables[table].insert(), rows)
+    return project
+
+
+def _query(number: int, wnid: str) -> dict[str, Any]:
+    asked = {"exhausted": True, "found": 0, "known": 0, "asked_at": NOW}
+    return {"id": number, "wnid": wnid, "source": "folder", "words": wnid, "language": "en", **asked}
+
+
+def _rows(numbers: range, classes: Sequence[str], random: np.random.Generator) -> dict[str, list[Any]]:
+    hashes = random.integers(-(2**63), 2**63 - 1, len(numbers))
+    # Every hundredth is like the one before it, but for a bit.
+    hashes[1::100] = hashes[0::100][: len(hashes[1::100])] ^ 1
+    descriptors = random.integers(-127, 128, (len(numbers), 256), dtype=np.int8)
+    descriptors[1::100] = descriptors[0::100][: len(descriptors[1::100])]
+    rows: dict[str, list[Any]] = {name: [] for name in ("images", "candidates", "questions", "verdicts")}
+    for number, value, descriptor in zip(numbers, hashes.tolist(), descriptors, strict=True):
+        sha256 = (
+            f"{(number * 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251F86C6A11D0C18E95) % 2**256:064x}"
+        )
+        place = min(number // A_CLASS, len(classes) - 1)
+        row_id = number + 1
+        shape = {"format": "jpeg", "mode": "RGB", "width": 640, "height": 480, "orientation": 1}
+        rows["images"].append(
+            {
+                **shape, "sha256": sha256, "byte_count": FILE_BYTES, "perceptual_hash": value,
+                "descriptor": descriptor.tobytes(), "stored_at": NOW,
+            }
+        )  # fmt: skip
+        rows["candidates"].append(
+            {
+                "id": row_id, "wnid": classes[place], "url": f"https://pictures.example/{number}.jpg",
+                "query_id": place + 1, "source": "folder", "rank": 0, "title": f"Picture {number}",
+                "page_url": f"https://pictures.example/{number}", "licence": "by", "licence_version": "4.0",
+                "author": f"Author {number // 3}", "found_at": NOW, "state": "stored", "retryable": False,
+                "attempts": 1, "ended_at": NOW, "sha256": sha256,
+            }
+        )  # fmt: skip
+        rows["questions"].append({"id": row_id, "sha256": sha256, "wnid": classes[place], "asked_at": NOW})
+        rows["verdicts"].append(
+            {
+                "id": row_id, "question_id": row_id, "decision": "accepted", "rule": "majority", "parameters": {},
+                "probability": 0.97, "yes": 3, "no": 0, "unsure": 0, "broken": 0, "report": 0, "final": True,
+                "decided_at": NOW,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def planned(folder: Path) -> dict[str, float]:
+    """Plan and write a release of the project in `folder`, but for the pictures' bytes; seconds and peak memory."""
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(written, "JPEG")
+    small = written.getvalue()
+
+    def contents(
+        project: Project, pictures: Sequence[ReleasePicture], resize: int | None
+    ) -> Iterator[list[tuple[ReleasePicture, bytes]]]:
+        for start in range(0, len(pictures), 1024):
+            yield [(picture, small) for picture in pictures[start : start + 1024]]
+
+    writing.release_contents = contents
+    project = Project(folder, load_settings(folder / SETTINGS_NAME, {}))
+    with database.reading(project.engine) as connection:
+        classes = len(categories.selected(connection))
+    request = ExportRequest(Sizes(50, 100, 100, 1300), classes=classes, formats=())
+    wall, cpu = time.monotonic(), cpu_seconds()
+    plan = plan_release(project, request)
+    planning = cpu_seconds() - cpu
+    writing._write(project, plan, request, [], folder / "release", None)
+    return {
+        "released": len(plan.release.pictures),
+        "plan_cpu_s": round(planning, 2),
+        "cpu_s": round(cpu_seconds() - cpu, 2),
+        "wall_s": round(time.monotonic() - wall, 2),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def releases(folder: Path, sizes: Sequence[int]) -> dict[int, dict[str, float]]:
+    """`planned` for stores of these sizes, each in a process of its own."""
+    found = {}
+    fresh = multiprocessing.get_context("spawn")
+    for pictures in sizes:
+        place = folder / f"store-{pictures}"
+        with fresh.Pool(1) as pool:
+            pool.apply(made_store_apart, (place, pictures))
+        with fresh.Pool(1) as pool:
+            found[pictures] = pool.apply(planned, (place,))
+        shutil.rmtree(place)
+    return found
+
+
+def made_store_apart(folder: Path, pictures: int) -> None:
+    """`made_store`, for another process, whose memory does not count."""
+    made_store(folder, pictures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--pictures", type=int, nargs="*", default=[10_000, 100_000, 1_280_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="A tenth of the files, and no large store.")
+    asked = parser.parse_args()
+    files, sizes = asked.files, asked.pictures
+    if asked.quick:
+        files, sizes = files // 10, [size for size in sizes if size <= 10_000]
+    with tempfile.TemporaryDirectory() as name:
+        tars = archives(Path(name), files, asked.rounds) if files else {}
+        curve = releases(Path(name), sizes)
+    print(f"archive of {files:,} files of {FILE_BYTES:,} bytes, load {os.getloadavg()[0]:.1f}")
+    for writer, times in tars.items():
+        print(f"{writer:20} {times['wall_s']:8.2f} s wall {times['cpu_s']:8.2f} s CPU")
+    for pictures, figures in curve.items():
+        each = 1e6 * figures["cpu_s"] / pictures
+        print(
+            f"{pictures:>10,} pictures: {figures['cpu_s']:8.2f} s CPU ({each:.0f} µs each), "
+            f"{figures['plan_cpu_s']:.2f} s of it to plan, {figures['peak_mib']:,} MiB"
+        )
+    print(json.dumps({"archives": tars, "releases": curve}))
+
+
+if __name__ == "__main__":
+    main()
