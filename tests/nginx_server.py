@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ http {{
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{
-    listen 127.0.0.1:{port}; root {folder}/files;
+    {listen} root {folder}/files;
     location /reserved/ {{ if ($http_if_none_match) {{ add_header X-Robots-Tag noai always; }} }}
   }}
 }}
@@ -65,19 +65,20 @@ class NginxServer:
 
 
 @contextlib.contextmanager
-def nginx_server(folder: Path) -> Iterator[NginxServer]:
-    """Run nginx with all that it needs in `folder`."""
+def nginx_server(folder: Path, addresses: Sequence[str] = ("127.0.0.1",)) -> Iterator[NginxServer]:
+    """Run nginx with all that it needs in `folder`, on one port of each of `addresses`."""
     program = need("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
     (folder / "files").mkdir(parents=True)
     port = free_port()
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=port, user=user))
+    listen = " ".join(f"listen {address}:{port};" for address in addresses)
+    (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, listen=listen, user=user))
     with subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as process:
         try:
             deadline = time.monotonic() + 30
-            while socket.socket().connect_ex(("127.0.0.1", port)):
+            while socket.socket().connect_ex((addresses[0], port)):
                 assert time.monotonic() < deadline, "nginx does not answer"
                 time.sleep(0.05)
-            yield NginxServer(f"127.0.0.1:{port}", folder / "files", folder / "access.log")
+            yield NginxServer(f"{addresses[0]}:{port}", folder / "files", folder / "access.log")
         finally:
             process.terminate()
