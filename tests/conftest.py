@@ -59,6 +59,16 @@ def moto_server() -> Iterator[s3_servers.S3Server]:
         yield server
 
 
+@pytest.fixture
+def moto_keys(moto_server: s3_servers.S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a process that may use the S3 server of `moto_server`."""
+    import boto3
+
+    s3_servers.use_server(moto_server, monkeypatch)
+    # The default session keeps the first keys that it found.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
 @pytest.fixture(scope="session")
 def swift_server() -> Iterator[s3_servers.S3Server]:
     """An S3 server that checks signatures and digests."""

@@ -24,7 +24,6 @@ from imagenet_builder.sources.dump_files import Dump
 from imagenet_builder.sources.inaturalist_dump import INDEX_NAME, INaturalistDump
 from imagenet_builder.store.tables import categories
 from tests.builder_store import add_categories, empty_project
-from tests.contract.test_image_stores import s3_keys, s3_server  # noqa: F401  fixtures
 from tests.inaturalist_dump import observation_uuid, tables, write_dump
 
 NO_SESSION: Any = None
@@ -265,7 +264,7 @@ def test_the_settings_choose_the_dump_and_are_checked(tmp_path: Path) -> None:
         open_source("inaturalist", override(Settings(), "inaturalist", dump="absent"), tmp_path)
 
 
-@pytest.mark.usefixtures("s3_keys")
+@pytest.mark.usefixtures("moto_keys")
 @pytest.mark.parametrize("bucket", ["inaturalist-open-data", "another"])
 def test_a_dump_in_a_bucket_is_read(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3

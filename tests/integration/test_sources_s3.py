@@ -12,7 +12,6 @@ from imagenet_builder.config import Settings, override
 from imagenet_builder.errors import SourceError
 from imagenet_builder.records import Query
 from imagenet_builder.sources import ScanningSource, open_source
-from tests.contract.test_image_stores import s3_keys, s3_server  # noqa: F401  fixtures
 
 NO_SESSION: Any = None
 
@@ -35,7 +34,7 @@ def scan(settings: Settings, folder: Path, place: str) -> dict[str, list[str]]:
     return {query.wnid: [candidate.url for candidate in page.candidates] for query, page in pages.items()}
 
 
-@pytest.mark.usefixtures("s3_keys")
+@pytest.mark.usefixtures("moto_keys")
 def test_lists_in_a_bucket_are_read(tmp_path: Path) -> None:
     import boto3
 
