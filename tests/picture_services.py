@@ -28,6 +28,8 @@ class PictureServices:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     troubles: list[int] = field(default_factory=list)
     pages: dict[str, str] = field(default_factory=dict)
+    # Pictures of the web site, by path.
+    files: dict[str, bytes] = field(default_factory=dict)
     # The headers that pages have beside their type.
     page_headers: dict[str, str] = field(default_factory=dict)
     tokens_given: int = 0
@@ -198,6 +200,8 @@ async def flickr(server: PictureServices, request: web.Request) -> web.Response:
 
 
 async def site(server: PictureServices, request: web.Request) -> web.Response:
+    if request.path in server.files:
+        return web.Response(body=server.files[request.path], content_type="image/jpeg")
     text = server.pages.get(request.path)
     if text is None:
         return web.Response(status=404)

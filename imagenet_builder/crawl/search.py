@@ -103,6 +103,7 @@ class Search:
     async def _ask_together(self, source: ScanningSource, categories: Sequence[Category]) -> None:
         """Read through `source` once for all categories that want candidates."""
         wanting = [category for category in categories if self.rooms[category.wnid] > 0]
+        before = self.tally.new_candidates
         self.listener(Progress("search", len(categories) - len(wanting), len(categories), source.name))
         try:
             made = [query for category in wanting for query in source.queries(category, self.graph)]
@@ -123,6 +124,10 @@ class Search:
                 self.listener(Progress("search", len(categories) - waiting, len(categories), source.name))
         except SourceError as error:
             self._note_failure(source, error, f"{len(wanting)} categories")
+        logger.info(
+            "%d new candidates for %d categories from %s",
+            *(self.tally.new_candidates - before, len(wanting), source.name),
+        )
 
     async def _made(self, source: Source, made: Sequence[Query]) -> list[AskedQuery]:
         """Record the queries `made` to `source`; those of them that are worth asking on.
@@ -147,16 +152,10 @@ class Search:
         if not self.drop.drops(asked):
             return True
         self.tally.dropped_queries += 1
+        query, figures = asked.query, (asked.seen, asked.known, asked.refused)
         logger.info(
             "%s: the query %r to %s is dropped: of %d results %d were known and %d refused",
-            *(
-                asked.query.wnid,
-                asked.query.words,
-                asked.query.source,
-                asked.seen,
-                asked.known,
-                asked.refused,
-            ),
+            *(query.wnid, query.words, query.source, *figures),
         )
         return False
 

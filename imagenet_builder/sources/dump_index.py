@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ GRADES = ("research", "needs_id", "casual")
 # A bit for each value of the first bits of an observation's uuid: 16 MiB tell most photos apart that are not wanted.
 FILTER_BITS = 27
 TELL_EVERY = 20_000_000
+PHOTO_COLUMNS = (
+    *("observation_uuid", "photo_id", "observer_id", "extension", "license", "width", "height", "position"),
+)
 VERSION = "1"
 SCHEMA = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -115,8 +118,6 @@ class DumpIndex:
             except ValueError as error:
                 table, line = self._at
                 raise SourceError(f"{self._dump.place}: {table}, line {line}: {error}") from error
-            except sqlite3.Error as error:
-                raise _unusable(self._path, error) from error
 
     def _extend(self, store: sqlite3.Connection, names: Sequence[str]) -> None:
         known = {name for (name,) in store.execute("SELECT name FROM names")}
@@ -131,8 +132,17 @@ class DumpIndex:
             self._read_photos(store, roots, below)
         self._read_observers(store)
 
-    def _opened(self) -> closing[sqlite3.Connection]:
-        return closing(_Store(self._path))
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self._path)) as store:
+                store.execute("PRAGMA synchronous = NORMAL")
+                store.execute("PRAGMA cache_size = -65536")
+                yield store
+        except sqlite3.Error as error:
+            raise SourceError(
+                f"cannot use the index {self._path}: {error}; delete it, and it is made again"
+            ) from error
 
     def _begin(self, store: sqlite3.Connection, identity: str) -> None:
         """Begin afresh where the file is new or of another state of the dump."""
@@ -218,36 +228,25 @@ class DumpIndex:
         for (uuid,) in store.execute("SELECT uuid FROM observations"):
             place = int.from_bytes(uuid[:4], "big") >> (32 - FILTER_BITS)
             bits[place >> 3] |= 1 << (place & 7)
-        columns = (
-            *(
-                "observation_uuid",
-                "photo_id",
-                "observer_id",
-                "extension",
-                "license",
-                "width",
-                "height",
-                "position",
-            ),
-        )
         with store:
             store.execute("BEGIN IMMEDIATE")
-            for row in self._rows("photos", columns):
+            for row in self._rows("photos", PHOTO_COLUMNS):
                 place = int(row[0][:8], 16) >> (32 - FILTER_BITS)
                 if bits[place >> 3] & (1 << (place & 7)):
                     _keep_photo(store, row, below)
             store.execute("DELETE FROM observations")
             store.execute("DELETE FROM about WHERE name = 'observations'")
             store.executemany("INSERT INTO roots VALUES (?)", [(root,) for root in roots])
+            store.execute("INSERT OR REPLACE INTO about VALUES ('observers', 'wanted')")
 
     def _read_observers(self, store: sqlite3.Connection) -> None:
-        """Keep the names of those whose photos are here, unless they are."""
+        """Keep the names of those whose photos are here, if some came since that was done."""
+        if not store.execute("SELECT 1 FROM about WHERE name = 'observers'").fetchone():
+            return
         unknown = (
             "SELECT DISTINCT observer FROM photos WHERE observer NOT IN (SELECT observer FROM observers)"
         )
         missing = {str(observer).encode() for (observer,) in store.execute(unknown)}
-        if not missing:
-            return
         names = [
             (int(observer), login.decode("utf-8", "replace"), name.decode("utf-8", "replace"))
             for observer, login, name in self._rows("observers", ("observer_id", "login", "name"))
@@ -255,9 +254,7 @@ class DumpIndex:
         ]
         with store:
             store.executemany("INSERT OR IGNORE INTO observers VALUES (?, ?, ?)", names)
-            # Whoever has left is not looked for again.
-            gone = [(int(observer), "", "") for observer in missing]
-            store.executemany("INSERT OR IGNORE INTO observers VALUES (?, ?, ?)", gone)
+            store.execute("DELETE FROM about WHERE name = 'observers'")
 
     def _rows(self, table: str, columns: Sequence[str]) -> Iterator[tuple[bytes, ...]]:
         logger.info("reading %s of the dump %s", table, self._dump.place)
@@ -266,22 +263,6 @@ class DumpIndex:
             if line % TELL_EVERY == 0:
                 logger.info("%d rows of %s read", line, table)
             yield row
-
-
-class _Store(sqlite3.Connection):
-    """The index's file; nothing of it is lost that cannot be read from the dump again."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            super().__init__(path)
-            self.execute("PRAGMA synchronous = NORMAL")
-            self.execute("PRAGMA cache_size = -65536")
-        except sqlite3.Error as error:
-            raise _unusable(path, error) from error
-
-
-def _unusable(path: Path, error: sqlite3.Error) -> SourceError:
-    return SourceError(f"cannot use the index {path}: {error}; delete it, and it is made again")
 
 
 def _keep_photo(store: sqlite3.Connection, row: tuple[bytes, ...], below: dict[int, tuple[int, ...]]) -> None:

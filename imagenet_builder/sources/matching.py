@@ -6,6 +6,7 @@ page to look in.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,17 +57,16 @@ def check_place(place: str, setting: str) -> str:
     return place
 
 
-def expression(sought: str) -> str:
-    """A regular expression (Python's and RE2's) for any of the `|`-separated words as whole words, also with an s."""
-    if sought == EVERYTHING:
-        return ""
-    choices = (r"[\s_-]+".join(map(re.escape, words.split())) for words in sought.split("|"))
-    return rf"\b(?:{'|'.join(choices)})s?\b"
-
-
+@functools.lru_cache(maxsize=65_536)
 def compiled(sought: str) -> re.Pattern[str]:
-    """`expression(sought)` as Python runs it: without regard to case, words as ASCII has them (as RE2 does)."""
-    return re.compile(expression(sought), re.IGNORECASE | re.ASCII)
+    """An expression for any of the `|`-separated words as whole words, also with an s; for everything it is empty.
+
+    Case does not count, and words are of ASCII letters and digits.
+    """
+    if sought == EVERYTHING:
+        return re.compile("")
+    choices = (r"[\s_-]+".join(map(re.escape, words.split())) for words in sought.split("|"))
+    return re.compile(rf"\b(?:{'|'.join(choices)})s?\b", re.IGNORECASE | re.ASCII)
 
 
 class WordIndex:

@@ -1,7 +1,9 @@
 """The pictures that a web page shows, with the words beside them and the licence that the page states. No I/O.
 
-Read are `img` with `srcset`, `picture`, `og:image`, `figcaption`, schema.org ImageObject as JSON-LD
-(https://schema.org/ImageObject) and `rel=license`; a page's own opt-outs come with them.
+Read are `img` with `srcset`, `picture`, `og:image` (https://ogp.me), `figcaption`, schema.org ImageObject as JSON-LD
+(https://schema.org/ImageObject, as https://developers.google.com/search/docs/appearance/structured-data/image-license-metadata
+has pages written) and `rel=license` (https://html.spec.whatwg.org/#link-type-license); a page's own opt-outs come with
+them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Pages and sitemaps that the user names: the pictures on them, within robots.txt and as politely as pictures."""
+"""Pages and sitemaps that the user names: the pictures on them, within robots.txt and as politely as pictures.
+
+A picture's licence is what its page says (`page_pictures`), or else its own file (`file_licence`), which is looked into
+only where it would be refused without one.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,9 @@ from imagenet_builder.crawl.politeness import Hosts, user_agent
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Failed, Query, Rights, SearchPage
 
+from .file_licence import licence_in_file
 from .json_api import read_position
-from .licences import licence_of_setting
+from .licences import UNKNOWN, licence_of_setting
 from .matching import EVERYTHING, check_place, compiled, read_query, write_query
 from .page_pictures import PageContents, PagePicture, read_page
 from .source import require_contact
@@ -38,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "web_page"
 SITEMAP = "sitemap "
+PAGES = "text/html,application/xhtml+xml,application/xml;q=0.9"
 PAGE_BYTES = 10_000_000
 # The protocol's own limits: https://www.sitemaps.org/protocol.html
 SITEMAP_BYTES, MOST_ADDRESSES, MOST_SITEMAPS = 50 * 1024 * 1024, 50_000, 1000
@@ -75,6 +81,8 @@ class WebPage:
         self._rights = rights or Rights()
         self._pages: OrderedDict[str, PageContents] = OrderedDict()
         self._sitemaps: dict[str, tuple[str, ...]] = {}
+        # What the files of pictures state whose pages tell no licence.
+        self._files: dict[str, Rights | None] = {}
         # Of one event loop: a source that is used in another begins afresh.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hosts: Hosts
@@ -101,11 +109,11 @@ class WebPage:
                 return SearchPage((), None)
             contents = await self._page(addresses[number], fetcher)
         pattern = compiled(sought)
+        shown = [picture for picture in contents.pictures if self._wanted(picture, sought, pattern)]
+        told = [await self._with_file_rights(picture) for picture in shown]
         found = tuple(
             self._candidate(query, picture, addresses[number], rank + count)
-            for count, picture in enumerate(
-                (shown for shown in contents.pictures if self._wanted(shown, sought, pattern)), start=1
-            )
+            for count, picture in enumerate(told, start=1)
         )
         if number + 1 >= len(addresses):
             return SearchPage(found, None)
@@ -117,6 +125,21 @@ class WebPage:
         if sides and min(sides) < self._settings.min_side:
             return False
         return sought == EVERYTHING or bool(pattern.search(picture.words))
+
+    async def _with_file_rights(self, picture: PagePicture) -> PagePicture:
+        """`picture` with the licence that its file states, where nothing else tells one and one is needed."""
+        if picture.rights.licence or self._rights.licence or UNKNOWN in self._settings.licences:
+            return picture
+        if picture.url not in self._files:
+            async with self._fetcher(accept="image/*") as fetcher:
+                download = await fetcher.fetch_page(picture.url, self._settings.max_bytes)
+            self._files[picture.url] = await asyncio.to_thread(licence_in_file, download.content or b"")
+        stated = self._files[picture.url]
+        if stated is None:
+            return picture
+        own = picture.rights
+        rights = dataclasses.replace(stated, author=own.author or stated.author, credit=own.credit)
+        return dataclasses.replace(picture, rights=rights)
 
     def _candidate(self, query: Query, picture: PagePicture, page: str, rank: int) -> Candidate:
         rights = picture.rights
@@ -132,7 +155,7 @@ class WebPage:
             rights=rights,
         )
 
-    def _fetcher(self) -> Fetcher:
+    def _fetcher(self, accept: str = PAGES) -> Fetcher:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._robots = loop, {}
@@ -141,7 +164,7 @@ class WebPage:
             self._settings,
             self._agent,
             {},
-            accept="text/html,application/xhtml+xml,application/xml;q=0.9",
+            accept=accept,
             hosts=self._hosts,
             robots=self._robots,
         )

@@ -141,7 +141,7 @@ def test_the_dump_is_read_once_for_all_names_and_again_for_new_ones_or_when_it_c
     assert walk(again, *names) == first
     assert dump.read == []
     more = walk(again, "family Amanitaceae", "genus Amanita")
-    assert dump.read == ["taxa", "taxa", "observations", "photos"]
+    assert dump.read == ["taxa", "taxa", "observations", "photos", "observers"]
     assert more["genus Amanita"] == first["genus Amanita"]
     assert (
         more["family Amanitaceae"]

@@ -19,7 +19,7 @@ from imagenet_builder.config import (
     override,
 )
 from imagenet_builder.errors import ProjectError, SourceError
-from imagenet_builder.records import Candidate, Category, Query
+from imagenet_builder.records import Candidate, Category, Query, Rights
 from imagenet_builder.sources import Source, open_source
 from imagenet_builder.sources.flickr import Flickr
 from imagenet_builder.sources.inaturalist import INaturalist
@@ -310,7 +310,47 @@ async def test_a_page_is_fetched_once_however_many_categories_look_at_it(service
     [dog] = await walk(source, f"dog|hound @ {services.address}/a")
     assert (umbrella.url, dog.url) == (f"{services.address}/umbrella.jpg", f"{services.address}/dog.jpg")
     assert dog.page_url == f"{services.address}/a"
-    assert services.paths() == ["/robots.txt", "/a"]
+    # Their files are looked into: the page tells no licence.
+    assert services.paths() == ["/robots.txt", "/a", "/umbrella.jpg", "/dog.jpg"]
+
+
+async def test_a_file_is_looked_into_once_where_nothing_else_tells_a_licence(
+    services: PictureServices,
+) -> None:
+    stated = (
+        b"<x:xmpmeta><cc:license rdf:resource='https://creativecommons.org/licenses/by-nc/4.0/'/></x:xmpmeta>"
+    )
+    services.files = {"/dog.jpg": b"\xff\xd8\xff" + stated, "/other-dog.jpg": b"\xff\xd8\xff"}
+    services.pages["/a"] = (
+        '<img src="dog.jpg"><img src="other-dog.jpg"><img src="gone-dog.jpg"><img src="cat.jpg">'
+        '<script type="application/ld+json">{"@type": "ImageObject", "contentUrl": "/known-dog.jpg",'
+        '"license": "https://creativecommons.org/licenses/by/2.0/"}</script>'
+    )
+    place = f"{services.address}/a"
+    source = page_source(services, Place(place))
+    for words in ("dog", "dog|hound"):
+        found = await walk(source, f"{words} @ {place}")
+        told = {candidate.url.rpartition("/")[2]: candidate.rights.licence for candidate in found}
+        assert told == {
+            "dog.jpg": "by-nc",
+            "other-dog.jpg": None,
+            "gone-dog.jpg": None,
+            "known-dog.jpg": "by",
+        }
+    assert services.paths() == ["/robots.txt", "/a", "/dog.jpg", "/other-dog.jpg", "/gone-dog.jpg"]
+
+
+async def test_no_file_is_looked_into_where_no_licence_is_needed_or_the_settings_tell_one(
+    services: PictureServices,
+) -> None:
+    services.pages["/a"] = '<img src="dog.jpg">'
+    authority = services.address.removeprefix("http://")
+    place = Place(f"{services.address}/a")
+    free = CrawlSettings(allow_addresses=(authority,), licences=("by", "unknown"))
+    told = CrawlSettings(allow_addresses=(authority,))
+    for source in (WebPage([place], free, "t/1"), WebPage([place], told, "t/1", Rights("cc0"))):
+        assert len(await walk(source, f"dog @ {place.url}")) == 1
+    assert "/dog.jpg" not in services.paths()
 
 
 async def test_a_page_that_robots_txt_forbids_is_not_asked_for(services: PictureServices) -> None:
