@@ -49,11 +49,13 @@ def command_here(folder: str, port: str) -> None:
     sys.exit(run_command(command_line.main, "--project", folder, "crawl", "--executor", "ray"))
 
 
-def on_cluster(folder: Path, server: FaultServer, address: str, **settings: Any) -> Project:
+def on_cluster(
+    folder: Path, server: FaultServer, address: str, *, workers: int = 0, **settings: Any
+) -> Project:
     """A project whose crawls, in whatever process, run on the cluster at `address`."""
     project_for(folder, server, "ray", **settings)
     with (folder / SETTINGS_NAME).open("a", encoding="utf-8") as file:
-        file.write(f'[ray]\naddress = "{address}"\n')
+        file.write(f'[ray]\naddress = "{address}"\nworkers = {workers}\n')
     return find_project(folder)
 
 
@@ -148,6 +150,24 @@ def test_a_stopped_driver_commits_what_is_done_and_leaves_with_130(
     with database.reading(project.engine) as connection:
         kept = set(connection.scalars(sa.select(c.sha256).where(c.state == "stored")))
     assert kept <= set(project.images)
+
+
+def test_a_cluster_without_room_is_one_line_and_can_be_stopped_while_it_is_waited_for(
+    server: FaultServer, ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = on_cluster(tmp_path, server, ray_cluster, workers=3)
+    with child(__name__, "command_here", str(project.folder), port_of(server)) as process:
+        # Two of three: the third waits for a processor.
+        soon(lambda: len(worker_pids()) == 2)
+        process.send_signal(signal.SIGINT)
+        _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130, talk
+    assert ended(project, "pending") == len(rows(project)) > 0
+    monkeypatch.setattr("imagenet_builder.executors.ray.START_SECONDS", 8.0)
+    with pytest.raises(BuilderError, match=r"no room for worker \d of 3: it has 2 processors") as caught:
+        crawl(project, sources=[source(server)])
+    assert "\n" not in str(caught.value)
+    assert server.asked.total() == 0
 
 
 def test_a_cluster_that_is_not_there_is_one_line_and_costs_no_picture(
