@@ -220,7 +220,7 @@ class _Owner:
         from ray.exceptions import RayActorError
 
         try:
-            while True:
+            while self._worker is not None or not self._stopping:
                 try:
                     if self._worker is None:
                         await self._begin_again()
@@ -257,10 +257,11 @@ class _Owner:
                 f"{_cause(error)}; what was fetched is kept: mend the cluster and run the command again"
             )
 
-    async def _begin_again(self) -> None:
         if self._stopping:
             for candidate_id in tuple(self._aboard):
                 self._answer(candidate_id, Stopped())
+
+    async def _begin_again(self) -> None:
         await self._begin()
         self._waiting = deque(candidate for candidate, _ in self._aboard.values())
         self._give()

@@ -30,10 +30,10 @@ from .tables import candidates, images
 
 # What stands for a licence that nothing tells, in settings and on the command line.
 UNKNOWN = "unknown"
-# PostgreSQL stores no NUL, and nothing stores half of a surrogate pair.
 # What may be wrong with a stored candidate's address: the word that its `detail` begins with.
 CHANGED = "changed"
 DOUBTS = (CHANGED, Reason.NOT_FOUND.value, Reason.ROBOTS.value, Reason.OPT_OUT.value)
+# PostgreSQL stores no NUL, and nothing stores half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 

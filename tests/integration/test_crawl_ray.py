@@ -15,12 +15,11 @@ import sqlalchemy as sa
 from hits import database
 from imagenet_builder.cli import command_line
 from imagenet_builder.cli import run as run_command
-from imagenet_builder.config import SETTINGS_NAME
 from imagenet_builder.crawl import crawl as crawl_module
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.errors import BuilderError
 from imagenet_builder.executors.ray_worker import owner_of
-from imagenet_builder.project import Project, find_project
+from imagenet_builder.project import Project
 from imagenet_builder.store import tables
 from tests.children import child
 from tests.fault_server import FaultServer
@@ -53,10 +52,8 @@ def on_cluster(
     folder: Path, server: FaultServer, address: str, *, workers: int = 0, **settings: Any
 ) -> Project:
     """A project whose crawls, in whatever process, run on the cluster at `address`."""
-    project_for(folder, server, "ray", **settings)
-    with (folder / SETTINGS_NAME).open("a", encoding="utf-8") as file:
-        file.write(f'[ray]\naddress = "{address}"\nworkers = {workers}\n')
-    return find_project(folder)
+    sections: dict[str, dict[str, object]] = {"ray": {"address": address, "workers": workers}}
+    return project_for(folder, server, "ray", sections=sections, **settings)
 
 
 @pytest.mark.parametrize("owners", [1, 2, 7])
