@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -23,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -54,6 +54,7 @@ HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 10))
 SCOPE = sql.Scope((WNID,), ("bench",), ("by",))
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 GOAL = 10**8
+ROLES = ("driver", "workers", "ray", "postgres", "s3", "nginx")
 # Hosts of a web-scale list, and how steeply their sizes fall (Zipf): the largest has a fourteenth of it all.
 WEB_HOSTS, STEEPNESS = 1_000_000, 1.0
 DRIVER = """
@@ -68,12 +69,23 @@ crawl(find_project(Path(sys.argv[1])), sources=[ProposingSource(Path(sys.argv[2]
 
 @dataclass(frozen=True)
 class Crawled:
-    """One crawl: pictures, seconds from the first request to the last row, and CPU seconds by role."""
+    """One crawl: pictures, seconds from first to last row; by role CPU seconds and the largest process's MiB."""
 
     workers: int
     stored: int
     seconds: float
     cpu: dict[str, float]
+    peak_mib: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process at one moment: its role, CPU seconds so far and peak memory in MiB."""
+
+    pid: int
+    role: str
+    seconds: float
+    peak_mib: int
 
 
 @dataclass(frozen=True)
@@ -135,56 +147,65 @@ def crawls(pictures: int, workers: Sequence[int], folder: Path, maintenance: str
                 )
                 add_categories(project, WNID)
                 command = [sys.executable, "-c", DRIVER, str(project.folder), str(listed)]
-                cpu = cpu_by_role(command, environment, folder / "driver.log")
-                yield crawled(project.engine, count, cpu)
+                yield crawled(
+                    project.engine, count, *spent_by_role(command, environment, folder / "driver.log")
+                )
                 project.engine.dispose()
 
 
-def crawled(engine: sa.Engine, workers: int, cpu: dict[str, float]) -> Crawled:
+def crawled(engine: sa.Engine, workers: int, cpu: dict[str, float], peak: dict[str, int]) -> Crawled:
     """What the rows tell of a crawl."""
     c = tables.candidates.c
     with database.reading(engine) as connection:
         query = sa.select(sa.func.count(c.sha256), sa.func.min(c.ended_at), sa.func.max(c.ended_at))
         stored, first, last = connection.execute(query).one()
-    return Crawled(workers, stored, (last - first).total_seconds(), cpu)
+    return Crawled(workers, stored, (last - first).total_seconds(), cpu, peak)
 
 
-def cpu_by_role(command: Sequence[str], environment: dict[str, str], log: Path) -> dict[str, float]:
-    """Run a command; CPU seconds of the processes that ran meanwhile, by what they are."""
-    before, spent = processes(), dict[int, tuple[str, float]]()
+def spent_by_role(
+    command: Sequence[str], environment: dict[str, str], log: Path
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Run a command: CPU seconds of the processes that ran meanwhile, by what they are, and the largest's peak MiB."""
+    before = {process.pid: process.seconds for process in processes()}
+    seen: dict[int, Process] = {}
     with log.open("wb") as file:
         driver = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         while driver.poll() is None:
-            for pid, (role, seconds) in processes().items():
-                spent[pid] = role, seconds - before.get(pid, ("", 0.0))[1]
+            for process in processes():
+                # A worker is one of Ray's idle processes before and after.
+                known = seen.get(process.pid)
+                role = "workers" if known is not None and known.role == "workers" else process.role
+                seen[process.pid] = dataclasses.replace(process, role=role)
             time.sleep(0.2)
     if driver.returncode:
         sys.exit(f"the crawl failed:\n{log.read_text(errors='replace')[-3000:]}")
-    total: Counter[str] = Counter()
-    for role, seconds in spent.values():
-        total[role] += seconds
-    return {role: round(total[role], 2) for role in ("driver", "workers", "ray", "postgres", "s3", "nginx")}
+    cpu, peak = dict.fromkeys(ROLES, 0.0), dict.fromkeys(ROLES, 0)
+    for process in seen.values():
+        cpu[process.role] += process.seconds - before.get(process.pid, 0.0)
+        peak[process.role] = max(peak[process.role], process.peak_mib)
+    return {role: round(seconds, 2) for role, seconds in cpu.items()}, peak
 
 
-def processes() -> dict[int, tuple[str, float]]:
-    """Role and CPU seconds of every process that is ours or PostgreSQL's."""
+def processes() -> Iterator[Process]:
+    """Every process that is ours or PostgreSQL's."""
     titles: dict[int, str] = {}
     parents: dict[int, int] = {}
     seconds: dict[int, float] = {}
+    peaks: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, StopIteration):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                lines = (entry / "status").read_text(errors="replace").splitlines()
                 pid = int(entry.name)
-                titles[pid] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                parents[pid] = int(fields[1])
+                peaks[pid] = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+                titles[pid], parents[pid] = title, int(fields[1])
                 seconds[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    found = {}
     for pid in titles:
         role = role_of(pid, titles, parents)
         if role:
-            found[pid] = role, seconds[pid]
-    return found
+            yield Process(pid, role, seconds[pid], peaks[pid])
 
 
 def role_of(pid: int, titles: dict[int, str], parents: dict[int, int]) -> str:
@@ -286,8 +307,7 @@ def fetched(key: int) -> Fetched:
 
 
 def sized(engine: sa.Engine, steps: Sequence[int]) -> Iterator[Sized]:
-    """Fill the store step by step, and time at each what a crawl asks."""
-    have = 0
+    """Fill the store step by step, nine tenths of it ended, and time at each what a crawl asks."""
     with database.writing(engine) as connection:
         query_id = connection.execute(
             tables.queries.insert().returning(tables.queries.c.id),
@@ -295,26 +315,19 @@ def sized(engine: sa.Engine, steps: Sequence[int]) -> Iterator[Sized]:
              "known": 0},
         ).scalar_one()  # fmt: skip
     for rows in steps:
-        fill(engine, have, rows, query_id)
-        have = rows
+        first = rows * 9 // 10 + 1
+        fill(engine, rows, first, query_id)
         with database.reading(engine) as connection:
             size = connection.scalar(sa.text("SELECT pg_total_relation_size('candidates')")) or 0
-            page = milliseconds(functools.partial(waiting_page, connection, have // 2), 5)
-            count = milliseconds(functools.partial(sql.waiting_count, connection, SCOPE, sql.Which()), 1)
-            first = connection.scalar(sa.select(sa.func.min(tables.candidates.c.id))) or 0
-        # A run that begins again when nine tenths are done: the first that waits stands far behind.
-        end_all(engine, first, first + rows * 9 // 10)
-        with database.reading(engine) as connection:
             late = milliseconds(functools.partial(waiting_page, connection, 0), 3)
+            page = milliseconds(functools.partial(waiting_page, connection, first), 5)
+            count = milliseconds(functools.partial(sql.waiting_count, connection, SCOPE, sql.Which()), 3)
         commits = []
-        for number in range(10):
-            keys = range(first + rows * 9 // 10 + 200 * number, first + rows * 9 // 10 + 200 * (number + 1))
-            started = time.monotonic()
+        for start in range(first, first + 2000, 200):
+            ends = [(key, fetched(key)) for key in range(start, start + 200)]
             with database.writing(engine) as connection:
-                sql.commit_outcomes(connection, [(key, fetched(key)) for key in keys])
-            commits.append((time.monotonic() - started) * 1000)
+                commits.append(milliseconds(functools.partial(sql.commit_outcomes, connection, ends), 1))
         yield Sized(rows, size / rows, page, late, count, statistics.median(commits))
-        begin_again(engine)
 
 
 def waiting_page(connection: sa.Connection, after: int) -> None:
@@ -322,45 +335,23 @@ def waiting_page(connection: sa.Connection, after: int) -> None:
     sql.waiting(connection, SCOPE, sql.Which(), after=after, limit=2000)
 
 
-def fill(engine: sa.Engine, have: int, rows: int, query_id: int) -> None:
-    """Make candidates up to `rows`, on the server itself."""
+def fill(engine: sa.Engine, rows: int, first: int, query_id: int) -> None:
+    """Make candidates 1 to `rows`, on the server itself; those from `first` on wait, the others have ended."""
     with database.writing(engine) as connection:
+        connection.execute(sa.text("TRUNCATE candidates, images CASCADE"))
         connection.execute(
             sa.text(
-                "INSERT INTO candidates (wnid, url, query_id, source, rank, title, page_url, licence, author, found_at,"
-                " state, retryable, attempts) SELECT :wnid,"
-                " 'https://host' || (n * 7919 % 1000003) || '.example/collections/2026/' || n || '.jpg', :query,"
-                " 'bench', 1, 'picture ' || n, 'https://host.example/page/' || n, 'by', 'Somebody', now(), 'pending',"
-                " false, 0 FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n"
+                "INSERT INTO candidates (id, wnid, url, query_id, source, rank, title, page_url, licence, author,"
+                " found_at, state, reason, ended_at, retryable, attempts)"
+                " SELECT n, :wnid, 'https://host' || (n * 7919 % 1000003) || '.example/collections/' || n || '.jpg',"
+                " :query, 'bench', 1, 'picture ' || n, 'https://host.example/page/' || n, 'by', 'Somebody', now(),"
+                " CASE WHEN n < :first THEN 'rejected' ELSE 'pending' END, CASE WHEN n < :first THEN 'blank' END,"
+                " CASE WHEN n < :first THEN now() END, false, 0"
+                " FROM generate_series(CAST(1 AS bigint), CAST(:rows AS bigint)) AS n"
             ),
-            {"wnid": WNID, "query": query_id, "first": have + 1, "last": rows},
+            {"wnid": WNID, "query": query_id, "first": first, "rows": rows},
         )
-    analyse(engine)
-
-
-def end_all(engine: sa.Engine, first: int, last: int) -> None:
-    """Let the candidates of these ids have ended."""
-    with database.writing(engine) as connection:
-        connection.execute(
-            sa.text(
-                "UPDATE candidates SET state = 'rejected', reason = 'blank', ended_at = now()"
-                " WHERE id >= :a AND id < :b"
-            ),
-            {"a": first, "b": last},
-        )
-    analyse(engine)
-
-
-def begin_again(engine: sa.Engine) -> None:
-    """Let all candidates wait again."""
-    with database.writing(engine) as connection:
-        connection.execute(
-            sa.text("UPDATE candidates SET state = 'pending', reason = NULL, ended_at = NULL, sha256 = NULL")
-        )
-
-
-def analyse(engine: sa.Engine) -> None:
-    """As the server's autovacuum does sooner or later."""
+    # As the server's autovacuum does sooner or later.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE candidates"))
 
@@ -384,12 +375,16 @@ def at_goal(sizes: Sequence[Sized]) -> dict[str, tuple[float, str]]:
     return {
         "store GiB": (last.row_bytes * GOAL / 2**30, "bytes a row × 10⁸"),
         "page of 2,000 ms": (last.page_ms * deeper, "× log 10⁸ / log rows: index look-ups"),
-        "first page, 9/10 done, s": (
+        "first page of a run, s": (
             last.late_page_ms * times / 1000,
             "× 10⁸ / rows: a scan over ended rows",
         ),
         "count at the start s": (last.count_ms * times / 1000, "× 10⁸ / rows: a scan"),
         "commit of 200 ms": (last.commit_ms * deeper, "× log 10⁸ / log rows: index look-ups"),
+        "candidates a second of one driver": (
+            1000 / (last.page_ms * deeper / 2000 + last.commit_ms * deeper / 200),
+            "1 / (page / 2,000 + commit / 200)",
+        ),
     }
 
 
@@ -448,10 +443,8 @@ def show(runs: Sequence[Crawled], writes: Sequence[Written], sizes: Sequence[Siz
     """The tables, and the line of JSON."""
     for run in runs:
         rate = run.stored / run.seconds if run.seconds else 0.0
-        spent = ", ".join(f"{role} {seconds:.1f}" for role, seconds in run.cpu.items())
-        sys.stdout.write(
-            f"{run.workers} workers: {run.stored} pictures, {rate:.0f} a second; CPU s: {spent}\n"
-        )
+        spent = ", ".join(f"{role} {run.cpu[role]:.1f} s {run.peak_mib[role]} MiB" for role in ROLES)
+        sys.stdout.write(f"{run.workers} workers: {run.stored} pictures, {rate:.0f} a second; {spent}\n")
     for write in writes:
         sys.stdout.write(
             f"{write.engine} {write.path}: {write.rows_a_second:,.0f} rows/s, "
@@ -459,8 +452,8 @@ def show(runs: Sequence[Crawled], writes: Sequence[Written], sizes: Sequence[Siz
         )
     for size in sizes:
         sys.stdout.write(
-            f"{size.rows:,} candidates: {size.row_bytes:.0f} bytes each, page {size.page_ms:.0f} ms, first page when "
-            f"9/10 are done {size.late_page_ms:.0f} ms, count {size.count_ms:.0f} ms, commit {size.commit_ms:.0f} ms\n"
+            f"{size.rows:,} candidates: {size.row_bytes:.0f} bytes each, page {size.page_ms:.0f} ms, first page of a "
+            f"run {size.late_page_ms:.0f} ms, count {size.count_ms:.0f} ms, commit {size.commit_ms:.0f} ms\n"
         )
     goal = at_goal(sizes)
     for what, (value, formula) in goal.items():

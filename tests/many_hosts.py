@@ -47,10 +47,18 @@ def port_of(server: FaultServer) -> str:
     return server.authority.partition(":")[2]
 
 
-def project_for(folder: Path, server: FaultServer, executor: str, **settings: Any) -> Project:
+def project_for(
+    folder: Path,
+    server: FaultServer,
+    executor: str,
+    *,
+    sections: dict[str, dict[str, object]] | None = None,
+    **settings: Any,
+) -> Project:
+    """A project that may crawl all hosts; `settings` are of [crawl], `sections` are others."""
     allowed = [f"{host}:{port_of(server)}" for host in ("127.0.0.1", *HOSTS)]
     crawl_settings = {"allow_addresses": allowed, "executor": executor, **settings}
-    project = empty_project(folder, crawl=crawl_settings)
+    project = empty_project(folder, crawl=crawl_settings, **(sections or {}))
     add_categories(project, WNID)
     return project
 

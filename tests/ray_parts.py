@@ -31,6 +31,22 @@ def cluster_of_this_machine(*, processors: int) -> Iterator[str]:
         ray.shutdown()
 
 
+@contextlib.contextmanager
+def cluster_of_two_nodes() -> Iterator[str]:
+    """Two nodes on this machine, a processor each, that nobody is connected to; yields their address."""
+    try:
+        from ray.cluster_utils import Cluster
+    except ImportError:
+        absent("ray", "pip install imagenet-builder[ray]")
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        cluster.add_node(**node)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
 def worker_pids() -> list[int]:
     """The processes of crawl workers, of all clusters on this machine that this process or a child of it started."""
     found = []

@@ -22,7 +22,7 @@ from imagenet_builder.taken_down import read_taken_down
 from imagenet_builder.unwanted import Unwanted
 
 from .fetch import Stopped
-from .flight import Flight
+from .flight import Flight, unless_stopped
 from .metrics import SECONDS as METRICS_SECONDS
 from .metrics import Figures, MetricsFiles
 from .recorder import Recorder
@@ -53,7 +53,7 @@ class Collector:
         self._tally = tally
         self._clock = clock
         self._listener = listener
-        self._recorder = Recorder(store)
+        self._recorder: Recorder
         self._done = self._total = self._kept_bytes = 0
 
     async def run(self, stop: asyncio.Event, *, retry: bool = False, refresh: bool = False) -> None:
@@ -76,19 +76,25 @@ class Collector:
             return
         self._listener(Progress("fetch", 0, self._total))
         self._kept_bytes = await self._store.read(sql.kept_bytes)
-        async with open_executor(self._project, self._sources, unwanted, self._clock) as executor:
-            flight = Flight(executor.window, stop)
-            commits = asyncio.create_task(self._recorder.commit_regularly(flight))
-            try:
-                flight.when_stopping(executor.stop)
-                async with self._measured(executor, flight):
-                    async for candidate in self._waiting(which):
-                        if self._is_full or not await flight.start(self._collect(candidate, executor)):
-                            break
-                    await flight.land()
-            finally:
-                commits.cancel()
-                await self._recorder.commit()
+        async with contextlib.AsyncExitStack() as stack:
+            opened = open_executor(self._project, self._sources, unwanted, self._clock)
+            executor = await unless_stopped(stack.enter_async_context(opened), stop)
+            if executor is not None:
+                await self._fly(executor, which, stop)
+
+    async def _fly(self, executor: Executor, which: Which, stop: asyncio.Event) -> None:
+        flight = Flight(executor.window, stop)
+        commits = asyncio.create_task(self._recorder.commit_regularly(flight))
+        try:
+            flight.when_stopping(executor.stop)
+            async with self._measured(executor, flight):
+                async for candidate in self._waiting(which):
+                    if self._is_full or not await flight.start(self._collect(candidate, executor)):
+                        break
+                await flight.land()
+        finally:
+            commits.cancel()
+            await self._recorder.commit()
         if flight.failure is not None:
             raise flight.failure
 

@@ -9,7 +9,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 
@@ -28,6 +27,7 @@ from imagenet_builder.store.queries import DropRule
 from imagenet_builder.store.thread import StoreThread
 
 from .collect import Collector
+from .flight import unless_stopped
 from .politeness import user_agent
 from .report import CrawlReport, Progress, ProgressListener, Tally
 from .search import Search
@@ -112,7 +112,7 @@ async def _crawl(
                     clock,
                     listener,
                 )
-                await _unless_stopped(search.run(categories), stop)
+                await unless_stopped(search.run(categories), stop)
         if not stop.is_set():
             collector = Collector(project, store, sources, scope, tally, clock, listener)
             await collector.run(stop, retry=retry, refresh=refresh)
@@ -145,17 +145,6 @@ def _api_session(project: Project) -> aiohttp.ClientSession:
         headers={"User-Agent": user_agent(project.settings.project)},
         timeout=aiohttp.ClientTimeout(total=API_SECONDS),
     )
-
-
-async def _unless_stopped(work: Any, stop: asyncio.Event) -> None:
-    """Run `work`, or cancel it when `stop` is set. Transactions that have begun are finished (StoreThread)."""
-    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not task.done():
-        task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 @contextlib.contextmanager

@@ -73,6 +73,7 @@ class RayExecutor:
         try:
             _require_shared_places(self._project)
             count = self._project.settings.ray.workers or int(ray.cluster_resources().get("CPU", 1))
+            logger.info("starting %d workers on a cluster of %d machines", count, _machine_count())
             unwanted = ray.put(self._unwanted)
             self._owners = [_Owner(self._order(number, count), unwanted) for number in range(count)]
             await asyncio.gather(*(owner.start() for owner in self._owners))
@@ -80,7 +81,6 @@ class RayExecutor:
         except BaseException:
             await self._end()
             raise
-        logger.info("%d workers on a cluster of %d machines", count, _machine_count())
         return self
 
     async def __aexit__(
@@ -203,7 +203,7 @@ class _Owner:
         worker = actor.remote(self._order, self._unwanted)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await worker.start.remote()
+                failure = await worker.start.remote()
         except TimeoutError as error:
             ray.kill(worker)
             processors = int(ray.cluster_resources().get("CPU", 0))
@@ -211,6 +211,8 @@ class _Owner:
                 f"the cluster has no room for worker {self._order.number + 1} of {self._order.owners}: it has "
                 f"{processors} processors; lower `workers` under [ray]"
             ) from error
+        if failure is not None:
+            raise failure
         self._worker = worker
 
     async def _listen(self) -> None:
@@ -218,7 +220,7 @@ class _Owner:
         from ray.exceptions import RayActorError
 
         try:
-            while True:
+            while self._worker is not None or not self._stopping:
                 try:
                     if self._worker is None:
                         await self._begin_again()
@@ -255,10 +257,11 @@ class _Owner:
                 f"{_cause(error)}; what was fetched is kept: mend the cluster and run the command again"
             )
 
-    async def _begin_again(self) -> None:
         if self._stopping:
             for candidate_id in tuple(self._aboard):
                 self._answer(candidate_id, Stopped())
+
+    async def _begin_again(self) -> None:
         await self._begin()
         self._waiting = deque(candidate for candidate, _ in self._aboard.values())
         self._give()

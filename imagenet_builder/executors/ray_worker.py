@@ -65,23 +65,32 @@ class CrawlWorker:
     """The Ray actor: owns the hosts that `owner_of` gives it."""
 
     def __init__(self, order: Order, unwanted: Unwanted) -> None:
-        os.environ.update(order.environment)
-        self._gatherer = Gatherer(
-            order.settings,
-            order.agent,
-            open_image_store(order.images_url, relative_to=order.folder),
-            unwanted,
-            clock=lambda: datetime.now(UTC),
-            workers=1,
-            owns=lambda url: owner_of(url, order.owners) == order.number,
-        )
+        self._order = order
+        self._unwanted = unwanted
+        self._gatherer: Gatherer
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: list[tuple[int, Answer]] = []
         self._answered = asyncio.Event()
 
-    async def start(self) -> None:
-        """Be ready to take candidates."""
+    async def start(self) -> BuilderError | None:
+        """Be ready to take candidates, or say why that is not possible."""
+        order = self._order
+        os.environ.update(order.environment)
+        try:
+            images = open_image_store(order.images_url, relative_to=order.folder)
+        except BuilderError as error:
+            return error
+        self._gatherer = Gatherer(
+            order.settings,
+            order.agent,
+            images,
+            self._unwanted,
+            clock=lambda: datetime.now(UTC),
+            workers=1,
+            owns=lambda url: owner_of(url, order.owners) == order.number,
+        )
         await self._gatherer.__aenter__()
+        return None
 
     async def take(self, batch: Sequence[PendingCandidate]) -> None:
         """Begin with the candidates of `batch`; returns at once."""

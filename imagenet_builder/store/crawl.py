@@ -30,10 +30,10 @@ from .tables import candidates, images, tombstones
 
 # What stands for a licence that nothing tells, in settings and on the command line.
 UNKNOWN = "unknown"
-# PostgreSQL stores no NUL, and nothing stores half of a surrogate pair.
 # What may be wrong with a stored candidate's address: the word that its `detail` begins with.
 CHANGED = "changed"
 DOUBTS = (CHANGED, Reason.NOT_FOUND.value, Reason.ROBOTS.value, Reason.OPT_OUT.value)
+# PostgreSQL stores no NUL, and nothing stores half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -148,7 +148,7 @@ def waiting(connection: Connection, scope: Scope, which: Which, *, after: int, l
         .limit(limit)
     ).all()
     urls = {row.url for row in rows if row.url.startswith("http")}
-    same, known = _same_address(connection, wanted, urls), _known(connection, urls)
+    same, known = _at_addresses(connection, wanted, urls)
     page = tuple(
         PendingCandidate(
             row.id,
@@ -167,36 +167,30 @@ def waiting(connection: Connection, scope: Scope, which: Which, *, after: int, l
     return WaitingPage(page, rows[-1].id if len(rows) == limit else None)
 
 
-def _same_address(
+def _at_addresses(
     connection: Connection, wanted: sa.ColumnElement[bool], urls: Collection[str]
-) -> dict[str, list[int]]:
-    """The ids of all candidates that wait at each of `urls`, on whichever page they are."""
-    table = candidates.c
-    found: dict[str, list[int]] = {}
-    for chunk in chunks(urls):
-        for url, candidate_id in connection.execute(
-            sa.select(table.url, table.id).where(table.url.in_(chunk), wanted)
-        ):
-            found.setdefault(url, []).append(candidate_id)
-    return found
-
-
-def _known(connection: Connection, urls: Collection[str]) -> dict[str, Known]:
-    """What was stored last from each of `urls`, for whatever category."""
+) -> tuple[dict[str, list[int]], dict[str, Known]]:
+    """By URL: the ids of all candidates that wait there, on whichever page they are; and what was stored last from
+    there, for whatever category.
+    """
     c = candidates.c
-    found: dict[str, Known] = {}
+    waiting_ids: dict[str, list[int]] = {}
+    known: dict[str, Known] = {}
     for chunk in chunks(urls):
         rows = connection.execute(
             sa.select(
-                c.url, c.sha256, c.ended_at, c.etag, c.last_modified, c.robots,
+                c.url, c.id, wanted.label("waits"), c.sha256, c.ended_at, c.etag, c.last_modified, c.robots,
                 c.file_artist, c.file_copyright, c.file_credit, c.file_usage_terms,
             )
-            .where(c.url.in_(chunk), c.state == "stored")
+            .where(c.url.in_(chunk), sa.or_(wanted, c.state == "stored"))
             .order_by(c.ended_at, c.id)
         )  # fmt: skip
-        for url, sha256, at, etag, last_modified, robots, *rights in rows:
-            found[url] = Known(sha256, at, etag, last_modified, robots, FileRights(*rights))
-    return found
+        for url, candidate_id, waits, sha256, at, etag, last_modified, robots, *rights in rows:
+            if waits:
+                waiting_ids.setdefault(url, []).append(candidate_id)
+            if sha256 is not None:
+                known[url] = Known(sha256, at, etag, last_modified, robots, FileRights(*rights))
+    return waiting_ids, known
 
 
 def kept_bytes(connection: Connection) -> int:

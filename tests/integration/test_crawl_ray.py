@@ -15,12 +15,11 @@ import sqlalchemy as sa
 from hits import database
 from imagenet_builder.cli import command_line
 from imagenet_builder.cli import run as run_command
-from imagenet_builder.config import SETTINGS_NAME
 from imagenet_builder.crawl import crawl as crawl_module
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.errors import BuilderError
 from imagenet_builder.executors.ray_worker import owner_of
-from imagenet_builder.project import Project, find_project
+from imagenet_builder.project import Project
 from imagenet_builder.store import tables
 from tests.children import child
 from tests.fault_server import FaultServer
@@ -49,12 +48,12 @@ def command_here(folder: str, port: str) -> None:
     sys.exit(run_command(command_line.main, "--project", folder, "crawl", "--executor", "ray"))
 
 
-def on_cluster(folder: Path, server: FaultServer, address: str, **settings: Any) -> Project:
+def on_cluster(
+    folder: Path, server: FaultServer, address: str, *, workers: int = 0, **settings: Any
+) -> Project:
     """A project whose crawls, in whatever process, run on the cluster at `address`."""
-    project_for(folder, server, "ray", **settings)
-    with (folder / SETTINGS_NAME).open("a", encoding="utf-8") as file:
-        file.write(f'[ray]\naddress = "{address}"\n')
-    return find_project(folder)
+    sections: dict[str, dict[str, object]] = {"ray": {"address": address, "workers": workers}}
+    return project_for(folder, server, "ray", sections=sections, **settings)
 
 
 @pytest.mark.parametrize("owners", [1, 2, 7])
@@ -148,6 +147,24 @@ def test_a_stopped_driver_commits_what_is_done_and_leaves_with_130(
     with database.reading(project.engine) as connection:
         kept = set(connection.scalars(sa.select(c.sha256).where(c.state == "stored")))
     assert kept <= set(project.images)
+
+
+def test_a_cluster_without_room_is_one_line_and_can_be_stopped_while_it_is_waited_for(
+    server: FaultServer, ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = on_cluster(tmp_path, server, ray_cluster, workers=3)
+    with child(__name__, "command_here", str(project.folder), port_of(server)) as process:
+        # Two of three: the third waits for a processor.
+        soon(lambda: len(worker_pids()) == 2)
+        process.send_signal(signal.SIGINT)
+        _, talk = process.communicate(timeout=60)
+    assert process.returncode == 130, talk
+    assert ended(project, "pending") == len(rows(project)) > 0
+    monkeypatch.setattr("imagenet_builder.executors.ray.START_SECONDS", 8.0)
+    with pytest.raises(BuilderError, match=r"no room for worker \d of 3: it has 2 processors") as caught:
+        crawl(project, sources=[source(server)])
+    assert "\n" not in str(caught.value)
+    assert server.asked.total() == 0
 
 
 def test_a_cluster_that_is_not_there_is_one_line_and_costs_no_picture(
