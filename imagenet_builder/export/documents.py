@@ -65,6 +65,7 @@ def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -
             }
             for one in plan.release.classes
         ],
+        "choice": {"usable": plan.choice.usable, "most": plan.choice.most},
         "left_out": [
             {
                 "wnid": one.wnid,
