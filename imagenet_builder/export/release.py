@@ -148,7 +148,7 @@ def _write(
     finally:
         tree.abandon()
     tree.write_unlisted(MANIFEST_NAME, manifest(plan, request, facts, digest))
-    tree.set_times()
+    tree.freeze()
     return _Written(digest, keys, tree.reused)
 
 

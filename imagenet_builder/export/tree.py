@@ -24,6 +24,7 @@ PLAN_NAME, EARLIER_NAME = ".plan", ".finished-earlier"
 # All files and folders of all releases say that they were written then: equal releases are equal to the byte.
 WRITTEN_AT_NS = 1_577_836_800 * 10**9  # 2020-01-01T00:00:00Z
 BUFFER = 1 << 20
+READ_ONLY = 0o444
 
 
 class LargeFile(NamedTuple):
@@ -144,10 +145,14 @@ class Tree:
         """Write a file that SHA256SUMS does not list, because it vouches for SHA256SUMS."""
         self._prepared(path).write_bytes(content)
 
-    def set_times(self) -> None:
-        """Give every file and folder the same time of writing; the last thing that is done."""
+    def freeze(self) -> None:
+        """Give every file and folder the same time of writing, and let nobody write to a file; done last.
+
+        Folders stay writable: a release can be moved and removed like any other.
+        """
         for folder, _, files in os.walk(self._folder, topdown=False):
             for name in files:
+                Path(folder, name).chmod(READ_ONLY)
                 os.utime(Path(folder, name), ns=(WRITTEN_AT_NS, WRITTEN_AT_NS))
             os.utime(folder, ns=(WRITTEN_AT_NS, WRITTEN_AT_NS))
 

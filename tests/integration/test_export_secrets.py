@@ -34,6 +34,7 @@ from tests.export_parts import (
     picture,
     project_with,
     some_pictures,
+    thawed,
 )
 from tests.integration.test_export_verify import sign_again
 
@@ -134,7 +135,7 @@ def test_the_key_opens_the_labels_and_nothing_else_does(project: Project, tmp_pa
         open_sealed(report.folder, "test", other)
     with pytest.raises(ReleaseError, match="cannot read the key"):
         open_sealed(report.folder, "test", tmp_path / "nothing.key")
-    damaged = report.folder / "test.sealed"
+    damaged = thawed(report.folder) / "test.sealed"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0")
     with pytest.raises(ReleaseError, match="does not open"):
         open_sealed(report.folder, "test", test_key)
@@ -209,7 +210,7 @@ def test_every_format_is_checked_against_the_list(project: Project, tmp_path: Pa
     shutil.rmtree(release / place)
     shutil.copytree(seeded / place, release / place)
     if name != "ilsvrc":
-        sign_again(release)
+        sign_again(thawed(release))
     problems = verify_release(release, near_duplicates=False)
     assert [problem for problem in problems if problem.startswith((f"{name}:", f"{name} ", f"{place}/"))]
 
@@ -218,7 +219,7 @@ def test_a_label_of_test_in_the_list_or_in_a_format_is_a_leak(project: Project, 
     release = export(
         project, dataclasses.replace(REQUEST, formats=("ilsvrc", "parquet")), tmp_path / "release"
     ).folder
-    table = pq.read_table(release / "images.parquet")
+    table = pq.read_table(thawed(release) / "images.parquet")
     rows = table.to_pylist()
     told = next(row for row in rows if row["split"] == "test")
     told["author"] = "Somebody who draws umbrellas"
