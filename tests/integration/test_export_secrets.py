@@ -141,6 +141,18 @@ def test_the_key_opens_the_labels_and_nothing_else_does(project: Project, tmp_pa
         open_sealed(report.folder, "test", test_key)
 
 
+def test_the_published_seed_tells_nothing_of_who_is_in_test(project: Project, tmp_path: Path) -> None:
+    """Test is the end of every class by rank: who could compute ranks would know which classes a picture is not of."""
+    plan = plan_release(project, REQUEST)
+    again = plan_release(Project(project.folder, project.settings), REQUEST)
+    assert again.release.pictures == plan.release.pictures
+    (project.folder / "secret.key").unlink()
+    other = plan_release(Project(project.folder, project.settings), REQUEST)
+    assert other.release.pictures != plan.release.pictures
+    tests = [{one.sha256 for one in made.release.of_split(Split.TEST)} for made in (plan, other)]
+    assert tests[0] != tests[1]
+
+
 def test_two_projects_seal_the_same_release_under_different_keys(project: Project, tmp_path: Path) -> None:
     plan = plan_release(project, REQUEST)
     one = written(project, plan, tmp_path / "one")
