@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import random
 import shutil
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +24,7 @@ from imagenet_builder.export.plan import Plan, plan_release
 from imagenet_builder.export.provenance import shuffled
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.export.tar import tar_end
 from imagenet_builder.export.verify import verify_release
 from imagenet_builder.project import Project
 from imagenet_builder.records import Rights, Split
@@ -246,6 +250,28 @@ def test_a_label_of_test_in_the_list_or_in_a_format_is_a_leak(project: Project, 
         f"images.parquet tells the author of {told['file']}, which is hidden",
         f"parquet: {first} tells a label that is hidden",
     ]
+
+
+def test_a_shard_that_is_cut_off_or_a_list_that_is_gone_is_told(project: Project, tmp_path: Path) -> None:
+    request = dataclasses.replace(REQUEST, formats=("webdataset", "ilsvrc"))
+    release = thawed(export(project, request, tmp_path / "release").folder)
+    shard = next((release / "webdataset").glob("train-*.tar"))
+    content = shard.read_bytes()
+    with tarfile.open(shard) as archive:
+        last = archive.getmembers()[-1]
+    shard.write_bytes(content[: last.offset] + tar_end(last.offset))
+    damaged = verify_release(release)
+    assert damaged == [f"{shard.relative_to(release)} was changed"]
+    sign_again(release)
+    assert [problem for problem in verify_release(release) if "ends within a sample" in problem]
+    (release / "images.parquet").unlink()
+    sums = (release / "SHA256SUMS").read_text().splitlines(keepends=True)
+    content = "".join(line for line in sums if "images.parquet" not in line).encode()
+    (release / "SHA256SUMS").write_bytes(content)
+    manifest = json.loads((release / "manifest.json").read_text())
+    manifest["sha256sums"] = hashlib.sha256(content).hexdigest()
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    assert verify_release(release) == ["there is no images.parquet: nothing says what the pictures are"]
 
 
 def test_near_duplicates_never_cross_into_the_replicate(tmp_path: Path, wordnet_folder: Path) -> None:
