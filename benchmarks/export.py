@@ -179,7 +179,7 @@ def planned(folder: Path) -> dict[str, float]:
     small = written.getvalue()
 
     def contents(
-        project: Project, pictures: Sequence[ReleasePicture], resize: int | None
+        project: Project, pictures: Sequence[ReleasePicture], *_: object
     ) -> Iterator[list[tuple[ReleasePicture, bytes]]]:
         for start in range(0, len(pictures), 1024):
             yield [(picture, small) for picture in pictures[start : start + 1024]]

@@ -170,6 +170,14 @@ def _verdict(row_id: int, one: Verified) -> dict[str, Any]:
     }
 
 
+def thawed(release: Path) -> Path:
+    """The release, whose files can be written to again: for tests that harm it."""
+    for path in release.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+    return release
+
+
 def tree_of(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Everything that is below `folder`: path → content and time of writing."""
     return {

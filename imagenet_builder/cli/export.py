@@ -156,6 +156,8 @@ def _show(report: ExportReport, as_json: bool) -> None:
             click.echo(f"authors or pages on several sides, for want of others: {counts.divided_authors}")
         for why, number in Counter(one.why for one in report.left_out).items():
             click.echo(f"categories left out: {number}, {why}")
+        if report.reused:
+            click.echo(f"files of an interrupted export that were not written again: {report.reused:,}")
         click.echo(f"checksum {report.digest}")
         for path in report.test_keys:
             click.echo(f"key of hidden labels: {path} (keep it to yourself)")

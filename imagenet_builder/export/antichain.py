@@ -18,6 +18,40 @@ def largest_antichain(
     one nearest to the source is taken, which does not depend on how the flow was found. Raises ValueError for weights
     that are too large.
     """
+    # More than all weights together: one more member outweighs whatever it costs.
+    one_more = sum(weights.values()) + 1
+    if one_more > 2**30:
+        raise ValueError("the weights of an antichain must add up to less than 2³⁰")
+    return _heaviest({name: weight + one_more for name, weight in weights.items()}, ancestors)
+
+
+def most_weight(weights: Mapping[str, int], ancestors: Callable[[str], Collection[str]], count: int) -> int:
+    """What no `count` keys, none an ancestor of another, weigh more than; weights as in `largest_antichain`.
+
+    To find the heaviest of exactly so many is hard; this is Lagrange's bound: when every member costs a fee, the
+    heaviest antichain of any size is a minimum cut, and no `count` members can have more than its value and their
+    fees. The fee with the least bound is searched for.
+    """
+    count = min(count, len(weights))
+
+    def bound(fee: int) -> tuple[int, int]:
+        """The bound that a fee gives, and the members of the antichain that it is reached with."""
+        worth = {name: weight - fee for name, weight in weights.items() if weight > fee}
+        members = _heaviest(worth, ancestors)
+        return sum(worth[name] for name in members) + fee * count, len(members)
+
+    # The higher the fee, the fewer members pay; the bound is least where as many do as are asked for.
+    low, high = -sum(weights.values()) - 1, max(weights.values(), default=0)
+    least = min(bound(low)[0], bound(high)[0])
+    while high - low > 1:
+        fee = (low + high) // 2
+        value, members = bound(fee)
+        least = min(least, value)
+        low, high = (fee, high) if members >= count else (low, fee)
+    return least
+
+
+def _heaviest(weights: Mapping[str, int], ancestors: Callable[[str], Collection[str]]) -> frozenset[str]:
     names = sorted(weights)
     number_of = {name: number for number, name in enumerate(names)}
     pairs = [
@@ -28,11 +62,7 @@ def largest_antichain(
     ]
     if not pairs:
         return frozenset(names)
-    # More than all weights together: one more member outweighs whatever it costs.
-    one_more = sum(weights.values()) + 1
-    capacity = np.array([weights[name] + one_more for name in names], np.int64)
-    if one_more > 2**30:
-        raise ValueError("the weights of an antichain must add up to less than 2³⁰")
+    capacity = np.array([weights[name] for name in names], np.int64)
     free = _free_of_cut(capacity, np.array(pairs, np.int64))
     return frozenset(name for name, chosen in zip(names, free, strict=True) if chosen)
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from imagenet_builder.errors import ReleaseError
 
-from .antichain import largest_antichain
+from .antichain import largest_antichain, most_weight
 
 Clusters = Mapping[str, Collection[str]]
 
@@ -61,10 +61,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen classes by wnid, and every other category that was considered, by wnid."""
+    """The chosen classes by wnid, and every other category that was considered, by wnid.
+
+    `usable` counts the distinct pictures that a release can use of them; no other choice of so many classes could use
+    more than `most`. None for named classes, which were not chosen.
+    """
 
     wnids: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    usable: int | None = None
+    most: int | None = None
 
 
 def choose_best(
@@ -79,8 +85,9 @@ def choose_best(
     `clusters` maps a category to the clusters that it may use, `labels` a cluster to all categories that it was
     accepted for. Of those that qualify the largest set is found in which none is above another, and of such sets the
     one with most pictures that a release can use (`largest_antichain`); if it is larger than `count`, its richest are
-    taken. Where classes share so many pictures that one falls short, the poorest yields, and what it shared is free
-    again.
+    taken. General categories may have more pictures than their kinds: `most` says how much more the best choice of
+    `count` could use at most, without regard to what classes share. Where classes share so many pictures that one falls
+    short, the poorest yields, and what it shared is free again.
     """
     usable = {wnid: min(len(own), sizes.most) for wnid, own in clusters.items()}
 
@@ -89,9 +96,11 @@ def choose_best(
         return sorted(largest, key=lambda wnid: (-usable[wnid], wnid))
 
     chosen, yielded = _settle(clusters, labels, sizes, lambda qualified: antichain(qualified)[:count])
-    remaining = (wnid for wnid, own in clusters.items() if len(own) >= sizes.needed and wnid not in yielded)
+    remaining = [wnid for wnid, own in clusters.items() if len(own) >= sizes.needed and wnid not in yielded]
     left_out = _left_out(clusters, ancestors, sizes, chosen, antichain(remaining), yielded)
-    return Choice(tuple(sorted(chosen)), tuple(left_out))
+    most = most_weight({wnid: usable[wnid] for wnid in remaining}, ancestors, len(chosen))
+    used = sum(usable[wnid] for wnid in chosen)
+    return Choice(tuple(sorted(chosen)), tuple(left_out), used, most)
 
 
 def choose_named(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -27,15 +27,20 @@ PICTURES_AT_ONCE = 64
 MOST_THREADS = 16
 
 Made = tuple[bytes, Rendition | None]
+Kept = Callable[[ReleasePicture], bytes | None]
 
 
 def release_contents(
-    project: Project, pictures: Sequence[ReleasePicture], resize: int | None
+    project: Project,
+    pictures: Sequence[ReleasePicture],
+    resize: int | None,
+    kept: Kept = lambda picture: None,
 ) -> Iterator[list[tuple[ReleasePicture, bytes]]]:
     """Yield the pictures in order, in batches, each with its JPEG for a release.
 
-    What had to be encoded is kept as a rendition, and not encoded again next time; what only lost its metadata is
-    not, because that costs less than keeping it. Raises ImageStoreError for a picture that is missing or damaged.
+    `kept`, which is called on several threads, gives the JPEG that an earlier run left, or None. What had to be encoded
+    is kept as a rendition, and not encoded again next time; what only lost its metadata is not, because that costs less
+    than keeping it. Raises ImageStoreError for a picture that is missing or damaged.
     """
     purpose = release_purpose(resize)
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
@@ -43,7 +48,7 @@ def release_contents(
         try:
             for start in range(0, len(pictures), PICTURES_AT_ONCE):
                 batch = pictures[start : start + PICTURES_AT_ONCE]
-                behind, ahead = ahead, (batch, _begin(project, pool, batch, purpose, resize))
+                behind, ahead = ahead, (batch, _begin(project, pool, batch, purpose, resize, kept))
                 if behind is not None:
                     yield _finished(project, purpose, *behind)
             if ahead is not None:
@@ -58,15 +63,22 @@ def _begin(
     batch: Sequence[ReleasePicture],
     purpose: str,
     resize: int | None,
+    kept: Kept,
 ) -> list[Future[Made]]:
     with database.reading(project.engine) as connection:
         known = find_renditions(connection, purpose, [picture.sha256 for picture in batch])
     return [
-        pool.submit(_content, project, picture.sha256, known.get(picture.sha256), resize) for picture in batch
+        pool.submit(_content, project, picture, known.get(picture.sha256), resize, kept) for picture in batch
     ]
 
 
-def _content(project: Project, sha256: str, known: StoredRendition | None, resize: int | None) -> Made:
+def _content(
+    project: Project, picture: ReleasePicture, known: StoredRendition | None, resize: int | None, kept: Kept
+) -> Made:
+    left = kept(picture)
+    if left is not None:
+        return left, None
+    sha256 = picture.sha256
     if known is not None and project.images.exists(known.rendition_sha256):
         return project.images.get(known.rendition_sha256), None
     stripped = strip_for_release(project.images.get(sha256), resize)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,18 @@ def settings_of(request: ExportRequest) -> dict[str, Any]:
     if request.class_list is not None:
         settings["class_list"] = Path(request.class_list).name
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def plan_mark(plan: Plan, request: ExportRequest) -> str:
+    """What tells a plan from all others: two runs with equal marks write the same pictures to the same files."""
+    mark = hashlib.sha256()
+    made_by = [f"imagenet-builder {version('imagenet-builder')}", *(version(name) for name in LIBRARIES)]
+    mark.update(json.dumps([LAYOUT, made_by, settings_of(request), plan.release.title]).encode())
+    for one in plan.release.classes:
+        mark.update(f"{one}\n".encode())
+    for picture in plan.release.pictures:
+        mark.update(f"{picture.split} {picture.wnid} {picture.sha256} {picture.name}\n".encode())
+    return mark.hexdigest()
 
 
 def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -> bytes:
@@ -52,6 +65,7 @@ def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -
             }
             for one in plan.release.classes
         ],
+        "choice": {"usable": plan.choice.usable, "most": plan.choice.most},
         "left_out": [
             {
                 "wnid": one.wnid,

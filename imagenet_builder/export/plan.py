@@ -28,7 +28,7 @@ from .choose import Choice, Why, choose_best, choose_named
 from .description import Release, ReleaseClass, ReleasePicture
 from .hierarchy import class_ids, trimmed_hierarchy
 from .request import Counts, ExportRequest, Shortfall, TooFewClasses
-from .split import Division, Placement, divide, keyed_rank
+from .split import Division, Placement, divide, keyed_rank, ranking_key
 from .together import makers
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,9 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
         raise TooFewClasses(_too_few(choice, wanted, sizes.needed, supply, request), shortfalls)
     maker_of = None if request.divide_authors else _makers(project, cluster_of)
     released = {wnid: usable[wnid] for wnid in choice.wnids}
-    division = divide(released, cluster_of, labels, sizes, request.seed, maker_of)
-    release = _release(project.settings.project.name, graph, choice, division, request.seed)
+    key = ranking_key(project.secret, request.seed)
+    division = divide(released, cluster_of, labels, sizes, key, maker_of)
+    release = _release(project.settings.project.name, graph, choice, division, key)
     return Plan(release, choice, _counts(release, division, supply), wanted, shortfalls)
 
 
@@ -167,7 +168,7 @@ def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: 
     )
 
 
-def _release(title: str, graph: Graph, choice: Choice, division: Division, seed: int) -> Release:
+def _release(title: str, graph: Graph, choice: Choice, division: Division, key: bytes) -> Release:
     ids = class_ids(choice.wnids)
     count = Counter((placement.wnid, placement.split) for placement in division.placements)
     classes = tuple(
@@ -186,10 +187,10 @@ def _release(title: str, graph: Graph, choice: Choice, division: Division, seed:
         for index, wnid in enumerate(choice.wnids)
     )
     nodes = trimmed_hierarchy(graph, ids, {one.wnid: one.train for one in classes})
-    return Release(title, classes, nodes, tuple(_named(division.placements, seed)))
+    return Release(title, classes, nodes, tuple(_named(division.placements, key)))
 
 
-def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePicture]:
+def _named(placements: Sequence[Placement], key: bytes) -> Iterator[ReleasePicture]:
     """Pictures in release order. A train picture keeps its name in every release; the others are shuffled."""
     taken: set[str] = set()
     train = (placement for placement in placements if placement.split is Split.TRAIN)
@@ -202,7 +203,7 @@ def _named(placements: Sequence[Placement], seed: int) -> Iterator[ReleasePictur
         yield ReleasePicture(Split.TRAIN, placement.wnid, placement.sha256, name)
     for split in HELD_OUT:
         chosen = [placement for placement in placements if placement.split is split]
-        chosen.sort(key=lambda placement: keyed_rank(seed, f"order of {split}", placement.sha256))
+        chosen.sort(key=lambda placement: keyed_rank(key, f"order of {split}", placement.sha256))
         if split is Split.VAL:
             chosen = _officially_ordered(chosen)
         for number, placement in enumerate(chosen, start=1):

@@ -190,8 +190,8 @@ def writing_provenance(
 ) -> Iterator[ProvenanceWriter]:
     """Open the files in `tree`; they are finished on leaving, unless by an exception. `secret` is the project's."""
     with (
-        tree.open(ATTRIBUTION_NAME) as attribution,
-        tree.open(IMAGES_NAME) as images,
+        tree.open(ATTRIBUTION_NAME, anew=True) as attribution,
+        tree.open(IMAGES_NAME, anew=True) as images,
         pq.ParquetWriter(images, SCHEMA, compression="zstd") as parquet,
     ):
         attribution.write(ATTRIBUTION_HEAD.encode())

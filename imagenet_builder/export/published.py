@@ -99,8 +99,8 @@ def read_kaggle(folder: Path, sums: Sums, manifest: Mapping[str, Any]) -> Iterat
 def read_archives(folder: Path, sums: Sums, manifest: Mapping[str, Any]) -> Iterator[Shown]:
     """The three archives; a class is a tar in that of train."""
     labels = _labels(manifest)
-    # Of val they tell no label: that is in the devkit.
-    index_of = {one["ilsvrc_id"]: one["index"] for one in manifest["classes"]}
+    # Of val they tell no label: that is in the devkit, a line a picture.
+    index_of = {str(one["ilsvrc_id"]): one["index"] for one in manifest["classes"]}
     truth = iter(_ground_truth(folder))
     for split in Split:
         path = folder / ilsvrc_archives.archive_path(split)
@@ -113,7 +113,7 @@ def read_archives(folder: Path, sums: Sums, manifest: Mapping[str, Any]) -> Iter
                     label = labels[PurePosixPath(member.name).stem]
                     yield from _class_archive(content, label)
                 else:
-                    known = index_of[int(next(truth))] if split is Split.VAL else None
+                    known = index_of[next(truth, "a line that is missing")] if split is Split.VAL else None
                     yield _in_memory(member.name, split, known, content)
 
 
@@ -144,8 +144,10 @@ def read_webdataset(folder: Path, sums: Sums, manifest: Mapping[str, Any]) -> It
             members = iter(archive)
             for first in members:
                 number = int(_content(archive, first))
-                content = _content(archive, next(members))
-                told = json.loads(_content(archive, next(members)))
+                picture, described = next(members, None), next(members, None)
+                if picture is None or described is None:
+                    raise ValueError(f"{path} ends within a sample")
+                content, told = _content(archive, picture), json.loads(_content(archive, described))
                 if not number == told["label"] == labels[told["wnid"]]:
                     raise ValueError(f"{told['file']} has several labels")
                 split = SPLIT_OF[PurePosixPath(path).name.rpartition("-")[0]]
@@ -176,9 +178,8 @@ def _below(sums: Sums, top: str, ending: str) -> list[str]:
     return sorted(path for path in sums if path.startswith(f"{top}/") and path.endswith(ending))
 
 
-# Where each format's files stand; the tree's pictures are files of their own.
+# Where the formats stand that keep many pictures, or their labels, in one file.
 FOLDERS: Mapping[str, str] = {
-    "ilsvrc": ilsvrc.DEVKIT,
     "ilsvrc-archives": ilsvrc_archives.FOLDER,
     "kaggle": kaggle.FOLDER,
     "webdataset": webdataset.FOLDER,

@@ -22,9 +22,10 @@ from .card import README_NAME, readme
 from .contents import release_contents
 from .datasheet import DATASHEET_NAME, datasheet
 from .description import Release
-from .documents import LICENCES_NAME, MANIFEST_NAME, licences_text, manifest, settings_of
+from .documents import LICENCES_NAME, MANIFEST_NAME, licences_text, manifest, plan_mark, settings_of
 from .facts import Facts
 from .formats import ReleaseFormat, croissant, find_format
+from .formats.ilsvrc import picture_path
 from .plan import Plan, plan_release
 from .provenance import writing_provenance
 from .request import ExportReport, ExportRequest
@@ -48,7 +49,8 @@ def export(
     """Write a release to the folder `out`, which must not exist or be empty, and record it in the store.
 
     The same store, request and seed give the same bytes. `progress` is told how many pictures of how many are
-    written. A run that was killed leaves only `.NAME.partial` beside `out`, which the next run removes. Raises
+    written. A run that was killed leaves only `.NAME.partial` beside `out`: the next run to `out` goes on with it, if
+    what it has to write is the same, and else removes it. Raises
     TooFewClasses (and writes nothing) when too few classes qualify, ReleaseError when `out` cannot be written,
     ImageStoreError when a picture is missing or damaged, LockHeld while another export runs.
     """
@@ -59,7 +61,7 @@ def export(
         plan = plan_release(project, request)
         logger.info("classes: %d, pictures: %d", len(plan.release.classes), len(plan.release.pictures))
         with _disk_errors(out), ExitStack() as undo:
-            partial = _fresh_partial(out)
+            partial = out.with_name(f".{out.name}.partial")
             undo.callback(shutil.rmtree, partial, ignore_errors=True)
             written = _write(project, plan, request, formats, partial, progress)
             keys = _keep_keys(project, out.name, written)
@@ -87,6 +89,7 @@ def export(
         left_out=plan.choice.left_out,
         shortfalls=plan.shortfalls,
         test_keys=keys,
+        reused=written.reused,
     )
 
 
@@ -116,20 +119,14 @@ def _disk_errors(out: Path) -> Iterator[None]:
         raise ReleaseError(f"cannot write the release {out}: {error.strerror or error}; {remedy}") from error
 
 
-def _fresh_partial(out: Path) -> Path:
-    """The folder beside `out` that a release is written into; what a killed export left there is removed."""
-    partial = out.with_name(f".{out.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    return partial
-
-
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """The SHA-256 of the SHA256SUMS that was written, and the keys of hidden splits."""
+    """The SHA-256 of the SHA256SUMS that was written, the keys of hidden splits, and how many files of a killed run
+    were not written again."""
 
     digest: str
     keys: Mapping[Split, bytes]
+    reused: int
 
 
 def _write(
@@ -141,7 +138,9 @@ def _write(
     progress: Progress | None,
 ) -> _Written:
     """Write the whole release into `partial`."""
-    tree = Tree(partial)
+    tree = Tree(partial, plan_mark(plan, request))
+    if partial_files := tree.kept_files:
+        logger.info("going on with a killed export: %d files are there already", partial_files)
     try:
         facts, keys = _write_pictures(project, plan, request, formats, tree, progress)
         _write_documents(plan, request, facts, tree)
@@ -149,8 +148,8 @@ def _write(
     finally:
         tree.abandon()
     tree.write_unlisted(MANIFEST_NAME, manifest(plan, request, facts, digest))
-    tree.set_times()
-    return _Written(digest, keys)
+    tree.freeze()
+    return _Written(digest, keys, tree.reused)
 
 
 def _write_pictures(
@@ -168,7 +167,9 @@ def _write_pictures(
         facts = Facts(read_crowd(connection))
     with writing_provenance(release, tree, facts, project.secret) as origins, ExitStack() as stack:
         adders = [stack.enter_context(write(release, tree)) for write in formats]
-        for batch in release_contents(project, release.pictures, request.resize):
+        for batch in release_contents(
+            project, release.pictures, request.resize, lambda picture: tree.kept(picture_path(picture))
+        ):
             with database.reading(project.engine) as connection:
                 labelled = [(picture.wnid, picture.sha256) for picture, _ in batch]
                 known = provenance(connection, labelled, request.licences)

@@ -95,8 +95,8 @@ class Counts:
 class ExportReport:
     """A release that was written to `folder`; `digest` is the SHA-256 of its SHA256SUMS.
 
-    `test_keys` are the files in the project, not in the release, with the keys of its hidden splits: what opens
-    `test.sealed`.
+    `reused` counts files that a killed run had finished. `test_keys` are the files in the project, not in the release,
+    with the keys of its hidden splits: what opens `test.sealed`.
     """
 
     folder: Path
@@ -107,6 +107,7 @@ class ExportReport:
     left_out: tuple[LeftOut, ...]
     shortfalls: tuple[Shortfall, ...]
     test_keys: tuple[Path, ...]
+    reused: int = 0
 
     @property
     def short(self) -> bool:

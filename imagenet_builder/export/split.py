@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 
 from imagenet_builder.records import Split
@@ -50,9 +51,23 @@ class Division:
     divided: int
 
 
-def keyed_rank(seed: int, purpose: str, name: str) -> bytes:
+def ranking_key(secret: bytes, seed: int) -> bytes:
+    """The key of a release's ranks, from the project's secret and the seed.
+
+    The seed alone would not do, because everybody knows it: test is the end of its class, so that a picture's rank and
+    the ranks of what train shows of each class would tell which classes it cannot be of.
+    """
+    return blake2b(str(seed).encode(), digest_size=32, key=secret).digest()
+
+
+@cache
+def _key_for(key: bytes, purpose: str) -> bytes:
+    return blake2b(purpose.encode(), digest_size=32, key=key).digest()
+
+
+def keyed_rank(key: bytes, purpose: str, name: str) -> bytes:
     """A rank for `name` that looks random, differs from purpose to purpose, and is the same on every machine."""
-    return blake2b(name.encode(), digest_size=16, key=f"{seed}:{purpose}".encode()).digest()
+    return blake2b(name.encode(), digest_size=16, key=_key_for(key, purpose)).digest()
 
 
 def divide(
@@ -60,15 +75,15 @@ def divide(
     cluster_of: Mapping[str, str],
     labels: Mapping[str, Collection[str]],
     sizes: Sizes,
-    seed: int,
+    key: bytes,
     maker_of: Mapping[str, str] | None = None,
 ) -> Division:
     """Divide the pictures of every class (wnid → SHA-256) into val, test, replicate and train.
 
-    `cluster_of` maps a picture to its cluster of near-duplicates, `labels` a cluster to all categories that it was
-    accepted for, `maker_of` a picture to its maker; pictures without one stand alone. A cluster gives a
-    held-out split one picture; in train all its pictures may stand. Raises ValueError for a class with too few clusters
-    of its own, which `choose` does not let through.
+    `key` is that of `ranking_key`. `cluster_of` maps a picture to its cluster of near-duplicates, `labels` a cluster to
+    all categories that it was accepted for, `maker_of` a picture to its maker; pictures without one stand alone. A
+    cluster gives a held-out split one picture; in train all its pictures may stand. Raises ValueError for a class with
+    too few clusters of its own, which `choose` does not let through.
     """
     shared = shared_clusters(labels, pictures)
     maker_of = maker_of or {}
@@ -79,7 +94,7 @@ def divide(
     for wnid in sorted(pictures):
         own = [sha256 for sha256 in pictures[wnid] if cluster_of[sha256] not in shared]
         multi_label.update(sha256 for sha256 in pictures[wnid] if cluster_of[sha256] in shared)
-        groups = _in_order(own, cluster_of, seed)
+        groups = _in_order(own, cluster_of, key)
         if len(groups) < sizes.needed:
             raise ValueError(f"{wnid} has {len(groups)} distinct pictures and needs {sizes.needed}")
         makers = [maker_of.get(group[0], group[0]) for group in groups]
@@ -171,11 +186,11 @@ def _divided(placements: Sequence[Placement], maker_of: Mapping[str, str]) -> in
     return sum(len(found) > 1 for found in sides.values())
 
 
-def _in_order(own: Sequence[str], cluster_of: Mapping[str, str], seed: int) -> list[list[str]]:
+def _in_order(own: Sequence[str], cluster_of: Mapping[str, str], key: bytes) -> list[list[str]]:
     """The clusters by the smallest rank in each, every one with its pictures by rank."""
     groups: dict[str, list[str]] = {}
     # Dictionaries keep their order: a cluster comes where its first picture does.
-    for sha256 in sorted(own, key=lambda sha256: keyed_rank(seed, "split", sha256)):
+    for sha256 in sorted(own, key=lambda sha256: keyed_rank(key, "split", sha256)):
         groups.setdefault(cluster_of[sha256], []).append(sha256)
     return list(groups.values())
 

@@ -30,6 +30,7 @@ MOST_THREADS = 8
 # Splits were decided on the hashes of the original files. A picture that was encoded anew may differ by a bit or two
 # from that, so pairs right at the limit prove nothing; these do.
 SURELY_NEAR = 4
+ROWS_AT_ONCE = 10_000
 
 Progress = Callable[[int, int], None]
 
@@ -63,24 +64,28 @@ def verify_release(
     sums = _sums(folder, manifest, problems)
     problems += _unlisted(folder, sums)
     sound = set(_check_files(folder, sums, problems, progress))
+    if IMAGES_NAME not in sums:
+        problems.append(f"there is no {IMAGES_NAME}: nothing says what the pictures are")
     if IMAGES_NAME not in sound:
         return problems
     listed = _check_images(folder, manifest, sums, problems)
     formats = [name for name in manifest["settings"]["formats"] if name in READERS]
     if "ilsvrc" in formats:
         problems += _check_ground_truth(folder, listed, manifest)
-    near = _Near() if near_duplicates else None
     unsound = sums.keys() - sound
+    lost = {PurePosixPath(path).name for path in unsound}
+    readable = {path: sums[path] for path in sums if path in sound}
+    waiting = _Near() if near_duplicates else None
     for name in formats:
-        if any(path.startswith(f"{FOLDERS[name]}/") and not path.endswith(".JPEG") for path in unsound):
+        top = FOLDERS.get(name)
+        if top and any(path.startswith(f"{top}/") and not path.endswith(".JPEG") for path in unsound):
             # Told already, and what a damaged shard holds is anybody's guess.
             continue
-        # Every format holds the same pictures: decoding those of the first is enough.
-        shown = READERS[name](folder, {path: sums[path] for path in sums if path in sound}, manifest)
-        lost = {PurePosixPath(path).name for path in unsound}
-        problems += _check_format(name, shown, listed, lost, near if name == formats[0] else None)
-    if near is not None:
-        problems += near.finish()
+        # Every format holds the same pictures: decoding those of the first that can be read is enough.
+        near, waiting = waiting, None
+        problems += _check_format(name, READERS[name](folder, readable, manifest), listed, lost, near)
+        if near is not None:
+            problems += near.finish()
     return problems
 
 
@@ -160,26 +165,32 @@ def _check_images(
     folder: Path, manifest: Mapping[str, Any], sums: Mapping[str, str], problems: list[str]
 ) -> dict[str, Listed]:
     """File name → what images.parquet says of the picture; what contradicts itself or tells too much is a problem."""
+    listed: dict[str, Listed] = {}
     try:
-        rows = pq.read_table(folder / IMAGES_NAME).to_pylist()
-        listed = {
-            row["file"]: Listed(Split(row["split"]), row["label"], row["sha256"], row["wnid"]) for row in rows
-        }
-    except (OSError, KeyError, ValueError, pa.ArrowInvalid) as error:
+        for row in _rows(folder / IMAGES_NAME):
+            one = Listed(Split(row["split"]), row["label"], row["sha256"], row["wnid"])
+            if row["file"] in listed:
+                problems.append(f"{IMAGES_NAME} lists {row['file']} again")
+            listed[row["file"]] = one
+            told = [name for name, value in row.items() if value is not None and name not in OPEN_COLUMNS]
+            if one.split.hidden and told:
+                problems.append(f"{IMAGES_NAME} tells the {told[0]} of {row['file']}, which is hidden")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         problems.append(f"{IMAGES_NAME} is not the list of a release's pictures: {one_line(error)}")
         return {}
-    if len(listed) != len(rows):
-        problems.append(f"{IMAGES_NAME} lists {len(rows) - len(listed)} pictures again")
-    for row in rows:
-        told = [name for name, value in row.items() if value is not None and name not in OPEN_COLUMNS]
-        if Split(row["split"]).hidden and told:
-            problems.append(f"{IMAGES_NAME} tells the {told[0]} of {row['file']}, which is hidden")
     problems += _check_counts(listed, manifest)
     problems += _check_same(listed)
     for split in sorted({one.split for one in listed.values() if one.split.hidden}):
         if sealed_name(split) not in sums:
             problems.append(f"there is no {sealed_name(split)}: the labels of {split} are lost")
     return listed
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    # A million rows as dictionaries would fill the memory of a small machine.
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+            yield from batch.to_pylist()
 
 
 def _check_counts(listed: Mapping[str, Listed], manifest: Mapping[str, Any]) -> Iterator[str]:

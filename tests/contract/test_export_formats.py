@@ -45,7 +45,7 @@ def written(name: str, folder: Path) -> dict[str, bytes]:
         for one, content in zip(release.pictures, CONTENTS, strict=True):
             add(one, content)
     tree.close()
-    tree.set_times()
+    tree.freeze()
     return {path: content for path, (content, _) in tree_of(folder).items() if (folder / path).is_file()}
 
 

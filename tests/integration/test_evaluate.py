@@ -22,7 +22,7 @@ from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportReport, ExportRequest
 from imagenet_builder.project import Project
 from imagenet_builder.train.sealed import open_sealed
-from tests.export_parts import GOLDFISH, TENCH, UMBRELLA, project_with, some_pictures
+from tests.export_parts import GOLDFISH, TENCH, UMBRELLA, project_with, some_pictures, thawed
 from wordnet_synsets.graph import open_graph
 from wordnet_synsets.select import official_ids
 
@@ -186,6 +186,7 @@ def test_what_is_no_release_is_refused_in_one_line(
         release = tmp_path / "damaged"
         shutil.rmtree(release, ignore_errors=True)
         shutil.copytree(report.folder, release)
+        thawed(release)
         (release / name).write_bytes(b"nonsense")
         assert run(command_line.main, "evaluate", str(release), str(guesses)) == 1
         said = capsys.readouterr().err

@@ -108,6 +108,8 @@ def test_the_manifest_the_checksums_and_the_report_agree(project: Project, tmp_p
     ]
     assert not report.short
     assert verify_release(report.folder) == []
+    # Nobody changes a file by mistake.
+    assert {path.stat().st_mode & 0o222 for path in report.folder.rglob("*") if path.is_file()} == {0}
 
 
 def test_the_same_store_request_and_seed_give_the_same_bytes(project: Project, tmp_path: Path) -> None:

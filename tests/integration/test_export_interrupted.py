@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ import sqlalchemy as sa
 from hits import database
 from hits.errors import DatabaseError
 from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.formats import FORMATS
+from imagenet_builder.export.formats.ilsvrc import picture_path
+from imagenet_builder.export.plan import plan_release
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.verify import verify_release
@@ -105,6 +109,79 @@ def test_a_killed_export_leaves_nothing_that_looks_finished_and_the_next_run_is_
     undisturbed = export(project, REQUEST, tmp_path / "undisturbed")
     assert tree_of(out) == tree_of(undisturbed.folder)
     assert verify_release(out) == []
+
+
+EVERYTHING = replace(REQUEST, formats=(*FORMATS, "croissant"))
+
+# Goes on until so many pictures are written, and is killed then, at once.
+KILLED_AFTER = """
+import os, signal, sys
+from pathlib import Path
+from imagenet_builder.export import contents
+from imagenet_builder.project import find_project
+from imagenet_builder.export.release import export
+from tests.integration.test_export_interrupted import EVERYTHING
+
+contents.PICTURES_AT_ONCE = 8
+most = int(sys.argv[3])
+
+def kill(done, total):
+    if done >= most:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+export(find_project(Path(sys.argv[1])), EVERYTHING, Path(sys.argv[2]), progress=kill)
+"""
+
+
+def kill_after(project: Project, out: Path, pictures: int) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AFTER, str(project.folder), str(out), str(pictures)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_killed_export_is_gone_on_with_and_the_release_is_the_same_to_the_byte(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "releases" / "first"
+    undisturbed = tree_of(export(project, EVERYTHING, tmp_path / "undisturbed").folder)
+    # Twice: what the first run finished outlives the second one's end, whose own list is shorter.
+    kill_after(project, out, 110)
+    kill_after(project, out, 24)
+    partial = out.with_name(".first.partial")
+    assert not (partial / "manifest.json").exists()
+    pictures = sorted(partial.rglob("train/**/*.JPEG"))
+    torn, lost = pictures[0], pictures[1]
+    torn.write_bytes(torn.read_bytes()[:-7])
+    lost.unlink()
+    (partial / "half-written").write_bytes(b"nobody listed it")
+    # What is there is not asked of the store again.
+    listed = (partial / ".finished-earlier").read_text() + (partial / "SHA256SUMS").read_text()
+    kept = {line.partition("  ")[2] for line in listed.splitlines()} - {
+        path.relative_to(partial).as_posix() for path in (torn, lost)
+    }
+    for one in plan_release(project, EVERYTHING).release.pictures:
+        if picture_path(one) in kept:
+            project.images.delete(one.sha256)
+    report = export(project, EVERYTHING, out)
+    assert report.reused > 60
+    assert tree_of(out) == undisturbed
+    assert verify_release(out) == []
+    assert [path.name for path in out.parent.iterdir()] == ["first"]
+
+
+def test_another_release_to_the_same_place_takes_nothing_over(project: Project, tmp_path: Path) -> None:
+    out = tmp_path / "releases" / "first"
+    kill_after(project, out, 60)
+    other = replace(EVERYTHING, seed=1)
+    report = export(project, other, out)
+    assert report.reused == 0
+    assert tree_of(out) == tree_of(export(project, other, tmp_path / "undisturbed").folder)
 
 
 def test_a_full_disk_is_told_in_one_line_and_the_room_is_given_back(project: Project, tmp_path: Path) -> None:

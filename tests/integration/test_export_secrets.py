@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import random
 import shutil
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +24,7 @@ from imagenet_builder.export.plan import Plan, plan_release
 from imagenet_builder.export.provenance import shuffled
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.export.tar import tar_end
 from imagenet_builder.export.verify import verify_release
 from imagenet_builder.project import Project
 from imagenet_builder.records import Rights, Split
@@ -34,6 +38,7 @@ from tests.export_parts import (
     picture,
     project_with,
     some_pictures,
+    thawed,
 )
 from tests.integration.test_export_verify import sign_again
 
@@ -134,10 +139,22 @@ def test_the_key_opens_the_labels_and_nothing_else_does(project: Project, tmp_pa
         open_sealed(report.folder, "test", other)
     with pytest.raises(ReleaseError, match="cannot read the key"):
         open_sealed(report.folder, "test", tmp_path / "nothing.key")
-    damaged = report.folder / "test.sealed"
+    damaged = thawed(report.folder) / "test.sealed"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0")
     with pytest.raises(ReleaseError, match="does not open"):
         open_sealed(report.folder, "test", test_key)
+
+
+def test_the_published_seed_tells_nothing_of_who_is_in_test(project: Project, tmp_path: Path) -> None:
+    """Test is the end of every class by rank: who could compute ranks would know which classes a picture is not of."""
+    plan = plan_release(project, REQUEST)
+    again = plan_release(Project(project.folder, project.settings), REQUEST)
+    assert again.release.pictures == plan.release.pictures
+    (project.folder / "secret.key").unlink()
+    other = plan_release(Project(project.folder, project.settings), REQUEST)
+    assert other.release.pictures != plan.release.pictures
+    tests = [{one.sha256 for one in made.release.of_split(Split.TEST)} for made in (plan, other)]
+    assert tests[0] != tests[1]
 
 
 def test_two_projects_seal_the_same_release_under_different_keys(project: Project, tmp_path: Path) -> None:
@@ -209,7 +226,7 @@ def test_every_format_is_checked_against_the_list(project: Project, tmp_path: Pa
     shutil.rmtree(release / place)
     shutil.copytree(seeded / place, release / place)
     if name != "ilsvrc":
-        sign_again(release)
+        sign_again(thawed(release))
     problems = verify_release(release, near_duplicates=False)
     assert [problem for problem in problems if problem.startswith((f"{name}:", f"{name} ", f"{place}/"))]
 
@@ -218,7 +235,7 @@ def test_a_label_of_test_in_the_list_or_in_a_format_is_a_leak(project: Project, 
     release = export(
         project, dataclasses.replace(REQUEST, formats=("ilsvrc", "parquet")), tmp_path / "release"
     ).folder
-    table = pq.read_table(release / "images.parquet")
+    table = pq.read_table(thawed(release) / "images.parquet")
     rows = table.to_pylist()
     told = next(row for row in rows if row["split"] == "test")
     told["author"] = "Somebody who draws umbrellas"
@@ -233,6 +250,28 @@ def test_a_label_of_test_in_the_list_or_in_a_format_is_a_leak(project: Project, 
         f"images.parquet tells the author of {told['file']}, which is hidden",
         f"parquet: {first} tells a label that is hidden",
     ]
+
+
+def test_a_shard_that_is_cut_off_or_a_list_that_is_gone_is_told(project: Project, tmp_path: Path) -> None:
+    request = dataclasses.replace(REQUEST, formats=("webdataset", "ilsvrc"))
+    release = thawed(export(project, request, tmp_path / "release").folder)
+    shard = next((release / "webdataset").glob("train-*.tar"))
+    content = shard.read_bytes()
+    with tarfile.open(shard) as archive:
+        last = archive.getmembers()[-1]
+    shard.write_bytes(content[: last.offset] + tar_end(last.offset))
+    damaged = verify_release(release)
+    assert damaged == [f"{shard.relative_to(release)} was changed"]
+    sign_again(release)
+    assert [problem for problem in verify_release(release) if "ends within a sample" in problem]
+    (release / "images.parquet").unlink()
+    sums = (release / "SHA256SUMS").read_text().splitlines(keepends=True)
+    content = "".join(line for line in sums if "images.parquet" not in line).encode()
+    (release / "SHA256SUMS").write_bytes(content)
+    manifest = json.loads((release / "manifest.json").read_text())
+    manifest["sha256sums"] = hashlib.sha256(content).hexdigest()
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    assert verify_release(release) == ["there is no images.parquet: nothing says what the pictures are"]
 
 
 def test_near_duplicates_never_cross_into_the_replicate(tmp_path: Path, wordnet_folder: Path) -> None:

@@ -19,13 +19,13 @@ from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.verify import GROUND_TRUTH, verify_release
-from tests.export_parts import GOLDFISH, TENCH, project_with, some_pictures
+from tests.export_parts import GOLDFISH, TENCH, project_with, some_pictures, thawed
 
 
 @pytest.fixture
 def release(tmp_path: Path, wordnet_folder: Path) -> Path:
     project = project_with(tmp_path / "project", wordnet_folder, some_pictures({TENCH: 9, GOLDFISH: 9}))
-    return export(project, ExportRequest(Sizes(2, 2, 3, 9), classes=2), tmp_path / "release").folder
+    return thawed(export(project, ExportRequest(Sizes(2, 2, 3, 9), classes=2), tmp_path / "release").folder)
 
 
 def first(release: Path, where: str) -> Path:

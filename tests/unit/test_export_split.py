@@ -11,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagenet_builder.export.choose import Sizes, shared_clusters
-from imagenet_builder.export.split import Division, divide, keyed_rank
+from imagenet_builder.export.split import Division, divide, keyed_rank, ranking_key
 from imagenet_builder.export.together import makers
 from imagenet_builder.records import Split
 from imagenet_builder.store.export import Maker
 
 SIZES = Sizes(val=2, test=3, min_train=2, max_train=6)
+
+
+def key_of(seed: int) -> bytes:
+    return ranking_key(b"a project's secret", seed)
 
 
 def sha(number: int) -> str:
@@ -55,7 +59,7 @@ def stores() -> st.SearchStrategy[tuple[dict[str, list[str]], dict[str, str]]]:
 
 
 def divided(pictures: dict[str, list[str]], cluster_of: dict[str, str], seed: int = 0) -> Division:
-    return divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, seed)
+    return divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, key_of(seed))
 
 
 @settings(max_examples=150, deadline=None)
@@ -157,8 +161,17 @@ def test_too_few_clusters_are_a_defect_of_the_caller() -> None:
 
 
 def test_ranks_are_the_same_on_every_machine_and_differ_by_purpose() -> None:
-    assert keyed_rank(7, "split", "a").hex() == keyed_rank(7, "split", "a").hex()
-    assert len({keyed_rank(7, "split", "a"), keyed_rank(8, "split", "a"), keyed_rank(7, "order", "a")}) == 3
+    assert keyed_rank(key_of(7), "split", "a").hex() == keyed_rank(key_of(7), "split", "a").hex()
+    assert (
+        len(
+            {
+                keyed_rank(key_of(7), "split", "a"),
+                keyed_rank(key_of(8), "split", "a"),
+                keyed_rank(key_of(7), "order", "a"),
+            }
+        )
+        == 3
+    )
 
 
 def random_makers(pictures: dict[str, list[str]], cluster_of: dict[str, str], seed: int) -> dict[str, str]:
@@ -186,7 +199,7 @@ def test_whoever_made_the_pictures_sizes_are_exact_and_all_pictures_accounted_fo
 ) -> None:
     pictures, cluster_of = store
     maker_of = random_makers(pictures, cluster_of, seed)
-    division = divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, 0, maker_of)
+    division = divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, key_of(0), maker_of)
     count = Counter((one.wnid, one.split) for one in division.placements)
     for wnid in pictures:
         assert count[wnid, Split.VAL] == SIZES.val
@@ -221,7 +234,7 @@ def test_where_makers_have_few_pictures_none_is_on_two_sides_even_across_classes
     store: int, seed: int
 ) -> None:
     pictures, maker_of = makers_with_few(store)
-    division = divide(pictures, {one: one for one in maker_of}, {}, SIZES, seed, maker_of)
+    division = divide(pictures, {one: one for one in maker_of}, {}, SIZES, key_of(seed), maker_of)
     assert division.divided == 0
     assert all(len(found) == 1 for found in sides_of(division, maker_of).values())
 
@@ -233,10 +246,12 @@ def test_one_new_picture_by_somebody_new_changes_little_where_makers_have_few(
 ) -> None:
     pictures, maker_of = makers_with_few(store)
     alone = {sha256: sha256 for sha256 in maker_of}
-    before = {one.sha256: one.split for one in divide(pictures, alone, {}, SIZES, 0, maker_of).placements}
+    before = {
+        one.sha256: one.split for one in divide(pictures, alone, {}, SIZES, key_of(0), maker_of).placements
+    }
     new = sha(10**10 + number)
     pictures["n2"].append(new)
-    division = divide(pictures, {**alone, new: new}, {}, SIZES, 0, {**maker_of, new: "somebody new"})
+    division = divide(pictures, {**alone, new: new}, {}, SIZES, key_of(0), {**maker_of, new: "somebody new"})
     after = {one.sha256: one.split for one in division.placements}
     held_out = [one for one, split in before.items() if split is not Split.TRAIN]
     assert sum(after.get(one) is not before[one] for one in held_out) <= 3
@@ -246,7 +261,7 @@ def test_one_new_picture_by_somebody_new_changes_little_where_makers_have_few(
 def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
     shas = [sha(number) for number in range(30)]
     maker_of = {sha256: "prolific" if place < 20 else sha256 for place, sha256 in enumerate(shas)}
-    division = divide({"n1": shas}, {one: one for one in shas}, {}, SIZES, 0, maker_of)
+    division = divide({"n1": shas}, {one: one for one in shas}, {}, SIZES, key_of(0), maker_of)
     assert sides_of(division, maker_of)["prolific"] == {Split.TRAIN}
     assert division.held_back == 0
 
@@ -254,7 +269,7 @@ def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
 def test_a_single_maker_is_divided_as_if_there_were_none_and_that_is_told() -> None:
     shas = [sha(number) for number in range(30)]
     alone = {sha256: sha256 for sha256 in shas}
-    division = divide({"n1": shas}, alone, {}, SIZES, 0, dict.fromkeys(shas, "only one"))
+    division = divide({"n1": shas}, alone, {}, SIZES, key_of(0), dict.fromkeys(shas, "only one"))
     assert division.divided == 1
     assert division.held_back == 0
     assert set(division.placements) == set(divided({"n1": shas}, alone).placements)
