@@ -37,6 +37,15 @@ class Decision(StrEnum):
     UNDECIDED = "undecided"
 
 
+class Exclusion(StrEnum):
+    """Why a worker gets no new work."""
+
+    INACCURATE = "inaccurate"
+    TOO_FAST = "too_fast"
+    SAME_ANSWER = "same_answer"
+    REQUESTER = "requester"
+
+
 @dataclass(frozen=True, slots=True)
 class Concept:
     """What a page tells a worker about its category."""

@@ -173,6 +173,7 @@ class VerificationSettings:
     controls: int = 6
     pay_per_hour_cents: int = 1500
     seconds_per_picture: float = 1.5
+    budget_cents: int = 0
     thumbnail_side: int = 300
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400

@@ -33,6 +33,7 @@ class PageDesigner:
     endpoint: str
     live: bool
     reward_cents: int | None
+    seconds_per_picture: float
 
     def design(
         self, wnid: str, pending: Sequence[str], known: Sequence[str], earlier: int
@@ -65,7 +66,7 @@ class PageDesigner:
         if reward is None:
             reward = reward_cents(
                 len(slots),
-                seconds_per_picture=self.settings.seconds_per_picture,
+                seconds_per_picture=self.seconds_per_picture,
                 hourly_floor_cents=self.settings.pay_per_hour_cents,
             )
         return HitIntent(

@@ -16,8 +16,9 @@ NOTHING = Cost(0, 0, 0, 0)
 class PublishRequest:
     """What to publish: all categories unless some are named; money in US cents.
 
-    `reward_cents` is what one worker gets for a page (None: from the pay floor); `budget_cents` caps what this
-    run may commit, fees included. `again` also asks about pictures whose final verdict is "undecided".
+    `reward_cents` is what one worker gets for a page (None: from the pay floor). `budget_cents` caps what the
+    project has reserved and spent on the endpoint, earlier runs and fees included (None: as the settings say).
+    `again` also asks about pictures whose final verdict is "undecided".
     """
 
     live: bool = False
@@ -33,7 +34,10 @@ class PublishReport:
     """What is to be published (`cost` and the counts beside it), and what was.
 
     `resumed` of the pages were intended by an earlier run; the counts of questions and controls are of the new
-    pages. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions wait for money.
+    pages, as is `new_cents`. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions wait
+    for money. `committed_cents` is what was reserved and spent before this run. A picture takes
+    `seconds_per_picture` by the clocks of `timed_pages` pages, or by the settings if that is 0.
+    `expected_accepted` of the questions will be accepted, going by `decided` verdicts.
     """
 
     endpoint: str
@@ -49,11 +53,28 @@ class PublishReport:
     unshowable: int = 0
     published: int = 0
     balance_cents: int | None = None
+    budget_cents: int | None = None
+    committed_cents: int = 0
+    new_cents: int = 0
+    seconds_per_picture: float = 0.0
+    timed_pages: int = 0
+    expected_accepted: float = 0.0
+    decided: int = 0
 
     @property
     def nothing(self) -> bool:
         """Whether there was nothing to publish."""
         return self.cost.pages == 0
+
+    @property
+    def cents_per_candidate(self) -> float | None:
+        """What a new question costs with its share of controls and fees; None without one."""
+        return self.new_cents / self.questions if self.questions else None
+
+    @property
+    def cents_per_accepted(self) -> float | None:
+        """What a picture costs that is expected to be accepted; None without one."""
+        return self.new_cents / self.expected_accepted if self.expected_accepted else None
 
 
 def dollars(cents: int) -> str:
@@ -61,11 +82,13 @@ def dollars(cents: int) -> str:
     return f"${cents / 100:,.2f}"
 
 
-def counted(report: PublishReport, intents: Sequence[HitIntent]) -> PublishReport:
-    """The report with a category's intents counted."""
+def counted(report: PublishReport, intents: Sequence[HitIntent], accepted_share: float) -> PublishReport:
+    """The report with a category's intents counted, of whose questions `accepted_share` will be accepted."""
     asked = sum(map(question_count, intents))
     return replace(
         report,
+        new_cents=report.new_cents + sum(intent.promised_cents for intent in intents),
+        expected_accepted=report.expected_accepted + asked * accepted_share,
         categories=report.categories + bool(intents),
         questions=report.questions + asked,
         controls=report.controls + sum(len(intent.slots) for intent in intents) - asked,

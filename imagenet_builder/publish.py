@@ -31,11 +31,13 @@ from .publication import (
     question_count,
 )
 from .reconcile import ANNOTATION_PREFIX, PUBLISH_LOCK, annotation, record_found, utc_now
-from .store import categories
+from .store import categories, experience, ledger
 from .store import publish as store
 from .store.publish import HitIntent, StoredHit
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from hits.requester import Requester
 
     from .project import Project
@@ -49,6 +51,11 @@ TOKEN_LIFE = timedelta(hours=23)
 
 # The page itself was refused: the same page will be refused again.
 HOPELESS = frozenset({"InvalidParameterValue", "XMLParseError", "XHTMLParseError"})
+
+# Fewer timed pages than these say less than the settings do.
+PAGES_TO_TRUST = 20
+# However fast or slow people are, the settings' seconds a picture bound what is paid.
+LEAST_PACE, MOST_PACE = 0.5, 4.0
 
 EVERYTHING = PublishRequest()
 
@@ -98,6 +105,12 @@ class _Publication:
         self.progress = progress
         self.endpoint = marketplace_keys.endpoint_of(project, live=request.live)
         self.pages = PageMaker(project)
+        self.budget = request.budget_cents
+        if self.budget is None:
+            self.budget = project.settings.verification.budget_cents or None
+        with database.reading(project.engine) as connection:
+            self.pace = experience.pace(connection)
+            self.accepted = experience.accepted_by_category(connection)
 
     def run(self, confirm: Callable[[PublishReport], None] | None) -> PublishReport:
         _check_rule(self.project.settings.verification.rule)
@@ -122,12 +135,31 @@ class _Publication:
             return replace(report, published=created, balance_cents=requester.balance_cents())
 
     def _empty_report(self) -> PublishReport:
+        pages = self.pace.pages if self.pace else 0
         return PublishReport(
             endpoint=self.endpoint,
             live=self.request.live,
             dry_run=self.request.dry_run,
             votes=self.project.settings.verification.votes,
+            budget_cents=self.budget,
+            seconds_per_picture=self._seconds_per_picture(),
+            timed_pages=pages if pages >= PAGES_TO_TRUST else 0,
+            decided=sum(known.decided for known in self.accepted.values()),
         )
+
+    def _seconds_per_picture(self) -> float:
+        set_by_user = self.project.settings.verification.seconds_per_picture
+        if self.pace is None or self.pace.pages < PAGES_TO_TRUST:
+            return set_by_user
+        bounded = min(max(self.pace.seconds, LEAST_PACE * set_by_user), MOST_PACE * set_by_user)
+        return round(bounded, 2)
+
+    def _accepted_share(self, wnid: str) -> float:
+        """What share of a category's questions will be accepted: its own verdicts, with two more like the rest."""
+        every = sum(known.accepted for known in self.accepted.values())
+        whole = (every + 1) / (sum(known.decided for known in self.accepted.values()) + 2)
+        known = self.accepted.get(wnid, experience.Accepted(0, 0))
+        return (known.accepted + 2 * whole) / (known.decided + 2)
 
     def _waiting(self) -> list[StoredHit]:
         with database.reading(self.project.engine) as connection:
@@ -143,27 +175,33 @@ class _Publication:
         self, waiting: Sequence[StoredHit], unasked: Sequence[_Unasked]
     ) -> tuple[list[list[HitIntent]], PublishReport]:
         """Lay out everything that is pending, up to the budget; a list of intents a category."""
+        with database.reading(self.project.engine) as connection:
+            committed = ledger.committed(connection, self.endpoint, live=self.request.live).total
         report = replace(
-            self._empty_report(), resumed=len(waiting), cost=sum(map(hit_cost, waiting), NOTHING)
+            self._empty_report(),
+            resumed=len(waiting),
+            cost=sum(map(hit_cost, waiting), NOTHING),
+            committed_cents=committed,
         )
-        budget = self.request.budget_cents
-        if budget is not None and report.cost.total_cents > budget:
+        if waiting and self.budget is not None and committed > self.budget:
             raise PublishError(
-                f"{len(waiting)} pages that an earlier run intended cost {dollars(report.cost.total_cents)}, "
-                f"more than the budget of {dollars(budget)}; raise --budget to publish them"
+                f"{dollars(committed)} are reserved or spent, {len(waiting)} pages that an earlier run intended "
+                f"among them: more than the budget of {dollars(self.budget)}; raise --budget to publish them"
             )
         intents: list[list[HitIntent]] = []
         for category in unasked:
             laid_out, unshowable = self._lay_out(category)
             affordable: list[HitIntent] = []
             for intent in laid_out:
-                cost = report.cost + intent_cost(intent)
-                if budget is not None and cost.total_cents > budget:
+                committed += intent.promised_cents
+                if self.budget is not None and committed > self.budget:
+                    committed -= intent.promised_cents
                     report = replace(report, over_budget=report.over_budget + question_count(intent))
                     continue
                 affordable.append(intent)
-                report = replace(report, cost=cost)
-            report = counted(replace(report, unshowable=report.unshowable + unshowable), affordable)
+                report = replace(report, cost=report.cost + intent_cost(intent))
+            report = replace(report, unshowable=report.unshowable + unshowable)
+            report = counted(report, affordable, self._accepted_share(category.wnid))
             if affordable:
                 self.pages.check_fits(affordable[0])
                 intents.append(affordable)
@@ -203,6 +241,7 @@ class _Publication:
             self.endpoint,
             self.request.live,
             self.request.reward_cents,
+            self._seconds_per_picture(),
         )
         intents = designer.design(
             category.wnid,
@@ -225,11 +264,24 @@ class _Publication:
         self, requester: Requester, intents: Sequence[HitIntent], created: int, total: int
     ) -> int:
         with database.writing(self.project.engine) as connection:
+            self._hold_to_budget(connection, intents)
             store.intend(connection, intents, self.clock())
         tokens = {intent.token for intent in intents}
         with database.reading(self.project.engine) as connection:
             waiting = store.hits_in_state(connection, "intended", endpoint=self.endpoint)
         return self._create_all(requester, [hit for hit in waiting if hit.token in tokens], created, total)
+
+    def _hold_to_budget(self, connection: sa.Connection, intents: Sequence[HitIntent]) -> None:
+        """Refuse a reservation beyond the budget, whatever else was reserved since the plan was made."""
+        if self.budget is None:
+            return
+        committed = ledger.committed(connection, self.endpoint, live=self.request.live).total
+        wanted = sum(intent.promised_cents for intent in intents)
+        if committed + wanted > self.budget:
+            raise PublishError(
+                f"{dollars(wanted)} more would exceed the budget of {dollars(self.budget)}, of which "
+                f"{dollars(committed)} are reserved or spent; nothing more was published"
+            )
 
     def _create_all(
         self, requester: Requester, waiting: Sequence[StoredHit], before: int = 0, total: int | None = None
@@ -259,7 +311,7 @@ class _Publication:
         if error.code not in HOPELESS:
             return RequestRefused(f"{error}; {_stay_intended(left)}", error.code)
         with database.writing(self.project.engine) as connection:
-            store.record_abandoned(connection, [hit.id])
+            store.record_abandoned(connection, [hit.id], self.clock())
         return PublishError(
             f"the marketplace does not take a page of {hit.wnid}: {error}; the page was given up, its pictures "
             "can be published again when the cause is mended"

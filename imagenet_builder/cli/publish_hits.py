@@ -42,7 +42,12 @@ def cents_of(dollars: str) -> int:
     metavar="USD",
     help="What a worker gets for a page.  [default: from the pay floor]",
 )
-@click.option("--budget", type=cents_of, metavar="USD", help="Commit at most so much, fees included.")
+@click.option(
+    "--budget",
+    type=cents_of,
+    metavar="USD",
+    help="Cap on all that is reserved and spent there, by earlier runs too; fees included.",
+)
 @click.option("--category", "categories", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option("--again", is_flag=True, help="Also ask again about pictures that stayed undecided.")
 @click.option("--dry-run", is_flag=True, help="Show what would be published, and change nothing.")
@@ -116,7 +121,12 @@ def _confirm_live(plan: PublishReport) -> None:
 
 
 def _document(report: PublishReport) -> dict[str, Any]:
-    return {**dataclasses.asdict(report), "total_cents": report.cost.total_cents}
+    return {
+        **dataclasses.asdict(report),
+        "total_cents": report.cost.total_cents,
+        "cents_per_candidate": report.cents_per_candidate,
+        "cents_per_accepted": report.cents_per_accepted,
+    }
 
 
 def _show(report: PublishReport) -> None:
@@ -132,8 +142,11 @@ def _show(report: PublishReport) -> None:
 
 
 def _why_nothing(report: PublishReport) -> str:
+    from imagenet_builder.publish import dollars
+
     if report.over_budget:
-        return f"the budget pays for no page; {report.over_budget} pictures wait"
+        committed = f"{dollars(report.committed_cents)} of {dollars(report.budget_cents or 0)}"
+        return f"the budget pays for no page ({committed} are committed); {report.over_budget} pictures wait"
     if report.unshowable:
         return f"{report.unshowable} pictures that are pending cannot be shown"
     return "every stored picture has a verdict or is being asked about (--again asks undecided ones again)"
@@ -152,6 +165,11 @@ def _lines(report: PublishReport) -> list[str]:
         f"fees       {dollars(cost.fees_cents)}",
         f"total      {dollars(cost.total_cents)}",
     ]
+    lines += _worth(report)
+    if report.budget_cents is not None:
+        lines.append(
+            f"budget     {dollars(report.budget_cents)}, {dollars(report.committed_cents)} of it committed before"
+        )
     if report.balance_cents is not None:
         lines.append(f"balance    {dollars(report.balance_cents)}")
     if report.over_budget:
@@ -169,7 +187,20 @@ def _reward(report: PublishReport) -> str:
     from imagenet_builder.publish import dollars
 
     average = report.cost.reward_cents / report.cost.assignments
-    return f"{dollars(round(average))} a page on average"
+    seconds = f"{report.seconds_per_picture:g} s a picture"
+    measured = f"measured on {report.timed_pages} pages" if report.timed_pages else "by the settings"
+    return f"{dollars(round(average))} a page on average ({seconds}, {measured})"
+
+
+def _worth(report: PublishReport) -> list[str]:
+    """What a candidate and an accepted picture cost, in cents and tenths."""
+    if report.cents_per_candidate is None or report.cents_per_accepted is None:
+        return []
+    going_by = f"going by {report.decided} verdicts" if report.decided else "if every other is right"
+    return [
+        f"each       {report.cents_per_candidate:.1f} cents a candidate, {report.cents_per_accepted:.1f} cents a "
+        f"picture that is accepted: {report.expected_accepted:.0f} are expected, {going_by}"
+    ]
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from hits.model import Decision
 
+from . import ledger
 from .tables import candidates, controls, hit_questions, hits, questions, verdicts
 
 OPEN = ("intended", "published")
@@ -37,6 +38,11 @@ class HitIntent:
     reward_cents: int
     fee_cents: int
     slots: tuple[IntendedSlot, ...]
+
+    @property
+    def promised_cents(self) -> int:
+        """What the HIT costs if every assignment is answered, fees included."""
+        return self.votes * (self.reward_cents + self.fee_cents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,10 @@ def count_hits(connection: sa.Connection, wnid: str) -> int:
 
 
 def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetime) -> None:
-    """Write HITs that are about to be created, with their questions. One transaction: all of them or none."""
+    """Write HITs that are about to be created, with their questions and the money that is set aside for them.
+
+    One transaction: all of them or none.
+    """
     for intent in intents:
         known = add_questions(connection, intent.wnid, [slot.sha256 for slot in intent.slots], now)
         hit_id = connection.execute(
@@ -117,6 +126,7 @@ def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetim
             )
             .returning(hits.c.id)
         ).scalar_one()
+        ledger.reserve(connection, hit_id, intent.promised_cents, now)
         connection.execute(
             hit_questions.insert(),
             [
@@ -199,10 +209,11 @@ def record_published(
     )
 
 
-def record_abandoned(connection: sa.Connection, hit_ids: Collection[int]) -> None:
-    """Give HITs up: their questions without a verdict may be asked again."""
+def record_abandoned(connection: sa.Connection, hit_ids: Collection[int], now: datetime) -> None:
+    """Give HITs up: their questions without a verdict may be asked again, their money spent on others."""
     for hit_id in hit_ids:
         connection.execute(hits.update().where(hits.c.id == hit_id).values(state="abandoned"))
+    ledger.settle(connection, hit_ids, now)
 
 
 def picture_named(connection: sa.Connection, picture_name: str) -> str | None:
