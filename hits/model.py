@@ -159,7 +159,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class HitTerms:
-    """What a HIT offers its workers. Money is in US cents; durations in seconds."""
+    """What a HIT offers its workers. Money is in US cents; durations in seconds.
+
+    Who holds one of the qualification types in `barred` cannot accept it, and sees that type's name as the reason.
+    """
 
     title: str
     description: str
@@ -169,6 +172,7 @@ class HitTerms:
     lifetime: int
     auto_approval_delay: int
     max_assignments: int
+    barred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,16 +21,17 @@ from hits.consensus import LEARNING, RULES
 from hits.errors import MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus, Decision
 
-from . import marketplace_keys
+from . import exclusions, marketplace_keys
 from .answering import ReadPage, read_page
 from .errors import ProjectError
 from .reconcile import utc_now
 from .store import aggregate as store
 from .store import publish as publish_store
 from .store import verdicts as verdict_store
+from .store import workers as worker_store
 from .store.publish import StoredHit
 from .store.verdicts import ReportedPicture
-from .verdicts import NO_CONTROLS, PROVISIONAL, Decided, Evidence, Finality, Integers, decide
+from .verdicts import NO_CONTROLS, NOBODY, PROVISIONAL, Decided, Evidence, Finality, Integers, decide
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -78,12 +79,14 @@ class Collected:
 class AggregateReport:
     """What one run did (`collected`, `hits_closed`, `verdicts_changed`), and where the project stands after it.
 
-    `decisions` counts the verdicts that stand, `provisional` those among them that more votes may change.
+    `workers_excluded` get no more work from now on. `decisions` counts the verdicts that stand, `provisional` those
+    among them that more votes may change.
     """
 
     collected: Collected
     hits_closed: int
     hits_open: int
+    workers_excluded: int
     verdicts_changed: int
     decisions: dict[Decision, int]
     provisional: int
@@ -104,10 +107,10 @@ def aggregate(
 
     Questions with new votes are decided by the rule they were published with; with `rule`, by that one, all questions
     whose verdict is not final. `finalise` decides every question that was ever asked, for good, from the votes there
-    are. `now` (the wall clock, if None) is written beside
-    what is stored. Raises LockHeld while another run aggregates, ProjectError for an unknown rule; and, after
-    everything else is done, MarketplaceUnavailable or ProjectError for an endpoint that did not answer or has
-    no keys.
+    are. Workers whose answers give a reason are excluded from new work (`exclusions`). `now` (the wall clock, if
+    None) is written beside what is stored. Raises LockHeld while another run aggregates, ProjectError for an unknown
+    rule; and, after everything else is done, MarketplaceUnavailable or ProjectError for an endpoint that did not
+    answer or has no keys.
     """
     with database.exclusive_lock(project.engine, AGGREGATE_LOCK):
         return _Aggregation(project, now or utc_now(), progress or _silent).run(rule, finalise)
@@ -156,11 +159,13 @@ class _Aggregation:
                 self._pay(requester, endpoint)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
+        excluded = exclusions.review(self.engine, self.now) if self.collected.assignments else 0
+        failures += self._tell()
         changed = self._decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
             store.record_collected(connection, completed, self.now)
             verdict_store.move_watermark(connection, self.seen, self.now)
-        report = self._report(len(completed), changed)
+        report = self._report(len(completed), changed, excluded)
         _log(report)
         if failures:
             raise failures[0]
@@ -262,6 +267,9 @@ class _Aggregation:
             if rule is None:
                 after = verdict_store.watermark(connection)
                 touched = verdict_store.touched_questions(connection, after, completed)
+                if self.project.settings.verification.ignore_excluded:
+                    since = verdict_store.watermark_moved_at(connection)
+                    touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
             else:
                 touched = verdict_store.unsettled_questions(connection)
             if not touched.size:
@@ -289,8 +297,29 @@ class _Aggregation:
         evidence = Evidence(
             verdict_store.ballots(connection, chosen=some),
             verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
+            self._ignored(connection),
         )
         return sum(self._write(found, task.only) for found in decide(asked, evidence, task.finality))
+
+    def _ignored(self, connection: sa.Connection) -> Integers:
+        """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
+        if self.project.settings.verification.ignore_excluded:
+            return worker_store.excluded(connection)
+        return NOBODY
+
+    def _tell(self) -> list[MarketplaceUnavailable | ProjectError]:
+        """Let the platforms know who gets no more work."""
+        failures: list[MarketplaceUnavailable | ProjectError] = []
+        with database.reading(self.engine) as connection:
+            endpoints = worker_store.endpoints_to_tell(connection)
+        for endpoint in sorted(endpoints):
+            try:
+                requester = marketplace_keys.requester(self.project, endpoint)
+                name = self.project.settings.project.name
+                exclusions.tell(self.engine, requester, name, endpoint, self.now)
+            except (MarketplaceUnavailable, ProjectError) as error:
+                failures.append(error)
+        return failures
 
     def _write(self, found: Decided, only: Integers | None = None) -> int:
         rows = (
@@ -303,12 +332,13 @@ class _Aggregation:
                 changed += verdict_store.supersede(connection, some, self.now)
         return changed
 
-    def _report(self, closed: int, changed: int) -> AggregateReport:
+    def _report(self, closed: int, changed: int, excluded: int) -> AggregateReport:
         with database.reading(self.engine) as connection:
             decisions, provisional = verdict_store.decisions(connection)
             return AggregateReport(
                 collected=self.collected,
                 hits_closed=closed,
+                workers_excluded=excluded,
                 hits_open=len(publish_store.hits_in_state(connection, "published")),
                 verdicts_changed=changed,
                 decisions=decisions,
@@ -336,6 +366,7 @@ def _log(report: AggregateReport) -> None:
         "lost_hits": collected.lost_hits,
         "hits_closed": report.hits_closed,
         "hits_open": report.hits_open,
+        "workers_excluded": report.workers_excluded,
         "verdicts_changed": report.verdicts_changed,
         "decisions": {decision.value: number for decision, number in report.decisions.items()},
         "provisional": report.provisional,

@@ -174,6 +174,7 @@ class VerificationSettings:
     pay_per_hour_cents: int = 1500
     seconds_per_picture: float = 1.5
     budget_cents: int = 0
+    ignore_excluded: bool = False
     thumbnail_side: int = 300
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400

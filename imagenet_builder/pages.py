@@ -105,8 +105,8 @@ class PageMaker:
         """Raise PageTooLarge now rather than between two HITs; a category's first page is its largest."""
         self.question(intent.wnid, [slot.picture_name for slot in intent.slots])
 
-    def terms(self, hit: StoredHit, shown: int) -> HitTerms:
-        """What a HIT with `shown` pictures offers."""
+    def terms(self, hit: StoredHit, shown: int, barred: Sequence[str]) -> HitTerms:
+        """What a HIT with `shown` pictures offers to those who hold none of the `barred` qualification types."""
         settings = self.project.settings.verification
         name = self.project.graph[hit.wnid].words[0]
         return HitTerms(
@@ -121,6 +121,7 @@ class PageMaker:
             lifetime=settings.lifetime,
             auto_approval_delay=settings.auto_approval_delay,
             max_assignments=hit.votes,
+            barred=tuple(barred),
         )
 
 

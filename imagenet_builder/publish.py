@@ -17,7 +17,7 @@ from hits import database
 from hits.consensus import RULES
 from hits.errors import HitsError, MarketplaceUnavailable, RequestRefused
 
-from . import marketplace_keys, pictures
+from . import exclusions, marketplace_keys, pictures
 from .errors import ProjectError, PublishError
 from .pages import PageDesigner, PageMaker
 from .publication import (
@@ -105,6 +105,7 @@ class _Publication:
         self.progress = progress
         self.endpoint = marketplace_keys.endpoint_of(project, live=request.live)
         self.pages = PageMaker(project)
+        self.blocks: list[str] | None = None
         self.budget = request.budget_cents
         if self.budget is None:
             self.budget = project.settings.verification.budget_cents or None
@@ -301,11 +302,18 @@ class _Publication:
         with database.reading(self.project.engine) as connection:
             names = [name for name, _ in store.page_pictures(connection, hit.id)]
         question = self.pages.question(hit.wnid, names)
-        terms = self.pages.terms(hit, len(names))
+        terms = self.pages.terms(hit, len(names), self._barred(requester, hit))
         platform_hit_id = requester.create_hit(hit.token, annotation(hit.token), terms, question)
         with database.writing(self.project.engine) as connection:
             store.record_published(connection, hit.id, platform_hit_id, self.clock())
         logger.debug("published HIT %s of %s", platform_hit_id, hit.wnid)
+
+    def _barred(self, requester: Requester, hit: StoredHit) -> list[str]:
+        """The qualification types whose holders are kept from a page."""
+        if self.blocks is None:
+            name = self.project.settings.project.name
+            self.blocks = sorted(exclusions.soft_block_types(requester, name).values())
+        return self.blocks
 
     def _refused(self, hit: StoredHit, left: int, error: RequestRefused) -> HitsError | PublishError:
         if error.code not in HOPELESS:

@@ -27,6 +27,7 @@ COMMANDS = {
     "publish-hits": "Publish verification HITs.",
     "reconcile": "Find HITs again after a crash.",
     "aggregate": "Collect assignments, pay, decide; for cron.",
+    "workers": "Show how far each worker can be trusted, and who gets no more work.",
     "consensus": "Decide any table of crowd answers.",
     "export": "Write a release in ILSVRC format.",
     "verify-release": "Check every checksum and count of a release.",

@@ -87,6 +87,7 @@ def _oddities(report: AggregateReport) -> list[str]:
         (collected.repeated, "votes do not count: their workers had voted on the same question before"),
         (collected.payments_refused, "payments were refused; the next run tries again"),
         (report.payments_given_up, "payments were refused too often and are left to you"),
+        (report.workers_excluded, "workers get no more work; see `imagenet-builder workers`"),
         (collected.lost_hits, "pages are not known to their marketplace; see `imagenet-builder reconcile`"),
     ]
     return [f"note        {number} {what}" for number, what in counted if number]

@@ -61,6 +61,11 @@ def watermark(connection: sa.Connection) -> int:
     return connection.scalar(position) or 0
 
 
+def watermark_moved_at(connection: sa.Connection) -> datetime | None:
+    """When verdicts were last brought up to new votes; None if they never were."""
+    return connection.scalar(sa.select(watermarks.c.moved_at).where(watermarks.c.name == WATERMARK))
+
+
 def move_watermark(connection: sa.Connection, position: int, now: datetime) -> None:
     """Write down that votes up to this row are in the verdicts; nothing is written where that stands already."""
     if watermark(connection) == position:
@@ -146,7 +151,7 @@ def asked(connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = (
 
 def ballots(connection: sa.Connection, *, chosen: bool) -> Ballots:
     """The votes that count."""
-    rows = sa.select(integer(votes.c.question_id), integer(votes.c.worker_id), _coded(votes.c.answer))
+    rows = sa.select(integer(votes.c.question_id), integer(votes.c.worker_id), coded(votes.c.answer))
     found = read_columns(
         connection, rows.where(votes.c.counts, _of_chosen(votes.c.question_id, chosen)), "iii"
     )
@@ -162,8 +167,8 @@ def control_ballots(connection: sa.Connection, *, chosen: bool) -> Controls:
         sa.select(
             integer(votes.c.question_id),
             integer(votes.c.worker_id),
-            _coded(votes.c.answer),
-            _coded(controls.c.answer),
+            coded(votes.c.answer),
+            coded(controls.c.answer),
             _category(),
         )
         .select_from(votes.join(questions).join(controls, controls.c.question_id == questions.c.id))
@@ -182,7 +187,7 @@ def _category() -> sa.ColumnElement[int]:
     return integer(sa.func.substr(questions.c.wnid, 2))
 
 
-def _coded(answer: sa.Column[str]) -> sa.ColumnElement[int]:
+def coded(answer: sa.Column[str]) -> sa.ColumnElement[int]:
     """An answer by its place in ANSWERS."""
     return integer(sa.case({one.value: place for place, one in enumerate(ANSWERS)}, value=answer, else_=-1))
 
