@@ -180,7 +180,7 @@ def _medians(pages: Pages, n_workers: int) -> Floats:
 
 def _runs(ordered: NDArray[np.int64]) -> tuple[list[int], list[slice]]:
     values, starts = np.unique(ordered, return_index=True)
-    ends = np.append(starts[1:], ordered.size)
+    ends = np.append(starts, ordered.size)[1:]
     return values.tolist(), [slice(start, end) for start, end in zip(starts, ends, strict=True)]
 
 

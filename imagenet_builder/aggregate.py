@@ -165,6 +165,7 @@ class _Aggregation:
         with database.writing(self.engine) as connection:
             store.record_collected(connection, completed, self.now)
             verdict_store.move_watermark(connection, self.seen, self.now)
+        failures += self._delete_bars(endpoints)
         report = self._report(len(completed), changed, excluded)
         _log(report)
         if failures:
@@ -319,6 +320,22 @@ class _Aggregation:
                 exclusions.tell(self.engine, requester, name, endpoint, self.now)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
+        return failures
+
+    def _delete_bars(self, endpoints: Sequence[str]) -> list[MarketplaceUnavailable | ProjectError]:
+        """Delete the qualifications that kept earlier voters from pages that have ended."""
+        failures: list[MarketplaceUnavailable | ProjectError] = []
+        for endpoint in endpoints:
+            with database.reading(self.engine) as connection:
+                bars = publish_store.bars_to_delete(connection, endpoint)
+            for hit_id, type_id in bars:
+                try:
+                    marketplace_keys.requester(self.project, endpoint).delete_qualification_type(type_id)
+                except (MarketplaceUnavailable, ProjectError) as error:
+                    failures.append(error)
+                    break
+                with database.writing(self.engine) as connection:
+                    publish_store.record_bar(connection, hit_id, None)
         return failures
 
     def _write(self, found: Decided, only: Integers | None = None) -> int:

@@ -175,6 +175,9 @@ class VerificationSettings:
     seconds_per_picture: float = 1.5
     budget_cents: int = 0
     ignore_excluded: bool = False
+    rounds: bool = False
+    target: float = 0.9
+    most_votes: int = 5
     thumbnail_side: int = 300
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400

@@ -33,11 +33,12 @@ class PublishRequest:
 class PublishReport:
     """What is to be published (`cost` and the counts beside it), and what was.
 
-    `resumed` of the pages were intended by an earlier run; the counts of questions and controls are of the new
-    pages, as is `new_cents`. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions wait
-    for money. `committed_cents` is what was reserved and spent before this run. A picture takes
-    `seconds_per_picture` by the clocks of `timed_pages` pages, or by the settings if that is 0.
-    `expected_accepted` of the questions will be accepted, going by `decided` verdicts.
+    `questions` are asked for the first time, `asked_again` for one more vote. `votes` is what a first page asks for,
+    `most_votes` what a question can get in rounds. `resumed` of the pages were intended by an earlier run; the counts
+    of questions and controls are of the new pages, and `new_cents` is what first asking costs. `unshowable` pictures
+    have no thumbnail and were left out; `over_budget` questions wait for money. `committed_cents` is what was reserved
+    and spent before this run. A picture takes `seconds_per_picture` by the clocks of `timed_pages` pages, or by the
+    settings if that is 0. `expected_accepted` of the questions will be accepted, going by `decided` verdicts.
     """
 
     endpoint: str
@@ -45,9 +46,11 @@ class PublishReport:
     dry_run: bool
     categories: int = 0
     questions: int = 0
+    asked_again: int = 0
     controls: int = 0
     resumed: int = 0
     votes: int = 0
+    most_votes: int | None = None
     cost: Cost = NOTHING
     over_budget: int = 0
     unshowable: int = 0
@@ -82,16 +85,19 @@ def dollars(cents: int) -> str:
     return f"${cents / 100:,.2f}"
 
 
-def counted(report: PublishReport, intents: Sequence[HitIntent], accepted_share: float) -> PublishReport:
-    """The report with a category's intents counted, of whose questions `accepted_share` will be accepted."""
+def counted(
+    report: PublishReport, intents: Sequence[HitIntent], accepted_share: float, *, first: bool
+) -> PublishReport:
+    """The report with intents of a category counted, of whose questions `accepted_share` will be accepted."""
     asked = sum(map(question_count, intents))
+    report = replace(report, controls=report.controls + sum(len(intent.slots) for intent in intents) - asked)
+    if not first:
+        return replace(report, asked_again=report.asked_again + asked)
     return replace(
         report,
         new_cents=report.new_cents + sum(intent.promised_cents for intent in intents),
         expected_accepted=report.expected_accepted + asked * accepted_share,
-        categories=report.categories + bool(intents),
         questions=report.questions + asked,
-        controls=report.controls + sum(len(intent.slots) for intent in intents) - asked,
     )
 
 

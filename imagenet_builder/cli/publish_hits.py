@@ -48,6 +48,14 @@ def cents_of(dollars: str) -> int:
     metavar="USD",
     help="Cap on all that is reserved and spent there, by earlier runs too; fees included.",
 )
+@click.option(
+    "--rounds",
+    is_flag=True,
+    default=None,
+    help="Ask for the next vote only where it can matter; run it again.",
+)
+@click.option("--target", type=float, help="In rounds: stop a question at this probability.  [default: 0.9]")
+@click.option("--most-votes", type=click.IntRange(1), help="In rounds: stop a question here.  [default: 5]")
 @click.option("--category", "categories", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option("--again", is_flag=True, help="Also ask again about pictures that stayed undecided.")
 @click.option("--dry-run", is_flag=True, help="Show what would be published, and change nothing.")
@@ -61,12 +69,18 @@ def command(
     controls: int | None,
     reward: int | None,
     budget: int | None,
+    rounds: bool | None,
+    target: float | None,
+    most_votes: int | None,
     categories: tuple[str, ...],
     again: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Publish verification HITs for the pictures that have no verdict.
+
+    What was asked in rounds (--rounds, or [verification] rounds) is asked for its next vote by every later run,
+    where the verdict can still change.
 
     \b
     Example:
@@ -87,6 +101,9 @@ def command(
             votes=votes,
             page_size=page_size,
             controls=controls,
+            rounds=rounds,
+            target=target,
+            most_votes=most_votes,
         ),
     )
     request = PublishRequest(where == "live", again, dry_run, categories, reward, budget)
@@ -158,9 +175,9 @@ def _lines(report: PublishReport) -> list[str]:
     cost = report.cost
     lines = [
         f"pages      {cost.pages}" + (f", {report.resumed} of an earlier run" if report.resumed else ""),
-        f"questions  {report.questions} in {_counted(report.categories, 'category', 'categories')}, "
+        f"questions  {_asked(report)} in {_counted(report.categories, 'category', 'categories')}, "
         f"and {_counted(report.controls, 'control')}",
-        f"votes      {report.votes} a question, {cost.assignments} assignments",
+        f"votes      {_votes(report)}, {cost.assignments} assignments",
         f"reward     {_reward(report)}, {dollars(cost.reward_cents)} in all",
         f"fees       {dollars(cost.fees_cents)}",
         f"total      {dollars(cost.total_cents)}",
@@ -181,6 +198,18 @@ def _lines(report: PublishReport) -> list[str]:
             "no controls: workers cannot be measured; make some with `imagenet-builder controls label`"
         )
     return lines
+
+
+def _asked(report: PublishReport) -> str:
+    if not report.asked_again:
+        return str(report.questions)
+    return f"{report.questions} new and {report.asked_again} for their next vote"
+
+
+def _votes(report: PublishReport) -> str:
+    if report.most_votes is None:
+        return f"{report.votes} a question"
+    return f"{report.votes} a question at first, at most {report.most_votes}"
 
 
 def _reward(report: PublishReport) -> str:

@@ -98,6 +98,11 @@ def rules_asked(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(sa.select(hits.c.rule).distinct()))
 
 
+def any_rounds(connection: sa.Connection) -> bool:
+    """Whether any question is asked in rounds."""
+    return bool(connection.scalar(sa.select(sa.exists().where(hits.c.rounds.is_not(None)))))
+
+
 def unsettled_questions(connection: sa.Connection) -> Integers:
     """Questions on published HITs, and those whose verdict is not final; ascending."""
     asked = (

@@ -73,6 +73,11 @@ def test_guessing_lying_and_one_answer_for_all_are_told_from_work(bad: tuple[flo
     assert reasons[3][0] is Exclusion.INACCURATE
 
 
+def test_pages_without_a_readable_answer_measure_nobody() -> None:
+    nothing = np.zeros(0, dtype=np.int64)
+    assert measure(Votes(nothing, nothing, nothing, 0), Pages(nothing, np.zeros(0)), nothing) == []
+
+
 def test_not_sure_is_neither_right_nor_wrong() -> None:
     votes, truth = crowd([(1.0, 1.0), (1.0, 1.0)], tasks=40, controls=40)
     label = votes.label.copy()
