@@ -182,6 +182,7 @@ class VerificationSettings:
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400
     auto_approval_delay: int = 3 * 86400
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGES = {
     "chromium": "/usr/bin/chromium",
     "cron": "/usr/sbin/cron",
+    "docker-compose": "/usr/bin/docker-compose",
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "imagemagick": "/usr/bin/convert-im6.q16",
     "mediawiki": "/usr/share/mediawiki/includes/WebStart.php",
@@ -26,6 +27,7 @@ PACKAGES = {
     "php-sqlite3": "/usr/share/doc/php-sqlite3",
     "php-xml": "/usr/share/doc/php-xml",
     "postgresql": "/usr/share/doc/postgresql",
+    "systemd": "/usr/bin/systemd-analyze",
     "wordnet-base": "/usr/share/wordnet/data.noun",
 }
 

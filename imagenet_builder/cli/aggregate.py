@@ -23,6 +23,7 @@ def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: b
     """Collect assignments, pay workers, decide questions. Run it from cron as often as you like.
 
     A question without the votes that it needs stays undecided; `publish-hits --again` asks it again.
+    Exit codes for cron: 0 done (also when nothing was new), 1 failed, 75 another run is at work.
 
     \b
     Example:
@@ -31,9 +32,15 @@ def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: b
     """
     from imagenet_builder.aggregate import aggregate
     from imagenet_builder.cli.progress import shown_progress
+    from imagenet_builder.watching import watched
 
+    project = invocation.project
+    metrics = project.settings.verification.metrics
     with shown_progress() as progress:
-        report = aggregate(invocation.project, rule=rule, finalise=finalise, progress=progress)
+        report = watched(
+            project.folder / metrics if metrics else None,
+            lambda: aggregate(project, rule=rule, finalise=finalise, progress=progress),
+        )
     if as_json:
         click.echo(json.dumps(_document(report), indent=2))
     else:
