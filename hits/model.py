@@ -37,6 +37,15 @@ class Decision(StrEnum):
     UNDECIDED = "undecided"
 
 
+class Exclusion(StrEnum):
+    """Why a worker gets no new work."""
+
+    INACCURATE = "inaccurate"
+    TOO_FAST = "too_fast"
+    SAME_ANSWER = "same_answer"
+    REQUESTER = "requester"
+
+
 @dataclass(frozen=True, slots=True)
 class Concept:
     """What a page tells a worker about its category."""
@@ -150,7 +159,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class HitTerms:
-    """What a HIT offers its workers. Money is in US cents; durations in seconds."""
+    """What a HIT offers its workers. Money is in US cents; durations in seconds.
+
+    Who holds one of the qualification types in `barred` cannot accept it, and sees that type's name as the reason.
+    """
 
     title: str
     description: str
@@ -160,6 +172,7 @@ class HitTerms:
     lifetime: int
     auto_approval_delay: int
     max_assignments: int
+    barred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,63 @@ class Requester:
             if self.hit(hit_id).status is not HitStatus.DISPOSED:
                 raise
 
+    def qualification_type(self, name: str, description: str) -> str:
+        """Return the id of this requester's own qualification type `name`, made now if there is none.
+
+        It is not there to be asked for. A name is unique among a requester's types.
+        """
+        for found in self._pages(
+            "list_qualification_types",
+            "QualificationTypes",
+            Query=name,
+            MustBeRequestable=False,
+            MustBeOwnedByCaller=True,
+        ):
+            if found["Name"] == name:
+                return str(found["QualificationTypeId"])
+        made = self._call(
+            "create_qualification_type",
+            Name=name,
+            Description=description,
+            QualificationTypeStatus="Active",
+        )
+        return str(made["QualificationType"]["QualificationTypeId"])
+
+    def qualify(self, type_id: str, worker_id: str) -> None:
+        """Give a worker a qualification, without a message; one that she has stays."""
+        self._call(
+            "associate_qualification_with_worker",
+            QualificationTypeId=type_id,
+            WorkerId=worker_id,
+            IntegerValue=1,
+            SendNotification=False,
+        )
+
+    def disqualify(self, type_id: str, worker_id: str, reason: str) -> None:
+        """Take a qualification from a worker; one that she does not have stays away."""
+        try:
+            self._call(
+                "disassociate_qualification_from_worker",
+                QualificationTypeId=type_id,
+                WorkerId=worker_id,
+                Reason=reason,
+            )
+        except RequestRefused as refusal:
+            if refusal.code not in {"QualificationDoesNotExist", "InvalidQualificationState"}:
+                raise
+
+    def delete_qualification_type(self, type_id: str) -> None:
+        """Delete a qualification type; one that is gone stays gone."""
+        try:
+            self._call("delete_qualification_type", QualificationTypeId=type_id)
+        except RequestRefused as refusal:
+            if refusal.code != "QualificationTypeDoesNotExist":
+                raise
+
+    def notify(self, worker_id: str, subject: str, text: str) -> None:
+        """Send a worker a message."""
+        self._call("notify_workers", Subject=subject, MessageText=text, WorkerIds=[worker_id])
+
     def _review(self, status: AssignmentStatus, operation: str, **parameters: str) -> None:
         try:
             self._call(operation, **parameters)
@@ -180,6 +237,7 @@ class Requester:
             terms.reward_cents,
             terms.assignment_duration,
             terms.auto_approval_delay,
+            terms.barred,
         )
         if key not in self._hit_types:
             made = self._call(
@@ -190,6 +248,15 @@ class Requester:
                 Reward=f"{terms.reward_cents // 100}.{terms.reward_cents % 100:02d}",
                 AssignmentDurationInSeconds=terms.assignment_duration,
                 AutoApprovalDelayInSeconds=terms.auto_approval_delay,
+                QualificationRequirements=[
+                    {
+                        "QualificationTypeId": type_id,
+                        "Comparator": "DoesNotExist",
+                        # Shown, not hidden: who is kept out sees why.
+                        "ActionsGuarded": "Accept",
+                    }
+                    for type_id in terms.barred
+                ],
             )
             self._hit_types[key] = str(made["HITTypeId"])
         return self._hit_types[key]

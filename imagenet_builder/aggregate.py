@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hits import database
 from hits.consensus import LEARNING, RULES
 from hits.errors import MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus, Decision
 
-from . import marketplace_keys
+from . import exclusions, marketplace_keys
 from .answering import ReadPage, read_page
 from .errors import ProjectError
 from .reconcile import utc_now
 from .store import aggregate as store
 from .store import publish as publish_store
 from .store import verdicts as verdict_store
+from .store import workers as worker_store
 from .store.publish import StoredHit
 from .store.verdicts import ReportedPicture
-from .verdicts import NO_CONTEXT, Context, awaited, decide, differs
+from .verdicts import NO_CONTROLS, NOBODY, PROVISIONAL, Decided, Evidence, Finality, Integers, decide
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -40,8 +43,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AGGREGATE_LOCK = "aggregate"
-# HITs whose assignments are stored in one transaction, and questions decided in one: both stay short.
-HITS_AT_ONCE, QUESTIONS_AT_ONCE = 50, 5000
+# HITs whose assignments are stored in one transaction, and verdicts written in one: both stay short.
+HITS_AT_ONCE, VERDICTS_AT_ONCE = 50, 100_000
+# Up to so many votes a rule that learns is fitted to all of them in every run: that takes about a second.
+VOTES_TO_REFIT = 300_000
 COLLECTABLE = (AssignmentStatus.SUBMITTED, AssignmentStatus.APPROVED)
 
 Progress = Callable[[str, int, int], None]
@@ -74,12 +79,14 @@ class Collected:
 class AggregateReport:
     """What one run did (`collected`, `hits_closed`, `verdicts_changed`), and where the project stands after it.
 
-    `decisions` counts the verdicts that stand, `provisional` those among them that more votes may change.
+    `workers_excluded` get no more work from now on. `decisions` counts the verdicts that stand, `provisional` those
+    among them that more votes may change.
     """
 
     collected: Collected
     hits_closed: int
     hits_open: int
+    workers_excluded: int
     verdicts_changed: int
     decisions: dict[Decision, int]
     provisional: int
@@ -98,11 +105,12 @@ def aggregate(
 ) -> AggregateReport:
     """Collect, pay and decide everything that is open; run again with nothing new, it changes nothing.
 
-    Questions are decided by the rule they were published with, or by `rule`; `finalise` decides every question
-    that was ever asked, for good, from the votes there are. `now` (the wall clock, if None) is written beside
-    what is stored. Raises LockHeld while another run aggregates, ProjectError for an unknown rule; and, after
-    everything else is done, MarketplaceUnavailable or ProjectError for an endpoint that did not answer or has
-    no keys.
+    Questions with new votes are decided by the rule they were published with; with `rule`, by that one, all questions
+    whose verdict is not final. `finalise` decides every question that was ever asked, for good, from the votes there
+    are. Workers whose answers give a reason are excluded from new work (`exclusions`). `now` (the wall clock, if
+    None) is written beside what is stored. Raises LockHeld while another run aggregates, ProjectError for an unknown
+    rule; and, after everything else is done, MarketplaceUnavailable or ProjectError for an endpoint that did not
+    answer or has no keys.
     """
     with database.exclusive_lock(project.engine, AGGREGATE_LOCK):
         return _Aggregation(project, now or utc_now(), progress or _silent).run(rule, finalise)
@@ -110,6 +118,20 @@ def aggregate(
 
 def _silent(stage: str, done: int, total: int) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """What to decide. By `chosen` questions' votes and the controls that stood beside them, or by all votes (None).
+
+    `completed` HITs bring no more votes; `rule` replaces that of the pages; verdicts on `only` these are written.
+    """
+
+    completed: Sequence[int]
+    rule: str | None
+    finality: Finality = PROVISIONAL
+    chosen: Integers | None = None
+    only: Integers | None = None
 
 
 class _Aggregation:
@@ -121,6 +143,8 @@ class _Aggregation:
         self.now = now
         self.progress = progress
         self.collected = Collected()
+        # The last vote that this run's verdicts know of.
+        self.seen = 0
 
     def run(self, rule: str | None, finalise: bool) -> AggregateReport:
         _check_rule(rule)
@@ -135,10 +159,14 @@ class _Aggregation:
                 self._pay(requester, endpoint)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
+        excluded = exclusions.review(self.engine, self.now) if self.collected.assignments else 0
+        failures += self._tell()
         changed = self._decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
             store.record_collected(connection, completed, self.now)
-        report = self._report(len(completed), changed)
+            verdict_store.move_watermark(connection, self.seen, self.now)
+        failures += self._delete_bars(endpoints)
+        report = self._report(len(completed), changed, excluded)
         _log(report)
         if failures:
             raise failures[0]
@@ -234,41 +262,100 @@ class _Aggregation:
     def _decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
         """Bring verdicts up to the votes; returns how many changed."""
         with database.reading(self.engine) as connection:
-            unsettled = verdict_store.unsettled_questions(connection)
-            # A rule that learns is fitted to all votes, whatever is to be decided by it.
-            learning = bool(LEARNING & ({rule} if rule else verdict_store.rules_asked(connection)))
-            everything = verdict_store.all_questions(connection) if finalise or learning else unsettled
-            context = self._context(connection, everything) if learning else NO_CONTEXT
-        open_to_change = set(everything if finalise else unsettled)
-        changed = 0
-        for some in _batches(everything, max(len(everything), 1) if learning else QUESTIONS_AT_ONCE):
+            self.seen = verdict_store.latest_vote(connection)
+            if finalise:
+                return self._decide_by(connection, _Task(completed, rule, Finality(True, everything=True)))
+            if rule is None:
+                after = verdict_store.watermark(connection)
+                touched = verdict_store.touched_questions(connection, after, completed)
+                if self.project.settings.verification.ignore_excluded:
+                    since = verdict_store.watermark_moved_at(connection)
+                    touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
+            else:
+                touched = verdict_store.unsettled_questions(connection)
+            if not touched.size:
+                return 0
+            learning = LEARNING & ({rule} if rule else verdict_store.rules_asked(connection))
+            if not learning or (rule is None and self.seen > VOTES_TO_REFIT):
+                return self._decide_by(connection, _Task(completed, rule, chosen=touched))
+            only = np.union1d(touched, verdict_store.unsettled_questions(connection))
+            return self._decide_by(connection, _Task(completed, rule, only=only))
+
+    def settle(self) -> int:
+        """Refit every rule to all votes; what waits for no more becomes final. Returns how many verdicts changed."""
+        with database.reading(self.engine) as connection:
+            self.seen = verdict_store.latest_vote(connection)
+            return self._decide_by(connection, _Task((), None, Finality(fitted=True)))
+
+    def _decide_by(self, connection: sa.Connection, task: _Task) -> int:
+        some = task.chosen is not None
+        if task.chosen is not None:
+            verdict_store.choose(connection, task.chosen)
+        asked = verdict_store.asked(connection, chosen=some, closing=task.completed)
+        if task.rule is not None:
+            asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
+        learning = any(policy.learns for policy in asked.policies)
+        evidence = Evidence(
+            verdict_store.ballots(connection, chosen=some),
+            verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
+            self._ignored(connection),
+        )
+        return sum(self._write(found, task.only) for found in decide(asked, evidence, task.finality))
+
+    def _ignored(self, connection: sa.Connection) -> Integers:
+        """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
+        if self.project.settings.verification.ignore_excluded:
+            return worker_store.excluded(connection)
+        return NOBODY
+
+    def _tell(self) -> list[MarketplaceUnavailable | ProjectError]:
+        """Let the platforms know who gets no more work."""
+        failures: list[MarketplaceUnavailable | ProjectError] = []
+        with database.reading(self.engine) as connection:
+            endpoints = worker_store.endpoints_to_tell(connection)
+        for endpoint in sorted(endpoints):
+            try:
+                requester = marketplace_keys.requester(self.project, endpoint)
+                name = self.project.settings.project.name
+                exclusions.tell(self.engine, requester, name, endpoint, self.now)
+            except (MarketplaceUnavailable, ProjectError) as error:
+                failures.append(error)
+        return failures
+
+    def _delete_bars(self, endpoints: Sequence[str]) -> list[MarketplaceUnavailable | ProjectError]:
+        """Delete the qualifications that kept earlier voters from pages that have ended."""
+        failures: list[MarketplaceUnavailable | ProjectError] = []
+        for endpoint in endpoints:
             with database.reading(self.engine) as connection:
-                asked = verdict_store.askings(connection, some)
-                votes = verdict_store.counted_votes(connection, some)
-                standing = verdict_store.current_verdicts(connection, some)
-            found = decide(awaited(asked, set(completed), rule=rule, finalise=finalise), votes, context)
-            decided = [one for one in found if one.question_id in open_to_change]
-            new = [one for one in decided if differs(one, standing.get(one.question_id))]
-            said_again = {one.question_id for one in decided if one.final} - {one.question_id for one in new}
-            settled = {question_id for question_id in said_again if not standing[question_id].final}
-            if new or settled:
+                bars = publish_store.bars_to_delete(connection, endpoint)
+            for hit_id, type_id in bars:
+                try:
+                    marketplace_keys.requester(self.project, endpoint).delete_qualification_type(type_id)
+                except (MarketplaceUnavailable, ProjectError) as error:
+                    failures.append(error)
+                    break
                 with database.writing(self.engine) as connection:
-                    verdict_store.supersede(connection, new, self.now)
-                    verdict_store.finalise(connection, settled)
-            changed += len(new)
+                    publish_store.record_bar(connection, hit_id, None)
+        return failures
+
+    def _write(self, found: Decided, only: Integers | None = None) -> int:
+        rows = (
+            np.arange(found.question.size) if only is None else np.flatnonzero(np.isin(found.question, only))
+        )
+        changed = 0
+        for start in range(0, rows.size, VERDICTS_AT_ONCE):
+            with database.writing(self.engine) as connection:
+                some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
+                changed += verdict_store.supersede(connection, some, self.now)
         return changed
 
-    def _context(self, connection: sa.Connection, questions: Sequence[int]) -> Context:
-        return Context(
-            verdict_store.control_votes(connection), verdict_store.categories_of(connection, questions)
-        )
-
-    def _report(self, closed: int, changed: int) -> AggregateReport:
+    def _report(self, closed: int, changed: int, excluded: int) -> AggregateReport:
         with database.reading(self.engine) as connection:
             decisions, provisional = verdict_store.decisions(connection)
             return AggregateReport(
                 collected=self.collected,
                 hits_closed=closed,
+                workers_excluded=excluded,
                 hits_open=len(publish_store.hits_in_state(connection, "published")),
                 verdicts_changed=changed,
                 decisions=decisions,
@@ -284,11 +371,6 @@ def _check_rule(rule: str | None) -> None:
         raise ProjectError(f"there is no rule {rule!r}; the rules are {', '.join(sorted(RULES))}")
 
 
-def _batches(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
-
-
 def _log(report: AggregateReport) -> None:
     collected = report.collected
     fields = {
@@ -301,6 +383,7 @@ def _log(report: AggregateReport) -> None:
         "lost_hits": collected.lost_hits,
         "hits_closed": report.hits_closed,
         "hits_open": report.hits_open,
+        "workers_excluded": report.workers_excluded,
         "verdicts_changed": report.verdicts_changed,
         "decisions": {decision.value: number for decision, number in report.decisions.items()},
         "provisional": report.provisional,

@@ -204,10 +204,16 @@ class VerificationSettings:
     controls: int = 6
     pay_per_hour_cents: int = 1500
     seconds_per_picture: float = 1.5
+    budget_cents: int = 0
+    ignore_excluded: bool = False
+    rounds: bool = False
+    target: float = 0.9
+    most_votes: int = 5
     thumbnail_side: int = 300
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400
     auto_approval_delay: int = 3 * 86400
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)

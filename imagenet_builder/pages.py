@@ -21,6 +21,7 @@ from .store.publish import HitIntent, IntendedSlot, StoredHit
 
 if TYPE_CHECKING:
     from .config import VerificationSettings
+    from .policy import Policy
     from .project import Project
 
 
@@ -33,11 +34,16 @@ class PageDesigner:
     endpoint: str
     live: bool
     reward_cents: int | None
+    seconds_per_picture: float
+
+    def room(self, known: int) -> int:
+        """How many questions a page holds beside its controls, of which there are `known`."""
+        return self.settings.page_size - min(self.settings.controls, known)
 
     def design(
-        self, wnid: str, pending: Sequence[str], known: Sequence[str], earlier: int
+        self, wnid: str, policy: Policy, pending: Sequence[str], known: Sequence[str], earlier: int
     ) -> list[HitIntent]:
-        """Return HITs that ask about each of `pending` once, with `known` as controls.
+        """Return HITs that ask about each of `pending` once under `policy`, with `known` as controls.
 
         The order on the pages follows from the secret, the category and `earlier`, the number of HITs it had.
         Raises PublishError for a page without room for questions.
@@ -55,17 +61,17 @@ class PageDesigner:
         except ValueError as error:
             raise PublishError(f"no page can be laid out: {error}; see --page-size and --controls") from error
         return [
-            self._intent(wnid, [(shown[slot.question_id], slot.is_control) for slot in page])
+            self._intent(wnid, policy, [(shown[slot.question_id], slot.is_control) for slot in page])
             for page in pages
         ]
 
-    def _intent(self, wnid: str, slots: Sequence[tuple[str, bool]]) -> HitIntent:
+    def _intent(self, wnid: str, policy: Policy, slots: Sequence[tuple[str, bool]]) -> HitIntent:
         token = secrets.token_hex(16)
         reward = self.reward_cents
         if reward is None:
             reward = reward_cents(
                 len(slots),
-                seconds_per_picture=self.settings.seconds_per_picture,
+                seconds_per_picture=self.seconds_per_picture,
                 hourly_floor_cents=self.settings.pay_per_hour_cents,
             )
         return HitIntent(
@@ -73,10 +79,11 @@ class PageDesigner:
             token=token,
             endpoint=self.endpoint,
             live=self.live,
-            votes=self.settings.votes,
-            rule=self.settings.rule,
+            votes=policy.votes,
+            rule=policy.rule,
+            rounds=policy.document,
             reward_cents=reward,
-            fee_cents=fee_cents(reward, self.settings.votes),
+            fee_cents=fee_cents(reward, policy.votes),
             slots=tuple(
                 IntendedSlot(sha256, is_control, picture_name(self.secret, token, sha256))
                 for sha256, is_control in slots
@@ -104,8 +111,8 @@ class PageMaker:
         """Raise PageTooLarge now rather than between two HITs; a category's first page is its largest."""
         self.question(intent.wnid, [slot.picture_name for slot in intent.slots])
 
-    def terms(self, hit: StoredHit, shown: int) -> HitTerms:
-        """What a HIT with `shown` pictures offers."""
+    def terms(self, hit: StoredHit, shown: int, barred: Sequence[str]) -> HitTerms:
+        """What a HIT with `shown` pictures offers to those who hold none of the `barred` qualification types."""
         settings = self.project.settings.verification
         name = self.project.graph[hit.wnid].words[0]
         return HitTerms(
@@ -120,6 +127,7 @@ class PageMaker:
             lifetime=settings.lifetime,
             auto_approval_delay=settings.auto_approval_delay,
             max_assignments=hit.votes,
+            barred=tuple(barred),
         )
 
 

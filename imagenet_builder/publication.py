@@ -16,8 +16,9 @@ NOTHING = Cost(0, 0, 0, 0)
 class PublishRequest:
     """What to publish: all categories unless some are named; money in US cents.
 
-    `reward_cents` is what one worker gets for a page (None: from the pay floor); `budget_cents` caps what this
-    run may commit, fees included. `again` also asks about pictures whose final verdict is "undecided".
+    `reward_cents` is what one worker gets for a page (None: from the pay floor). `budget_cents` caps what the
+    project has reserved and spent on the endpoint, earlier runs and fees included (None: as the settings say).
+    `again` also asks about pictures whose final verdict is "undecided".
     """
 
     live: bool = False
@@ -32,8 +33,12 @@ class PublishRequest:
 class PublishReport:
     """What is to be published (`cost` and the counts beside it), and what was.
 
-    `resumed` of the pages were intended by an earlier run; the counts of questions and controls are of the new
-    pages. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions wait for money.
+    `questions` are asked for the first time, `asked_again` for one more vote. `votes` is what a first page asks for,
+    `most_votes` what a question can get in rounds. `resumed` of the pages were intended by an earlier run; the counts
+    of questions and controls are of the new pages, and `new_cents` is what first asking costs. `unshowable` pictures
+    have no thumbnail and were left out; `over_budget` questions wait for money. `committed_cents` is what was reserved
+    and spent before this run. A picture takes `seconds_per_picture` by the clocks of `timed_pages` pages, or by the
+    settings if that is 0. `expected_accepted` of the questions will be accepted, going by `decided` verdicts.
     """
 
     endpoint: str
@@ -41,19 +46,38 @@ class PublishReport:
     dry_run: bool
     categories: int = 0
     questions: int = 0
+    asked_again: int = 0
     controls: int = 0
     resumed: int = 0
     votes: int = 0
+    most_votes: int | None = None
     cost: Cost = NOTHING
     over_budget: int = 0
     unshowable: int = 0
     published: int = 0
     balance_cents: int | None = None
+    budget_cents: int | None = None
+    committed_cents: int = 0
+    new_cents: int = 0
+    seconds_per_picture: float = 0.0
+    timed_pages: int = 0
+    expected_accepted: float = 0.0
+    decided: int = 0
 
     @property
     def nothing(self) -> bool:
         """Whether there was nothing to publish."""
         return self.cost.pages == 0
+
+    @property
+    def cents_per_candidate(self) -> float | None:
+        """What a new question costs with its share of controls and fees; None without one."""
+        return self.new_cents / self.questions if self.questions else None
+
+    @property
+    def cents_per_accepted(self) -> float | None:
+        """What a picture costs that is expected to be accepted; None without one."""
+        return self.new_cents / self.expected_accepted if self.expected_accepted else None
 
 
 def dollars(cents: int) -> str:
@@ -61,14 +85,19 @@ def dollars(cents: int) -> str:
     return f"${cents / 100:,.2f}"
 
 
-def counted(report: PublishReport, intents: Sequence[HitIntent]) -> PublishReport:
-    """The report with a category's intents counted."""
+def counted(
+    report: PublishReport, intents: Sequence[HitIntent], accepted_share: float, *, first: bool
+) -> PublishReport:
+    """The report with intents of a category counted, of whose questions `accepted_share` will be accepted."""
     asked = sum(map(question_count, intents))
+    report = replace(report, controls=report.controls + sum(len(intent.slots) for intent in intents) - asked)
+    if not first:
+        return replace(report, asked_again=report.asked_again + asked)
     return replace(
         report,
-        categories=report.categories + bool(intents),
+        new_cents=report.new_cents + sum(intent.promised_cents for intent in intents),
+        expected_accepted=report.expected_accepted + asked * accepted_share,
         questions=report.questions + asked,
-        controls=report.controls + sum(len(intent.slots) for intent in intents) - asked,
     )
 
 

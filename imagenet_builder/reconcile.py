@@ -76,7 +76,7 @@ def reconcile(
                     requester,
                     [hit for hit in intended if hit.endpoint == endpoint],
                     [hit for hit in published if hit.endpoint == endpoint],
-                    abandon,
+                    clock() if abandon else None,
                 ),
             )
     return report
@@ -87,21 +87,21 @@ def _reconcile_endpoint(
     requester: Requester,
     intended: Sequence[StoredHit],
     published: Sequence[StoredHit],
-    abandon: bool,
+    abandon_at: datetime | None,
 ) -> ReconcileReport:
     listed = list(requester.find_by_annotation(ANNOTATION_PREFIX))
     found = record_found(engine, intended, listed)
     known = {hit.hit_id for hit in listed}
     unknown = [hit.id for hit in published if hit.platform_hit_id not in known]
-    if unknown and abandon:
+    if unknown and abandon_at is not None:
         with database.writing(engine) as connection:
-            store.record_abandoned(connection, unknown)
+            store.record_abandoned(connection, unknown, abandon_at)
     return ReconcileReport(
         found=len(found),
         missing=len(intended) - len(found),
         published=len(published),
         unknown=len(unknown),
-        abandoned=len(unknown) if abandon else 0,
+        abandoned=len(unknown) if abandon_at is not None else 0,
     )
 
 

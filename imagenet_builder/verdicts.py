@@ -1,171 +1,253 @@
-"""From votes to verdicts: pure, through the rules of `hits.consensus`."""
+"""From votes to verdicts: pure, on arrays, through the rules of `hits.consensus`."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hits import consensus
-from hits.model import Answer, Decision, Tally, Verdict
+from hits.consensus.dynamic import SUBSET_VOTES
+from hits.model import Answer, Decision
 
-from .store.verdicts import Asking, ControlVote, CountedVote, QuestionVerdict
+from .policy import Policy, wanting
 
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+ANSWERS = tuple(Answer)
+DECISIONS = tuple(Decision)
 # "Unsure" is evidence to the rules that take it; a picture that did not load or was reported says nothing of its label.
 LABELS = {Answer.YES: consensus.YES, Answer.NO: consensus.NO, Answer.UNSURE: consensus.ABSTAINED}
+UNSAID = -2
+LABEL_OF_ANSWER = np.array([LABELS.get(answer, UNSAID) for answer in ANSWERS], dtype=np.int64)
+
+NOBODY: Integers = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a question is decided: a rule of `hits.consensus`, and how many votes were asked for."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Questions by their id, ascending: `policy` is each one's place in `policies`, the latest page's.
+
+    `waiting` questions stand on pages that may still bring votes. `category` numbers them.
+    """
+
+    question: Integers
+    policy: Integers
+    waiting: Mask
+    category: Integers
+    policies: Sequence[Policy]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ballots:
+    """Votes that count: question and worker by their ids, the answer by its place in ANSWERS."""
+
+    question: Integers
+    worker: Integers
+    answer: Integers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Controls:
+    """Votes on questions whose answer is known, in the order in which they were stored; as Ballots."""
+
+    question: Integers
+    worker: Integers
+    answer: Integers
+    known: Integers
+    category: Integers
+
+
+NO_CONTROLS = Controls(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """Verdicts by one rule: the decision by its place in DECISIONS, the probability of "yes" (NaN: no vote says).
+
+    `tally` has a column an answer, in the order of ANSWERS. `wanting` questions are worth another vote.
+    """
 
     rule: str
-    votes: int
+    parameters: Mapping[str, str | int | float]
+    question: Integers
+    decision: Integers
+    probability: NDArray[np.float64]
+    tally: Integers
+    final: Mask
+    wanting: Mask
 
-    def build(self) -> consensus.Rule:
-        """The rule. Raises ValueError if there is none of that name."""
-        if self.rule == "majority":
-            return consensus.rule(self.rule, needed=self.votes)
-        return consensus.rule(self.rule)
-
-
-@dataclass(frozen=True, slots=True)
-class Awaited:
-    """A question to decide; `final` when all votes that were asked for have come or never will."""
-
-    question_id: int
-    policy: Policy
-    final: bool
-
-
-def awaited(
-    askings: Iterable[Asking], completed: Collection[int], *, rule: str | None, finalise: bool
-) -> list[Awaited]:
-    """Say how each question is decided: as the latest HIT that asks it was published, or by `rule`.
-
-    `completed` HITs bring no more votes. With `finalise` no question waits for more; without it a rule that
-    learns from all votes together is never final, since later votes on other questions may still change it.
-    """
-    latest: dict[int, Asking] = {}
-    waiting: set[int] = set()
-    for asking in askings:
-        latest[asking.question_id] = asking
-        if asking.is_open and asking.hit_id not in completed:
-            waiting.add(asking.question_id)
-    decided_by = {question_id: rule or asking.rule for question_id, asking in latest.items()}
-    return [
-        Awaited(
-            question_id,
-            Policy(decided_by[question_id], asking.votes),
-            finalise or (question_id not in waiting and decided_by[question_id] not in consensus.LEARNING),
+    def chosen(self, rows: Integers) -> Decided:
+        """These rows alone."""
+        return replace(
+            self,
+            question=self.question[rows],
+            decision=self.decision[rows],
+            probability=self.probability[rows],
+            tally=self.tally[rows],
+            final=self.final[rows],
+            wanting=self.wanting[rows],
         )
-        for question_id, asking in latest.items()
-    ]
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What rules that learn go by beside the votes: votes on controls, and the category of each question."""
+class Finality:
+    """When a verdict is final: no more votes are awaited, and for rules that learn all votes were taken (`fitted`).
 
-    controls: Sequence[ControlVote] = ()
-    categories: Mapping[int, str] = field(default_factory=dict)
-
-
-NO_CONTEXT = Context()
-
-
-def decide(
-    questions: Sequence[Awaited], votes: Iterable[CountedVote], context: Context = NO_CONTEXT
-) -> list[QuestionVerdict]:
-    """Return a verdict on each question that has votes or is final; one without votes stays undecided.
-
-    "Broken" and "report" say nothing of the label; "unsure" does to the rules that learn. The probability is that
-    of "yes". Raises ValueError for an unknown rule.
+    With `everything`, whatever is awaited.
     """
-    cast: dict[int, list[CountedVote]] = defaultdict(list)
-    for vote in votes:
-        cast[vote.question_id].append(vote)
-    # By rule, not by policy: whatever number of votes was asked for, a rule that learns sees all of them.
-    groups: dict[consensus.Rule, list[Awaited]] = defaultdict(list)
-    for question in questions:
-        if question.final or cast[question.question_id]:
-            groups[question.policy.build()].append(question)
-    return [
-        verdict for rule, group in groups.items() for verdict in _decide_group(rule, group, cast, context)
-    ]
+
+    fitted: bool = False
+    everything: bool = False
+
+
+PROVISIONAL = Finality()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What there is to decide by. The votes of `ignored` workers count for no rule that weighs all votes alike."""
+
+    ballots: Ballots
+    controls: Controls = NO_CONTROLS
+    ignored: Integers = field(default_factory=lambda: NOBODY)
+
+
+def decide(asked: Asked, evidence: Evidence, finality: Finality = PROVISIONAL) -> list[Decided]:
+    """Return verdicts on the questions that have votes or are final; one without votes stays undecided.
+
+    Votes on other questions are left aside. Raises ValueError for an unknown rule.
+    """
+    found: list[Decided] = []
+    ballots = evidence.ballots
+    place = np.searchsorted(asked.question, ballots.question)
+    there = place < asked.question.size
+    there[there] = asked.question[place[there]] == ballots.question[there]
+    policies = [policy.deciding for policy in asked.policies]
+    numbered = {policy: number for number, policy in enumerate(dict.fromkeys(policies))}
+    group_of_policy = np.array([numbered[policy] for policy in policies], dtype=np.int64)
+    group = group_of_policy[asked.policy]
+    for policy, number in numbered.items():
+        mine = group == number
+        if not mine.any():
+            continue
+        chosen = there if len(numbered) == 1 else there & mine[np.minimum(place, asked.question.size - 1)]
+        task = (np.cumsum(mine) - 1)[place[chosen]]
+        members = _Members(
+            asked.question[mine],
+            asked.category[mine],
+            asked.waiting[mine],
+            np.array([one.in_subset for one in asked.policies])[asked.policy[mine]],
+        )
+        cast = Ballots(task, ballots.worker[chosen], ballots.answer[chosen])
+        found.append(_decide_group(policy, members, cast, evidence, finality))
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Members:
+    question: Integers
+    category: Integers
+    waiting: Mask
+    in_subset: Mask
 
 
 def _decide_group(
-    rule: consensus.Rule,
-    group: Sequence[Awaited],
-    cast: Mapping[int, Sequence[CountedVote]],
-    context: Context,
-) -> Iterable[QuestionVerdict]:
-    # In one order, whatever the store gave: the same votes make the same arrays.
-    group = sorted(group, key=lambda question: question.question_id)
-    found = rule.decide(_votes(group, cast, context if rule.name in consensus.LEARNING else NO_CONTEXT))
-    for number, question in enumerate(group):
-        named = int(found.votes[number])
-        yield QuestionVerdict(
-            question.question_id,
-            Verdict(
-                decision=_decision(bool(found.decided[number]), int(found.label[number])),
-                rule=rule.name,
-                probability=float(found.probability[number, consensus.YES]) if named else None,
-                votes=named,
-                parameters=rule.parameters,
-            ),
-            _tally(cast[question.question_id]),
-            question.final,
-        )
-
-
-def _votes(
-    group: Sequence[Awaited], cast: Mapping[int, Sequence[CountedVote]], context: Context
-) -> consensus.Votes:
-    """The votes on the questions, which are the first tasks, and on the controls of `context` after them."""
-    controls = {vote.question_id: vote for vote in context.controls}
-    task_of_control = {question_id: len(group) + n for n, question_id in enumerate(sorted(controls))}
-    rows = [
-        (task, vote.worker_id, LABELS[vote.answer])
-        for task, question in enumerate(group)
-        for vote in cast[question.question_id]
-        if vote.answer in LABELS
-    ]
-    # A worker meets a control on many pages: the first answer counts, as everywhere.
-    first: dict[tuple[int, int], int] = {}
-    for vote in context.controls:
-        if vote.answer in LABELS:
-            first.setdefault((task_of_control[vote.question_id], vote.worker_id), LABELS[vote.answer])
-    rows += [(task, worker, label) for (task, worker), label in first.items()]
-    task, worker, label = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
-    known = [consensus.UNKNOWN] * len(group) + [LABELS[controls[key].known] for key in sorted(controls)]
-    wnids = [context.categories.get(question.question_id, "") for question in group]
-    wnids += [controls[question_id].wnid for question_id in sorted(controls)]
-    numbers = {wnid: number for number, wnid in enumerate(sorted(set(wnids)))}
-    return consensus.Votes(
-        task,
-        np.unique(worker, return_inverse=True)[1].astype(np.int64),
-        label,
-        n_tasks=len(known),
-        known=np.array(known, dtype=np.int64),
-        group=np.array([numbers[wnid] for wnid in wnids], dtype=np.int64),
+    policy: Policy, members: _Members, cast: Ballots, evidence: Evidence, finality: Finality
+) -> Decided:
+    """Verdicts by one policy; the questions of `cast` are places in `members`."""
+    rule = policy.build()
+    n_questions, n_answers = members.question.size, len(ANSWERS)
+    tally = np.bincount(cast.question * n_answers + cast.answer, minlength=n_questions * n_answers)
+    tally = tally.reshape(n_questions, n_answers)
+    parameters = dict(rule.parameters)
+    if policy.learns:
+        votes = _with_controls(members, cast, evidence.controls)
+    else:
+        if evidence.ignored.size:
+            heard = ~np.isin(cast.worker, evidence.ignored)
+            cast = Ballots(cast.question[heard], cast.worker[heard], cast.answer[heard])
+            parameters["excluded_workers"] = "ignored"
+        votes = _votes(cast, n_questions)
+    said = rule.decide(votes)
+    # What a rule that learns still wants shows only when it was fitted to all votes.
+    may_end = finality.fitted or not policy.learns
+    asks = np.zeros(n_questions, dtype=np.bool_)
+    if may_end:
+        cast_on = np.zeros(votes.n_tasks, dtype=np.int64)
+        cast_on[:n_questions] = tally.sum(axis=1)
+        asks = wanting(policy, votes, said, cast_on)[:n_questions]
+        asks |= members.in_subset & (cast_on[:n_questions] < SUBSET_VOTES)
+    label, named = said.label[:n_questions], said.votes[:n_questions]
+    decision = np.full(n_questions, DECISIONS.index(Decision.UNDECIDED), dtype=np.int64)
+    stands = said.decided[:n_questions]
+    decision[stands & (label == consensus.YES)] = DECISIONS.index(Decision.ACCEPTED)
+    decision[stands & (label == consensus.NO)] = DECISIONS.index(Decision.REJECTED)
+    final = np.full(n_questions, finality.everything) | (may_end & ~members.waiting & ~asks)
+    kept = final | (tally.sum(axis=1) > 0)
+    return Decided(
+        rule=rule.name,
+        parameters=parameters,
+        question=members.question[kept],
+        decision=decision[kept],
+        probability=np.where(named > 0, said.probability[:n_questions, consensus.YES], np.nan)[kept],
+        tally=tally[kept],
+        final=final[kept],
+        wanting=(asks & ~members.waiting)[kept],
     )
 
 
-def _decision(decided: bool, label: int) -> Decision:
-    if not decided:
-        return Decision.UNDECIDED
-    return Decision.ACCEPTED if label == consensus.YES else Decision.REJECTED
+def _votes(cast: Ballots, n_tasks: int) -> consensus.Votes:
+    label = LABEL_OF_ANSWER[cast.answer]
+    said = label != UNSAID
+    return consensus.Votes(cast.question[said], cast.worker[said], label[said], n_tasks=n_tasks)
 
 
-def _tally(votes: Iterable[CountedVote]) -> Tally:
-    counts = Counter(vote.answer for vote in votes)
-    return Tally(**{answer.value: counts[answer] for answer in Answer})
+def _with_controls(members: _Members, cast: Ballots, controls: Controls) -> consensus.Votes:
+    """The votes on the questions, which are the first tasks, and on the controls after them."""
+    n_questions = members.question.size
+    ids, first, place = np.unique(controls.question, return_index=True, return_inverse=True)
+    task = np.concatenate([cast.question, n_questions + place])
+    worker = np.concatenate([cast.worker, controls.worker])
+    label = LABEL_OF_ANSWER[np.concatenate([cast.answer, controls.answer])]
+    said = label != UNSAID
+    task, worker, label = task[said], worker[said], label[said]
+    # A worker meets a control on many pages: the first answer counts, as everywhere.
+    number = np.unique(worker, return_inverse=True)[1].astype(np.int64)
+    n_workers = int(number.max()) + 1 if number.size else 1
+    counting = np.unique(task * n_workers + number, return_index=True)[1]
+    known = np.full(n_questions + ids.size, consensus.UNKNOWN, dtype=np.int64)
+    known[n_questions:] = LABEL_OF_ANSWER[controls.known[first]]
+    return consensus.Votes(
+        task[counting],
+        number[counting],
+        label[counting],
+        n_tasks=known.size,
+        known=known,
+        group=np.concatenate([members.category, controls.category[first]]),
+    )
 
 
-def differs(new: QuestionVerdict, standing: QuestionVerdict | None) -> bool:
-    """Whether a verdict says something else than the one that stands; being final is not something else."""
-    return standing is None or replace(new, final=True) != replace(standing, final=True)
+def latest_asked(
+    question: Integers, hit: Integers, waiting: Mask, category: Integers, policy_of_hit: Mapping[int, Policy]
+) -> Asked:
+    """The questions of (question, HIT) pairs: each as its latest HIT asks it, waiting while any of them is open."""
+    order = np.lexsort((hit, question))
+    question, hit = question[order], hit[order]
+    last = np.append(question[1:] != question[:-1], True) if question.size else np.zeros(0, dtype=np.bool_)
+    ids = question[last]
+    open_pages = np.bincount(np.searchsorted(ids, question), waiting[order], minlength=ids.size)
+    hits, place = np.unique(hit[last], return_inverse=True)
+    policies = list(dict.fromkeys(policy_of_hit[int(one)] for one in hits))
+    number = {policy: at for at, policy in enumerate(policies)}
+    of_hit = np.array([number[policy_of_hit[int(one)]] for one in hits], dtype=np.int64)
+    return Asked(
+        question=ids,
+        policy=of_hit[place] if hits.size else NOBODY,
+        waiting=open_pages > 0,
+        category=category[order][last],
+        policies=policies,
+    )

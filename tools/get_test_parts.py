@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGES = {
     "chromium": "/usr/bin/chromium",
     "cron": "/usr/sbin/cron",
+    "docker-compose": "/usr/bin/docker-compose",
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "imagemagick": "/usr/bin/convert-im6.q16",
     # The Node.js that drives Chromium is linked with it.
@@ -34,6 +35,7 @@ PACKAGES = {
     "swift-container": "/usr/bin/swift-container-server",
     "swift-object": "/usr/bin/swift-object-server",
     "swift-proxy": "/usr/bin/swift-proxy-server",
+    "systemd": "/usr/bin/systemd-analyze",
     "wordnet-base": "/usr/share/wordnet/data.noun",
 }
 

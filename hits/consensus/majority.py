@@ -39,15 +39,26 @@ class Majority:
     def decide(self, votes: Votes) -> Consensus:
         """Return the majority of each task's votes; O(votes + tasks × labels)."""
         counts = count(votes)
-        total = counts.sum(axis=1)
-        label = counts.argmax(axis=1)
-        most = counts.max(axis=1)
-        alone = (counts == most[:, None]).sum(axis=1) == 1
+        # Label by label: labels are few, and numpy is slow along short rows.
+        total, most = counts[:, 0].copy(), counts[:, 0].copy()
+        label = np.zeros(votes.n_tasks, dtype=np.int64)
+        alone = np.ones(votes.n_tasks, dtype=np.bool_)
+        for one in range(1, votes.n_labels):
+            named = counts[:, one]
+            total += named
+            more = named > most
+            alone &= named != most
+            alone |= more
+            label[more] = one
+            np.maximum(most, named, out=most)
+        label[total == 0] = ABSTAINED
+        probability = np.empty((votes.n_labels, votes.n_tasks)).T
+        np.divide(counts + PSEUDO_VOTES, (total + PSEUDO_VOTES * votes.n_labels)[:, None], out=probability)
         return respecting_known(
             votes,
             Consensus(
-                label=np.where(total > 0, label, ABSTAINED),
-                probability=(counts + PSEUDO_VOTES) / (total[:, None] + PSEUDO_VOTES * votes.n_labels),
+                label=label,
+                probability=probability,
                 decided=alone & (2 * most > self.needed),
                 votes=total,
             ),
@@ -56,8 +67,13 @@ class Majority:
 
 def count(votes: Votes) -> NDArray[np.int64]:
     """Return how many votes name each label of each task, (n_tasks, n_labels)."""
-    named = votes.label != ABSTAINED
-    # int64 before multiplying: a narrow task array would wrap around.
-    place = votes.task[named].astype(np.int64) * votes.n_labels + votes.label[named]
-    size = votes.n_tasks * votes.n_labels
-    return np.bincount(place, minlength=size).astype(np.int64).reshape(votes.n_tasks, votes.n_labels)
+    task, label = votes.task, votes.label
+    if label.size and label.min() == ABSTAINED:
+        named = label != ABSTAINED
+        task, label = task[named], label[named]
+    # int64 before multiplying: a narrow array would wrap around. A label's tasks lie together.
+    place = label.astype(np.int64)
+    place *= votes.n_tasks
+    place += task
+    counts = np.bincount(place, minlength=votes.n_tasks * votes.n_labels)
+    return counts.astype(np.int64, copy=False).reshape(votes.n_labels, votes.n_tasks).T

@@ -27,6 +27,7 @@ COMMANDS = {
     "publish-hits": "Publish verification HITs.",
     "reconcile": "Find HITs again after a crash.",
     "aggregate": "Collect assignments, pay, decide; for cron.",
+    "workers": "Show how far each worker can be trusted, and who gets no more work.",
     "consensus": "Decide any table of crowd answers.",
     "export": "Write a release in ILSVRC format.",
     "verify-release": "Check every checksum and count of a release.",
@@ -125,12 +126,19 @@ def run(entry: Callable[..., Any], *arguments: str) -> int:
         error.show()
         return error.exit_code
     except Exception as error:
+        from . import logs
+
         code = exit_code(error)
         if code is None:
             raise
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             logging.getLogger(__name__).debug("traceback", exc_info=error)
-        click.echo(f"Error: {error}", err=True)
+        if logs.speak_json():
+            # Collectors read lines of one kind.
+            fields = {"exit_code": code}
+            logging.getLogger(__name__).error("%s", error, extra={"fields": fields})
+        else:
+            click.echo(f"Error: {error}", err=True)
         return code
     return result if isinstance(result, int) else 0
 

@@ -23,6 +23,7 @@ def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: b
     """Collect assignments, pay workers, decide questions. Run it from cron as often as you like.
 
     A question without the votes that it needs stays undecided; `publish-hits --again` asks it again.
+    Exit codes for cron: 0 done (also when nothing was new), 1 failed, 75 another run is at work.
 
     \b
     Example:
@@ -31,9 +32,15 @@ def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: b
     """
     from imagenet_builder.aggregate import aggregate
     from imagenet_builder.cli.progress import shown_progress
+    from imagenet_builder.watching import watched
 
+    project = invocation.project
+    metrics = project.settings.verification.metrics
     with shown_progress() as progress:
-        report = aggregate(invocation.project, rule=rule, finalise=finalise, progress=progress)
+        report = watched(
+            project.folder / metrics if metrics else None,
+            lambda: aggregate(project, rule=rule, finalise=finalise, progress=progress),
+        )
     if as_json:
         click.echo(json.dumps(_document(report), indent=2))
     else:
@@ -87,6 +94,7 @@ def _oddities(report: AggregateReport) -> list[str]:
         (collected.repeated, "votes do not count: their workers had voted on the same question before"),
         (collected.payments_refused, "payments were refused; the next run tries again"),
         (report.payments_given_up, "payments were refused too often and are left to you"),
+        (report.workers_excluded, "workers get no more work; see `imagenet-builder workers`"),
         (collected.lost_hits, "pages are not known to their marketplace; see `imagenet-builder reconcile`"),
     ]
     return [f"note        {number} {what}" for number, what in counted if number]

@@ -35,6 +35,11 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def speak_json() -> bool:
+    """Whether logs are JSON lines."""
+    return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
+
+
 def set_up_logging(*, verbose: bool, json_lines: bool) -> None:
     """Send this project's logs to stderr; libraries speak from WARNING up."""
     root = logging.getLogger()

@@ -42,7 +42,20 @@ def cents_of(dollars: str) -> int:
     metavar="USD",
     help="What a worker gets for a page.  [default: from the pay floor]",
 )
-@click.option("--budget", type=cents_of, metavar="USD", help="Commit at most so much, fees included.")
+@click.option(
+    "--budget",
+    type=cents_of,
+    metavar="USD",
+    help="Cap on all that is reserved and spent there, by earlier runs too; fees included.",
+)
+@click.option(
+    "--rounds",
+    is_flag=True,
+    default=None,
+    help="Ask for the next vote only where it can matter; run it again.",
+)
+@click.option("--target", type=float, help="In rounds: stop a question at this probability.  [default: 0.9]")
+@click.option("--most-votes", type=click.IntRange(1), help="In rounds: stop a question here.  [default: 5]")
 @click.option("--category", "categories", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option("--again", is_flag=True, help="Also ask again about pictures that stayed undecided.")
 @click.option("--dry-run", is_flag=True, help="Show what would be published, and change nothing.")
@@ -56,12 +69,18 @@ def command(
     controls: int | None,
     reward: int | None,
     budget: int | None,
+    rounds: bool | None,
+    target: float | None,
+    most_votes: int | None,
     categories: tuple[str, ...],
     again: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Publish verification HITs for the pictures that have no verdict.
+
+    What was asked in rounds (--rounds, or [verification] rounds) is asked for its next vote by every later run,
+    where the verdict can still change.
 
     \b
     Example:
@@ -82,6 +101,9 @@ def command(
             votes=votes,
             page_size=page_size,
             controls=controls,
+            rounds=rounds,
+            target=target,
+            most_votes=most_votes,
         ),
     )
     request = PublishRequest(where == "live", again, dry_run, categories, reward, budget)
@@ -116,7 +138,12 @@ def _confirm_live(plan: PublishReport) -> None:
 
 
 def _document(report: PublishReport) -> dict[str, Any]:
-    return {**dataclasses.asdict(report), "total_cents": report.cost.total_cents}
+    return {
+        **dataclasses.asdict(report),
+        "total_cents": report.cost.total_cents,
+        "cents_per_candidate": report.cents_per_candidate,
+        "cents_per_accepted": report.cents_per_accepted,
+    }
 
 
 def _show(report: PublishReport) -> None:
@@ -132,8 +159,11 @@ def _show(report: PublishReport) -> None:
 
 
 def _why_nothing(report: PublishReport) -> str:
+    from imagenet_builder.publish import dollars
+
     if report.over_budget:
-        return f"the budget pays for no page; {report.over_budget} pictures wait"
+        committed = f"{dollars(report.committed_cents)} of {dollars(report.budget_cents or 0)}"
+        return f"the budget pays for no page ({committed} are committed); {report.over_budget} pictures wait"
     if report.unshowable:
         return f"{report.unshowable} pictures that are pending cannot be shown"
     return "every stored picture has a verdict or is being asked about (--again asks undecided ones again)"
@@ -145,13 +175,18 @@ def _lines(report: PublishReport) -> list[str]:
     cost = report.cost
     lines = [
         f"pages      {cost.pages}" + (f", {report.resumed} of an earlier run" if report.resumed else ""),
-        f"questions  {report.questions} in {_counted(report.categories, 'category', 'categories')}, "
+        f"questions  {_asked(report)} in {_counted(report.categories, 'category', 'categories')}, "
         f"and {_counted(report.controls, 'control')}",
-        f"votes      {report.votes} a question, {cost.assignments} assignments",
+        f"votes      {_votes(report)}, {cost.assignments} assignments",
         f"reward     {_reward(report)}, {dollars(cost.reward_cents)} in all",
         f"fees       {dollars(cost.fees_cents)}",
         f"total      {dollars(cost.total_cents)}",
     ]
+    lines += _worth(report)
+    if report.budget_cents is not None:
+        lines.append(
+            f"budget     {dollars(report.budget_cents)}, {dollars(report.committed_cents)} of it committed before"
+        )
     if report.balance_cents is not None:
         lines.append(f"balance    {dollars(report.balance_cents)}")
     if report.over_budget:
@@ -165,11 +200,36 @@ def _lines(report: PublishReport) -> list[str]:
     return lines
 
 
+def _asked(report: PublishReport) -> str:
+    if not report.asked_again:
+        return str(report.questions)
+    return f"{report.questions} new and {report.asked_again} for their next vote"
+
+
+def _votes(report: PublishReport) -> str:
+    if report.most_votes is None:
+        return f"{report.votes} a question"
+    return f"{report.votes} a question at first, at most {report.most_votes}"
+
+
 def _reward(report: PublishReport) -> str:
     from imagenet_builder.publish import dollars
 
     average = report.cost.reward_cents / report.cost.assignments
-    return f"{dollars(round(average))} a page on average"
+    seconds = f"{report.seconds_per_picture:g} s a picture"
+    measured = f"measured on {report.timed_pages} pages" if report.timed_pages else "by the settings"
+    return f"{dollars(round(average))} a page on average ({seconds}, {measured})"
+
+
+def _worth(report: PublishReport) -> list[str]:
+    """What a candidate and an accepted picture cost, in cents and tenths."""
+    if report.cents_per_candidate is None or report.cents_per_accepted is None:
+        return []
+    going_by = f"going by {report.decided} verdicts" if report.decided else "if every other is right"
+    return [
+        f"each       {report.cents_per_candidate:.1f} cents a candidate, {report.cents_per_accepted:.1f} cents a "
+        f"picture that is accepted: {report.expected_accepted:.0f} are expected, {going_by}"
+    ]
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

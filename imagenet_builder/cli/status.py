@@ -44,16 +44,17 @@ def _show(status: Status) -> None:
 
     console = figures()
     columns = ("pending", "stored", "rejected", "failed", "open", "accepted", "refused", "undecided")
-    table = plain_table(
-        "wnid", "name", *(f"{column}#" for column in columns), title=f"{len(status.categories)} categories"
-    )
+    heads = (*(f"{column}#" for column in columns), "alpha#")
+    table = plain_table("wnid", "name", *heads, title=f"{len(status.categories)} categories")
     for category in status.categories:
         numbers = [str(getattr(category, column)) for column in columns]
-        table.add_row(category.wnid, category.name, *numbers)
+        table.add_row(category.wnid, category.name, *numbers, _alpha(category.alpha))
     console.print(table)
     console.print(f"images      {status.images} ({status.image_bytes / 1e6:.1f} MB)")
     console.print(f"HITs        {_listed(status.hits)}")
-    console.print(f"votes       {_listed(status.votes)} by {status.workers} workers")
+    console.print(
+        f"votes       {_listed(status.votes)} by {status.workers} workers ({status.excluded} excluded)"
+    )
     console.print(f"assignments {status.assignments} collected, {status.approved} approved")
     console.print(
         f"money       ${status.spent_cents / 100:.2f} spent of ${status.promised_cents / 100:.2f} promised"
@@ -62,9 +63,15 @@ def _show(status: Status) -> None:
         share = status.controls_right / status.controls_shown
         console.print(f"controls    {status.controls_right} of {status.controls_shown} right ({share:.1%})")
     if status.agreement is not None:
-        console.print(f"agreement   {status.agreement:.1%} of pairs of votes")
+        console.print(
+            f"agreement   {status.agreement:.1%} of pairs of votes; Krippendorff's alpha {_alpha(status.alpha)}"
+        )
     if status.releases:
         console.print(f"releases    {', '.join(status.releases)}")
+
+
+def _alpha(alpha: float | None) -> str:
+    return "–" if alpha is None else f"{alpha:.2f}"
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from hits.model import Answer, Assignment, AssignmentStatus, ReportReason
 
+from . import ledger
 from .chunks import chunks
 from .tables import assignments, controls, hit_questions, hits, outbox, votes, workers
 
@@ -300,6 +301,7 @@ def record_collected(connection: sa.Connection, hit_ids: Sequence[int], now: dat
         connection.execute(
             hits.update().where(hits.c.id.in_(some)).values(state="collected", collected_at=now)
         )
+    ledger.settle(connection, hit_ids, now)
 
 
 def spent_cents(connection: sa.Connection) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from hits.model import Decision
 
-from .tables import candidates, controls, hit_questions, hits, questions, verdicts
+from . import ledger
+from .chunks import chunks
+from .tables import candidates, controls, hit_questions, hits, questions, verdicts, votes, workers
 from .tombstones import is_taken_down
 
 OPEN = ("intended", "published")
@@ -38,6 +41,12 @@ class HitIntent:
     reward_cents: int
     fee_cents: int
     slots: tuple[IntendedSlot, ...]
+    rounds: dict[str, Any] | None = None
+
+    @property
+    def promised_cents(self) -> int:
+        """What the HIT costs if every assignment is answered, fees included."""
+        return self.votes * (self.reward_cents + self.fee_cents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,16 @@ class StoredHit:
     fee_cents: int
     intended_at: datetime
     platform_hit_id: str | None
+    bar_type_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestPage:
+    """A question's picture, its category, and the latest HIT that asked it."""
+
+    sha256: str
+    wnid: str
+    hit_id: int
 
 
 def pending_pictures(connection: sa.Connection, wnid: str, *, again: bool) -> list[str]:
@@ -101,7 +120,10 @@ def count_hits(connection: sa.Connection, wnid: str) -> int:
 
 
 def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetime) -> None:
-    """Write HITs that are about to be created, with their questions. One transaction: all of them or none."""
+    """Write HITs that are about to be created, with their questions and the money that is set aside for them.
+
+    One transaction: all of them or none.
+    """
     for intent in intents:
         known = add_questions(connection, intent.wnid, [slot.sha256 for slot in intent.slots], now)
         hit_id = connection.execute(
@@ -114,12 +136,14 @@ def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetim
                 state="intended",
                 votes_wanted=intent.votes,
                 rule=intent.rule,
+                rounds=intent.rounds,
                 reward_cents=intent.reward_cents,
                 fee_cents=intent.fee_cents,
                 intended_at=now,
             )
             .returning(hits.c.id)
         ).scalar_one()
+        ledger.reserve(connection, hit_id, intent.promised_cents, now)
         connection.execute(
             hit_questions.insert(),
             [
@@ -175,9 +199,77 @@ def hits_in_state(
             fee_cents=row.fee_cents,
             intended_at=row.intended_at,
             platform_hit_id=row.platform_hit_id,
+            bar_type_id=row.bar_type_id,
         )
         for row in connection.execute(chosen.order_by(hits.c.id))
     ]
+
+
+def latest_pages(connection: sa.Connection, question_ids: Collection[int]) -> dict[int, LatestPage]:
+    """Where each question was asked last."""
+    latest = sa.func.max(hit_questions.c.hit_id)
+    query = (
+        sa.select(questions.c.id, questions.c.sha256, questions.c.wnid, latest)
+        .select_from(questions.join(hit_questions))
+        .where(~hit_questions.c.as_control)
+        .group_by(questions.c.id, questions.c.sha256, questions.c.wnid)
+    )
+    return {
+        question_id: LatestPage(*page)
+        for some in chunks(question_ids)
+        for question_id, *page in connection.execute(query.where(questions.c.id.in_(some)))
+    }
+
+
+def categories_at_work(connection: sa.Connection) -> set[str]:
+    """The categories with open HITs."""
+    return set(connection.scalars(sa.select(hits.c.wnid).where(hits.c.state.in_(OPEN)).distinct()))
+
+
+def categories_with_rule(connection: sa.Connection, rule: str, votes_wanted: int) -> set[str]:
+    """The categories with a HIT of this rule in rounds that asked for so many votes, given up ones aside."""
+    published = sa.select(hits.c.wnid).where(
+        hits.c.rule == rule,
+        hits.c.votes_wanted == votes_wanted,
+        hits.c.rounds.is_not(None),
+        hits.c.state != "abandoned",
+    )
+    return set(connection.scalars(published.distinct()))
+
+
+def earlier_voters(connection: sa.Connection, hit_id: int) -> list[str]:
+    """The platform's ids of the workers, on a HIT's endpoint, whose votes on most of its questions would be repeats.
+
+    Most, not any: a worker who knows a few of the pictures can still say something new of the others.
+    """
+    asked = sa.select(hit_questions.c.question_id).where(
+        hit_questions.c.hit_id == hit_id, ~hit_questions.c.as_control
+    )
+    number = connection.scalar(sa.select(sa.func.count()).select_from(asked.subquery())) or 0
+    endpoint = sa.select(hits.c.endpoint).where(hits.c.id == hit_id).scalar_subquery()
+    known = (
+        sa.select(workers.c.platform_worker_id)
+        .select_from(votes.join(workers))
+        .where(votes.c.question_id.in_(asked), votes.c.counts, workers.c.endpoint == endpoint)
+        .group_by(workers.c.platform_worker_id)
+        .having(2 * sa.func.count() > number)
+    )
+    return sorted(connection.scalars(known))
+
+
+def record_bar(connection: sa.Connection, hit_id: int, type_id: str | None) -> None:
+    """Write down the qualification type whose holders a HIT keeps out; None when it is deleted."""
+    connection.execute(hits.update().where(hits.c.id == hit_id).values(bar_type_id=type_id))
+
+
+def bars_to_delete(connection: sa.Connection, endpoint: str) -> list[tuple[int, str]]:
+    """(HIT, qualification type) of ended HITs on an endpoint that kept earlier voters out."""
+    ended = sa.select(hits.c.id, hits.c.bar_type_id).where(
+        hits.c.endpoint == endpoint,
+        hits.c.bar_type_id.is_not(None),
+        hits.c.state.in_(("collected", "abandoned")),
+    )
+    return [(hit_id, type_id) for hit_id, type_id in connection.execute(ended)]
 
 
 def page_pictures(connection: sa.Connection, hit_id: int) -> list[tuple[str, str]]:
@@ -202,10 +294,11 @@ def record_published(
     )
 
 
-def record_abandoned(connection: sa.Connection, hit_ids: Collection[int]) -> None:
-    """Give HITs up: their questions without a verdict may be asked again."""
+def record_abandoned(connection: sa.Connection, hit_ids: Collection[int], now: datetime) -> None:
+    """Give HITs up: their questions without a verdict may be asked again, their money spent on others."""
     for hit_id in hit_ids:
         connection.execute(hits.update().where(hits.c.id == hit_id).values(state="abandoned"))
+    ledger.settle(connection, hit_ids, now)
 
 
 def picture_named(connection: sa.Connection, picture_name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -17,7 +17,10 @@ from .tombstones import is_taken_down
 
 @dataclass(frozen=True, slots=True)
 class CategoryStatus:
-    """One category: its candidates by state, its questions by current decision (`open`: none yet)."""
+    """One category: its candidates by state, its questions by current decision (`open`: none yet).
+
+    `alpha` is Krippendorff's of the yes and no votes on its questions; None where none could disagree.
+    """
 
     wnid: str
     name: str
@@ -29,6 +32,7 @@ class CategoryStatus:
     refused: int
     undecided: int
     open: int
+    alpha: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Status:
     controls_right: int
     controls_shown: int
     agreement: float | None
+    alpha: float | None
+    excluded: int
     releases: tuple[str, ...] = field(default=())
 
 
@@ -77,8 +83,9 @@ def read_status(connection: sa.Connection) -> Status:
     promised = connection.scalar(
         sa.select(sa.func.coalesce(sa.func.sum(price * h.c.votes_wanted), 0)).where(h.c.state != "abandoned")
     )
+    votes = _vote_patterns(connection)
     return Status(
-        categories=_categories(connection),
+        categories=_categories(connection, votes),
         outcomes=_outcomes(connection),
         images=images,
         image_bytes=int(image_bytes),
@@ -92,6 +99,11 @@ def read_status(connection: sa.Connection) -> Status:
         controls_right=int(right),
         controls_shown=int(shown),
         agreement=_agreement(connection),
+        alpha=_alpha([row for rows in votes.values() for row in rows]),
+        excluded=connection.scalar(
+            sa.select(count()).select_from(t.exclusions).where(t.exclusions.c.lifted_at.is_(None))
+        )
+        or 0,
         releases=tuple(connection.scalars(sa.select(t.releases.c.name).order_by(t.releases.c.id))),
     )
 
@@ -114,7 +126,48 @@ def _outcomes(connection: sa.Connection) -> dict[tuple[str, str], int]:
     return {(state, reason or ""): number for state, reason, number in ranked}
 
 
-def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
+# How many yes and no votes, and how many questions got just these.
+Pattern = tuple[int, int, int]
+
+
+def _vote_patterns(connection: sa.Connection) -> dict[str, list[Pattern]]:
+    """Each category's patterns of yes and no votes that count."""
+    v = t.votes.c
+    each = (
+        sa.select(
+            v.question_id,
+            sa.func.sum(sa.case((v.answer == Answer.YES, 1), else_=0)).label("yes"),
+            sa.func.sum(sa.case((v.answer == Answer.NO, 1), else_=0)).label("no"),
+        )
+        .where(v.counts)
+        .group_by(v.question_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(t.questions.c.wnid, each.c.yes, each.c.no, sa.func.count())
+        .select_from(each.join(t.questions, t.questions.c.id == each.c.question_id))
+        .group_by(t.questions.c.wnid, each.c.yes, each.c.no)
+    )
+    patterns: dict[str, list[Pattern]] = defaultdict(list)
+    for wnid, yes, no, number in rows:
+        patterns[wnid].append((int(yes), int(no), number))
+    return patterns
+
+
+def _alpha(patterns: Sequence[Pattern]) -> float | None:
+    if not patterns:
+        return None
+    import numpy as np
+
+    from hits.quality import krippendorff_alpha
+
+    counts = np.array([(yes, no) for yes, no, _ in patterns], dtype=np.int64)
+    return krippendorff_alpha(counts, [number for *_, number in patterns])
+
+
+def _categories(
+    connection: sa.Connection, votes: Mapping[str, Sequence[Pattern]]
+) -> tuple[CategoryStatus, ...]:
     states: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     c = t.candidates.c
     for wnid, state, number in connection.execute(
@@ -142,6 +195,7 @@ def _categories(connection: sa.Connection) -> tuple[CategoryStatus, ...]:
             refused=states[category.wnid][f"question {Decision.REJECTED}"],
             undecided=states[category.wnid][f"question {Decision.UNDECIDED}"],
             open=states[category.wnid]["question open"],
+            alpha=_alpha(votes.get(category.wnid, ())),
         )
         for category in selected(connection)
     )

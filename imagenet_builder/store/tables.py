@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from hits.database import NAMING_CONVENTION, UtcDateTime, choice
-from hits.model import Answer, AssignmentStatus, Decision, ReportReason
+from hits.model import Answer, AssignmentStatus, Decision, Exclusion, ReportReason
 from imagenet_builder.records import Reason, Split
 
 SCHEMA = "0001"
@@ -178,7 +178,11 @@ hits = sa.Table(
     sa.Column("rule", sa.String(32), nullable=False),
     sa.Column("reward_cents", sa.Integer, nullable=False),
     sa.Column("fee_cents", sa.Integer, nullable=False),
+    # How its questions go on where they are asked in rounds: target, most votes. Null: asked once.
+    sa.Column("rounds", sa.JSON(none_as_null=True)),
     sa.Column("intended_at", UtcDateTime, nullable=False),
+    # Holders of this qualification have voted on its pictures before, and are not offered it.
+    sa.Column("bar_type_id", sa.String(255)),
     # What the platform answered.
     sa.Column("platform_hit_id", sa.String(64)),
     sa.Column("published_at", UtcDateTime),
@@ -188,6 +192,22 @@ hits = sa.Table(
         "state IN ('intended', 'abandoned') OR platform_hit_id IS NOT NULL", name="published_has_platform_id"
     ),
     sa.Index("ix_hits_state", "state"),
+)
+
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    # One a HIT, committed with it before the platform is called: what budgets are held against.
+    sa.Column("hit_id", ROW_ID, sa.ForeignKey("hits.id"), primary_key=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("state", choice("state", "reserved", "spent", "released"), nullable=False),
+    # What counts against a budget: all that was promised, then what the answered assignments cost.
+    sa.Column("cents", sa.BigInteger, nullable=False),
+    sa.Column("promised_cents", sa.BigInteger, nullable=False),
+    sa.Column("reserved_at", UtcDateTime, nullable=False),
+    sa.Column("settled_at", UtcDateTime),
+    sa.CheckConstraint("(state = 'reserved') = (settled_at IS NULL)", name="settled_has_time"),
 )
 
 hit_questions = sa.Table(
@@ -211,6 +231,28 @@ workers = sa.Table(
     sa.Column("platform_worker_id", sa.String(64), nullable=False),
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("endpoint", "platform_worker_id"),
+)
+
+exclusions = sa.Table(
+    "exclusions",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("worker_id", ROW_ID, sa.ForeignKey("workers.id"), nullable=False),
+    sa.Column("reason", choice("reason", *Exclusion), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("decided_at", UtcDateTime, nullable=False),
+    # When the platform had been told to give the worker the qualification that keeps new work away.
+    sa.Column("told_at", UtcDateTime),
+    # A worker whom the requester takes back is not excluded again by a program.
+    sa.Column("lifted_at", UtcDateTime),
+    sa.Column("lift_told_at", UtcDateTime),
+    sa.Index(
+        "uq_exclusions_standing",
+        "worker_id",
+        unique=True,
+        sqlite_where=sa.text("lifted_at IS NULL"),
+        postgresql_where=sa.text("lifted_at IS NULL"),
+    ),
 )
 
 assignments = sa.Table(
@@ -283,6 +325,15 @@ verdicts = sa.Table(
         sqlite_where=sa.text("superseded_at IS NULL"),
         postgresql_where=sa.text("superseded_at IS NULL"),
     ),
+)
+
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    # How far a stage has got: votes up to this row are in the verdicts.
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("moved_at", UtcDateTime, nullable=False),
 )
 
 outbox = sa.Table(

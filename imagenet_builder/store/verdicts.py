@@ -1,58 +1,44 @@
-"""Votes that count, and the verdicts that follow from them, with their history."""
+"""Votes that count, and the verdicts that follow from them, with their history; read and written as arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
-from hits.model import Answer, Decision, ReportReason, Tally, Verdict
+from hits.model import Answer, Decision, ReportReason
+from imagenet_builder.policy import Policy
+from imagenet_builder.verdicts import ANSWERS, DECISIONS, Asked, Ballots, Controls, Decided, latest_asked
 
-from .chunks import chunks
-from .tables import controls, hit_questions, hits, questions, verdicts, votes
+from .columns import integer, load_columns, read_columns
+from .tables import controls, hit_questions, hits, questions, verdicts, votes, watermarks
 
+Integers = NDArray[np.int64]
 
-@dataclass(frozen=True, slots=True)
-class QuestionVerdict:
-    """What the votes say of one question; `final` when no more votes are awaited."""
+WATERMARK = "aggregate"
+OPEN = ("intended", "published")
 
-    question_id: int
-    verdict: Verdict
-    tally: Tally
-    final: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """A question on one HIT, not as a control."""
-
-    question_id: int
-    hit_id: int
-    is_open: bool
-    votes: int
-    rule: str
-
-
-@dataclass(frozen=True, slots=True)
-class CountedVote:
-    """A vote that counts."""
-
-    question_id: int
-    worker_id: int
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class ControlVote:
-    """A vote on a control, and the answer that is known."""
-
-    question_id: int
-    wnid: str
-    worker_id: int
-    answer: Answer
-    known: Answer
+# What one statement works on: tables of eight-byte numbers that end with the transaction.
+_temporary = sa.MetaData()
+_chosen = sa.Table(
+    "chosen", _temporary, sa.Column("question_id", sa.BigInteger, primary_key=True), prefixes=["TEMPORARY"]
+)
+_decided = sa.Table(
+    "decided",
+    _temporary,
+    sa.Column("question_id", sa.BigInteger, primary_key=True),
+    sa.Column("decision", sa.BigInteger),
+    sa.Column("probability", sa.Double),
+    *(sa.Column(answer.value, sa.BigInteger) for answer in ANSWERS),
+    sa.Column("final", sa.BigInteger),
+    prefixes=["TEMPORARY"],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +50,61 @@ class ReportedPicture:
     reasons: tuple[ReportReason, ...]
 
 
-def unsettled_questions(connection: sa.Connection) -> list[int]:
-    """Questions on published HITs, and those whose verdict is not final."""
+def latest_vote(connection: sa.Connection) -> int:
+    """The row of the vote that was stored last; 0 without one."""
+    return connection.scalar(sa.select(sa.func.max(votes.c.id))) or 0
+
+
+def watermark(connection: sa.Connection) -> int:
+    """The row of the last vote that is in the verdicts."""
+    position = sa.select(watermarks.c.position).where(watermarks.c.name == WATERMARK)
+    return connection.scalar(position) or 0
+
+
+def watermark_moved_at(connection: sa.Connection) -> datetime | None:
+    """When verdicts were last brought up to new votes; None if they never were."""
+    return connection.scalar(sa.select(watermarks.c.moved_at).where(watermarks.c.name == WATERMARK))
+
+
+def move_watermark(connection: sa.Connection, position: int, now: datetime) -> None:
+    """Write down that votes up to this row are in the verdicts; nothing is written where that stands already."""
+    if watermark(connection) == position:
+        return
+    here = watermarks.update().where(watermarks.c.name == WATERMARK)
+    if not connection.execute(here.values(position=position, moved_at=now)).rowcount:
+        connection.execute(watermarks.insert().values(name=WATERMARK, position=position, moved_at=now))
+
+
+def touched_questions(connection: sa.Connection, after: int, closing: Sequence[int]) -> Integers:
+    """The questions that may be decided anew, ascending: with counting votes after the row `after`; on HITs that are
+    `closing`; on HITs that were given up while a verdict was provisional."""
+    on_page = sa.select(hit_questions.c.question_id).where(~hit_questions.c.as_control)
+    abandoned = (
+        on_page.join(hits, hits.c.id == hit_questions.c.hit_id)
+        .join(verdicts, verdicts.c.question_id == hit_questions.c.question_id)
+        .where(hits.c.state == "abandoned", verdicts.c.superseded_at.is_(None), ~verdicts.c.final)
+    )
+    queries = [
+        sa.select(votes.c.question_id).where(votes.c.id > after, votes.c.counts),
+        abandoned,
+        *(on_page.where(hit_questions.c.hit_id == hit_id) for hit_id in closing),
+    ]
+    found = [_ids(connection, query) for query in queries]
+    return np.unique(np.concatenate(found))
+
+
+def rules_asked(connection: sa.Connection) -> set[str]:
+    """The rules by which questions were ever published."""
+    return set(connection.scalars(sa.select(hits.c.rule).distinct()))
+
+
+def any_rounds(connection: sa.Connection) -> bool:
+    """Whether any question is asked in rounds."""
+    return bool(connection.scalar(sa.select(sa.exists().where(hits.c.rounds.is_not(None)))))
+
+
+def unsettled_questions(connection: sa.Connection) -> Integers:
+    """Questions on published HITs, and those whose verdict is not final; ascending."""
     asked = (
         sa.select(hit_questions.c.question_id)
         .select_from(hit_questions.join(hits))
@@ -74,129 +113,161 @@ def unsettled_questions(connection: sa.Connection) -> list[int]:
     provisional = sa.select(verdicts.c.question_id).where(
         verdicts.c.superseded_at.is_(None), ~verdicts.c.final
     )
-    return sorted(connection.scalars(sa.union(asked, provisional)))
+    return np.unique(np.concatenate([_ids(connection, asked), _ids(connection, provisional)]))
 
 
-def all_questions(connection: sa.Connection) -> list[int]:
-    """Every question that a HIT ever asked, not as a control."""
-    asked = sa.select(hit_questions.c.question_id).distinct().where(~hit_questions.c.as_control)
-    return sorted(connection.scalars(asked))
+def _ids(connection: sa.Connection, query: sa.Select[Any]) -> Integers:
+    inner = query.subquery()
+    (found,) = read_columns(connection, sa.select(integer(inner.c.question_id)), "i")
+    return np.unique(found).astype(np.int64)
 
 
-def askings(connection: sa.Connection, question_ids: Collection[int]) -> list[Asking]:
-    """Every HIT that each question is on, the latest last."""
-    query = (
-        sa.select(
-            hit_questions.c.question_id,
-            hits.c.id,
-            hits.c.state.in_(("intended", "published")),
-            hits.c.votes_wanted,
-            hits.c.rule,
-        )
-        .select_from(hit_questions.join(hits))
-        .where(~hit_questions.c.as_control)
-        .order_by(hits.c.id)
+def choose(connection: sa.Connection, question_ids: Integers) -> None:
+    """Let `chosen` readings of this transaction, which ends without a commit, be of these questions (ascending)."""
+    _chosen.create(connection)
+    load_columns(connection, _chosen, [question_ids])
+
+
+def _of_chosen(column: sa.Column[int], chosen: bool) -> sa.ColumnElement[bool]:
+    return column.in_(sa.select(_chosen.c.question_id)) if chosen else sa.true()
+
+
+def asked(connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = ()) -> Asked:
+    """The questions that HITs asked, not as controls; the `closing` HITs bring no more votes."""
+    rows = sa.select(
+        integer(hit_questions.c.question_id), integer(hit_questions.c.hit_id), _category()
+    ).select_from(hit_questions.join(questions, questions.c.id == hit_questions.c.question_id))
+    question, hit, category = read_columns(
+        connection,
+        rows.where(~hit_questions.c.as_control, _of_chosen(hit_questions.c.question_id, chosen)),
+        "iii",
     )
-    found = [
-        Asking(question_id, hit_id, bool(is_open), wanted, rule)
-        for some in chunks(question_ids)
-        for question_id, hit_id, is_open, wanted, rule in connection.execute(
-            query.where(hit_questions.c.question_id.in_(some))
+    policies: dict[int, Policy] = {}
+    still_open: list[int] = []
+    for row in connection.execute(
+        sa.select(hits.c.id, hits.c.state, hits.c.rule, hits.c.votes_wanted, hits.c.rounds)
+    ):
+        policies[row.id] = Policy.stored(row.rule, row.votes_wanted, row.rounds)
+        if row.state in OPEN:
+            still_open.append(row.id)
+    waiting = np.isin(hit, np.setdiff1d(still_open, closing))
+    return latest_asked(_whole(question), _whole(hit), waiting, _whole(category), policies)
+
+
+def ballots(connection: sa.Connection, *, chosen: bool) -> Ballots:
+    """The votes that count."""
+    rows = sa.select(integer(votes.c.question_id), integer(votes.c.worker_id), coded(votes.c.answer))
+    found = read_columns(
+        connection, rows.where(votes.c.counts, _of_chosen(votes.c.question_id, chosen)), "iii"
+    )
+    return Ballots(*map(_whole, found))
+
+
+def control_ballots(connection: sa.Connection, *, chosen: bool) -> Controls:
+    """The votes on questions whose answer is known, in the order in which they were stored.
+
+    Of chosen questions: those on the pages that asked them.
+    """
+    rows = (
+        sa.select(
+            integer(votes.c.question_id),
+            integer(votes.c.worker_id),
+            coded(votes.c.answer),
+            coded(controls.c.answer),
+            _category(),
         )
-    ]
-    return sorted(found, key=lambda asking: asking.hit_id)
-
-
-def counted_votes(connection: sa.Connection, question_ids: Collection[int]) -> list[CountedVote]:
-    """The votes on questions that count."""
-    query = sa.select(votes.c.question_id, votes.c.worker_id, votes.c.answer).where(votes.c.counts)
-    return [
-        CountedVote(question_id, worker_id, Answer(answer))
-        for some in chunks(question_ids)
-        for question_id, worker_id, answer in connection.execute(query.where(votes.c.question_id.in_(some)))
-    ]
-
-
-def control_votes(connection: sa.Connection) -> list[ControlVote]:
-    """All votes on questions whose answer is known, in the order in which they were stored."""
-    query = (
-        sa.select(votes.c.question_id, questions.c.wnid, votes.c.worker_id, votes.c.answer, controls.c.answer)
         .select_from(votes.join(questions).join(controls, controls.c.question_id == questions.c.id))
         .order_by(votes.c.id)
     )
-    return [
-        ControlVote(question_id, wnid, worker_id, Answer(answer), Answer(known))
-        for question_id, wnid, worker_id, answer, known in connection.execute(query)
-    ]
+    if chosen:
+        pages = sa.select(votes.c.assignment_id).where(
+            _of_chosen(votes.c.question_id, chosen), votes.c.counts
+        )
+        rows = rows.where(votes.c.assignment_id.in_(pages))
+    return Controls(*map(_whole, read_columns(connection, rows, "iiiii")))
 
 
-def categories_of(connection: sa.Connection, question_ids: Collection[int]) -> dict[int, str]:
-    """The category of each question."""
-    query = sa.select(questions.c.id, questions.c.wnid)
-    return {
-        question_id: wnid
-        for some in chunks(question_ids)
-        for question_id, wnid in connection.execute(query.where(questions.c.id.in_(some)))
+def _category() -> sa.ColumnElement[int]:
+    """A category's number: the offset in its wnid."""
+    return integer(sa.func.substr(questions.c.wnid, 2))
+
+
+def coded(answer: sa.Column[str]) -> sa.ColumnElement[int]:
+    """An answer by its place in ANSWERS."""
+    return integer(sa.case({one.value: place for place, one in enumerate(ANSWERS)}, value=answer, else_=-1))
+
+
+def _whole(column: NDArray[Any]) -> Integers:
+    return column.astype(np.int64, copy=False)
+
+
+def supersede(connection: sa.Connection, found: Decided, now: datetime) -> int:
+    """Write verdicts in place of those that stand and say something else, which become history; returns how many.
+
+    Being final is not something else: a verdict that is said again finally becomes final, and nothing else changes.
+    """
+    _decided.create(connection)
+    tallies = [found.tally[:, place] for place in range(len(ANSWERS))]
+    # A number that no probability is, where there is none: columns hold no nulls.
+    probability = np.where(np.isnan(found.probability), -1.0, found.probability)
+    columns = [found.question, found.decision, probability, *tallies, found.final.astype(np.int64)]
+    load_columns(connection, _decided, columns)
+    new, same = _decided.c, _is_said_again(found)
+    standing = sa.and_(verdicts.c.superseded_at.is_(None), verdicts.c.question_id == new.question_id)
+    connection.execute(
+        verdicts.update()
+        .where(
+            verdicts.c.superseded_at.is_(None),
+            ~verdicts.c.final,
+            sa.exists().where(verdicts.c.question_id == new.question_id, same, new.final == 1),
+        )
+        .values(final=True)
+    )
+    repeated = connection.execute(
+        _decided.delete().where(sa.exists().where(standing, same).correlate(_decided))
+    )
+    connection.execute(
+        verdicts.update()
+        .where(verdicts.c.superseded_at.is_(None), verdicts.c.question_id.in_(sa.select(new.question_id)))
+        .values(superseded_at=now)
+    )
+    connection.execute(_insertion(found, now))
+    _decided.drop(connection)
+    return int(found.question.size - repeated.rowcount)
+
+
+def _is_said_again(found: Decided) -> sa.ColumnElement[bool]:
+    """Whether a row of `verdicts` and one of `decided` say the same, final or not."""
+    new, old = _decided.c, verdicts.c
+    return sa.and_(
+        old.decision == _decision_word(),
+        old.rule == found.rule,
+        sa.cast(old.parameters, sa.Text) == json.dumps(dict(found.parameters)),
+        sa.func.coalesce(old.probability, -1.0) == new.probability,
+        *(old[answer.value] == new[answer.value] for answer in ANSWERS),
+    )
+
+
+def _decision_word() -> sa.ColumnElement[str]:
+    words = {place: decision.value for place, decision in enumerate(DECISIONS)}
+    return sa.case(words, value=_decided.c.decision)
+
+
+def _insertion(found: Decided, now: datetime) -> sa.Insert:
+    new = _decided.c
+    tallies = {answer.value: new[answer.value] for answer in ANSWERS}
+    values: dict[str, Any] = {
+        "question_id": new.question_id,
+        "decision": _decision_word(),
+        "rule": sa.literal(found.rule),
+        "parameters": sa.literal(dict(found.parameters), sa.JSON),
+        "probability": sa.func.nullif(new.probability, -1.0),
+        **tallies,
+        "final": new.final == 1,
+        "decided_at": sa.literal(now, verdicts.c.decided_at.type),
     }
-
-
-def rules_asked(connection: sa.Connection) -> set[str]:
-    """The rules by which questions were ever published."""
-    return set(connection.scalars(sa.select(hits.c.rule).distinct()))
-
-
-def current_verdicts(connection: sa.Connection, question_ids: Collection[int]) -> dict[int, QuestionVerdict]:
-    """The verdict that stands on each question that has one."""
-    query = sa.select(verdicts).where(verdicts.c.superseded_at.is_(None))
-    return {
-        row.question_id: QuestionVerdict(
-            row.question_id,
-            Verdict(
-                Decision(row.decision), row.rule, row.probability, row.yes + row.no, dict(row.parameters)
-            ),
-            Tally(row.yes, row.no, row.unsure, row.broken, row.report),
-            row.final,
-        )
-        for some in chunks(question_ids)
-        for row in connection.execute(query.where(verdicts.c.question_id.in_(some)))
-    }
-
-
-def supersede(connection: sa.Connection, decided: Sequence[QuestionVerdict], now: datetime) -> None:
-    """Write verdicts in place of those that stand; the old ones become history."""
-    _close(connection, [one.question_id for one in decided], now)
-    rows = [
-        {
-            "question_id": one.question_id,
-            "decision": one.verdict.decision,
-            "rule": one.verdict.rule,
-            "parameters": one.verdict.parameters,
-            "probability": one.verdict.probability,
-            **asdict(one.tally),
-            "final": one.final,
-            "decided_at": now,
-        }
-        for one in decided
-    ]
-    if rows:
-        connection.execute(verdicts.insert(), rows)
-
-
-def _close(connection: sa.Connection, question_ids: Collection[int], now: datetime) -> None:
-    standing = verdicts.c.superseded_at.is_(None)
-    for some in chunks(question_ids):
-        connection.execute(
-            verdicts.update().where(standing, verdicts.c.question_id.in_(some)).values(superseded_at=now)
-        )
-
-
-def finalise(connection: sa.Connection, question_ids: Collection[int]) -> None:
-    """Let the verdicts that stand on questions be final; nothing else of them changes."""
-    standing = verdicts.c.superseded_at.is_(None)
-    for some in chunks(question_ids):
-        connection.execute(
-            verdicts.update().where(standing, verdicts.c.question_id.in_(some)).values(final=True)
-        )
+    source = sa.select(*values.values()).order_by(new.question_id)
+    return verdicts.insert().from_select(list(values), source, include_defaults=False)
 
 
 def decisions(connection: sa.Connection) -> tuple[dict[Decision, int], int]:

@@ -54,8 +54,16 @@ def fill(engine: sa.Engine) -> None:
                 "votes_wanted": 3, "rule": "majority", "reward_cents": 1, "fee_cents": 1, "intended_at": NOW,
                 "platform_hit_id": "H",
             },
+            "reservations": {
+                "hit_id": 1, "endpoint": "e", "live": False, "state": "reserved", "cents": 6, "promised_cents": 6,
+                "reserved_at": NOW,
+            },
             "hit_questions": {"hit_id": 1, "position": 0, "question_id": 1, "as_control": True, "picture_name": "p"},
             "workers": {"id": 1, "endpoint": "e", "platform_worker_id": "W", "first_seen_at": NOW},
+            "exclusions": {
+                "id": 1, "worker_id": 1, "reason": "too_fast", "detail": "d", "decided_at": NOW,
+            },
+            "watermarks": {"name": "aggregate", "position": 1, "moved_at": NOW},
             "assignments": {
                 "id": 1, "hit_id": 1, "worker_id": 1, "platform_assignment_id": "A", "status": "Submitted",
                 "accepted_at": NOW, "submitted_at": NOW, "collected_at": NOW, "controls_right": 1, "controls_shown": 1,

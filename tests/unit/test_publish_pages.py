@@ -12,16 +12,18 @@ from imagenet_builder.concepts import concept_of, wikipedia_url
 from imagenet_builder.config import VerificationSettings
 from imagenet_builder.errors import PublishError
 from imagenet_builder.pages import PageDesigner, picture_name
+from imagenet_builder.policy import Policy
 from imagenet_builder.store.publish import HitIntent
 from wordnet_synsets.graph import Graph, open_graph
 
 SECRET = b"k" * 32
+MAJORITY = Policy("majority", 3)
 DOG, PERSON = "n02084071", "n00007846"
 
 
 def designer(secret: bytes = SECRET, **settings: int) -> PageDesigner:
     chosen = VerificationSettings(**settings)  # type: ignore[arg-type]
-    return PageDesigner(chosen, secret, "http://127.0.0.1:1", False, None)
+    return PageDesigner(chosen, secret, "http://127.0.0.1:1", False, None, chosen.seconds_per_picture)
 
 
 def layout(intents: list[HitIntent]) -> list[list[tuple[str, bool]]]:
@@ -36,26 +38,26 @@ def shas(number: int, letter: str = "a") -> list[str]:
 def test_every_picture_is_asked_once_and_the_layout_follows_from_its_seed(
     pending: int, known: int, earlier: int
 ) -> None:
-    first = designer().design(DOG, shas(pending), shas(known, "b"), earlier)
+    first = designer().design(DOG, MAJORITY, shas(pending), shas(known, "b"), earlier)
     asked = [sha256 for page in layout(first) for sha256, is_control in page if not is_control]
     assert sorted(asked) == shas(pending)
     assert all(len(page) <= 48 for page in layout(first))
-    again = designer().design(DOG, shas(pending), shas(known, "b"), earlier)
+    again = designer().design(DOG, MAJORITY, shas(pending), shas(known, "b"), earlier)
     assert layout(again) == layout(first)
     assert len({intent.token for intent in (*first, *again)}) == len(first) + len(again)
 
 
 def test_another_secret_or_category_lays_out_otherwise() -> None:
     pending, known = shas(60), shas(6, "b")
-    one = layout(designer().design(DOG, pending, known, 0))
-    assert layout(designer(b"x" * 32).design(DOG, pending, known, 0)) != one
-    assert layout(designer().design(PERSON, pending, known, 0)) != one
-    assert layout(designer().design(DOG, pending, known, 1)) != one
+    one = layout(designer().design(DOG, MAJORITY, pending, known, 0))
+    assert layout(designer(b"x" * 32).design(DOG, MAJORITY, pending, known, 0)) != one
+    assert layout(designer().design(PERSON, MAJORITY, pending, known, 0)) != one
+    assert layout(designer().design(DOG, MAJORITY, pending, known, 1)) != one
 
 
 def test_a_page_without_room_is_refused_with_the_flags_that_mend_it() -> None:
     with pytest.raises(PublishError, match="--page-size"):
-        designer(page_size=4, controls=4).design(DOG, shas(3), shas(4, "b"), 0)
+        designer(page_size=4, controls=4).design(DOG, MAJORITY, shas(3), shas(4, "b"), 0)
 
 
 def test_picture_names_differ_by_page_and_cannot_be_computed_without_the_secret() -> None:

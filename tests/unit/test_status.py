@@ -34,14 +34,15 @@ def status_of(project: Project) -> Status:
 
 def test_a_project_without_anything_stands_at_nought(project: Project) -> None:
     nothing = {"pending": 0, "stored": 0, "rejected": 0, "failed": 0}
-    undecided = {"accepted": 0, "refused": 0, "undecided": 0, "open": 0}
+    undecided = {"accepted": 0, "refused": 0, "undecided": 0, "open": 0, "alpha": None}
     assert status_of(project) == Status(
         categories=(
             CategoryStatus(A, "thing0.n.01", **nothing, **undecided),
             CategoryStatus(B, "thing1.n.01", **nothing, **undecided),
         ),
         outcomes={}, images=0, image_bytes=0, hits={}, votes={}, workers=0, assignments=0, approved=0,
-        promised_cents=0, spent_cents=0, controls_right=0, controls_shown=0, agreement=None, releases=(),
+        promised_cents=0, spent_cents=0, controls_right=0, controls_shown=0, agreement=None, alpha=None,
+        excluded=0, releases=(),
     )  # fmt: skip
 
 

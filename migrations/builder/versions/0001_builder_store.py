@@ -103,7 +103,9 @@ def upgrade() -> None:
         sa.Column("rule", sa.String(length=32), nullable=False),
         sa.Column("reward_cents", sa.Integer(), nullable=False),
         sa.Column("fee_cents", sa.Integer(), nullable=False),
+        sa.Column("rounds", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("intended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("bar_type_id", sa.String(length=255), nullable=True),
         sa.Column("platform_hit_id", sa.String(length=64), nullable=True),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
@@ -474,8 +476,83 @@ def upgrade() -> None:
             postgresql_where=sa.text("counts"),
         )
 
+    op.create_table(
+        "watermarks",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_watermarks")),
+    )
+    op.create_table(
+        "reservations",
+        sa.Column("hit_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("live", sa.Boolean(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "reserved", "spent", "released", name="state", native_enum=False, create_constraint=True
+            ),
+            nullable=False,
+        ),
+        sa.Column("cents", sa.BigInteger(), nullable=False),
+        sa.Column("promised_cents", sa.BigInteger(), nullable=False),
+        sa.Column("reserved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'reserved') = (settled_at IS NULL)", name=op.f("ck_reservations_settled_has_time")
+        ),
+        sa.ForeignKeyConstraint(["hit_id"], ["hits.id"], name=op.f("fk_reservations_hit_id_hits")),
+        sa.PrimaryKeyConstraint("hit_id", name=op.f("pk_reservations")),
+    )
+    op.create_table(
+        "exclusions",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("worker_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "reason",
+            sa.Enum(
+                "inaccurate",
+                "too_fast",
+                "same_answer",
+                "requester",
+                name="reason",
+                native_enum=False,
+                create_constraint=True,
+            ),
+            nullable=False,
+        ),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lift_told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.id"], name=op.f("fk_exclusions_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exclusions")),
+    )
+    with op.batch_alter_table("exclusions", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_exclusions_standing",
+            ["worker_id"],
+            unique=True,
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("exclusions", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_exclusions_standing",
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+
+    op.drop_table("exclusions")
+    op.drop_table("reservations")
+    op.drop_table("watermarks")
     with op.batch_alter_table("votes", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_votes_counting", sqlite_where=sa.text("counts"), postgresql_where=sa.text("counts")

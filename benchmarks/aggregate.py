@@ -1,0 +1,332 @@
+"""Votes to verdicts at size: the rules beside crowd-kit's in memory, and the whole of `aggregate` on a filled store.
+
+    python benchmarks/aggregate.py [--tasks 1000000] [--postgres URL] [--no-crowd-kit] [--memory] [--quick]
+
+Three votes a task by 5,000 simulated workers. CPU seconds, so that a busy machine changes little; for PostgreSQL those
+of the server are added. A run with 1 % new votes is counted above an empty run. The last line is JSON.
+
+    pip install --no-deps crowd-kit && pip install 'scikit-learn<1.7' tqdm
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from hits import consensus, database
+from hits.consensus import Votes
+from imagenet_builder import exclusions
+from imagenet_builder.aggregate import aggregate
+from imagenet_builder.config import StoreSettings, load_settings
+from imagenet_builder.initialise import initialise
+from imagenet_builder.project import Project
+from imagenet_builder.store import tables
+from imagenet_builder.store.engine import MIGRATIONS
+
+VOTES_A_TASK, WORKERS, PAGE, CONTROLS = 3, 5000, 42, 6
+QUICK_TASKS = 30_000
+CATEGORIES = 1000
+NEW_SHARE = 100
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def crowd(n_tasks: int, workers: int = WORKERS, seed: int = 0) -> Votes:
+    """Three votes a task; workers are right in 60 to 99 % of cases."""
+    generator = np.random.default_rng(seed)
+    truth = (generator.random(n_tasks) < 0.4).astype(np.int64)
+    task = np.repeat(np.arange(n_tasks), VOTES_A_TASK)
+    # Three different workers a task: neighbours in a circle.
+    worker = (np.repeat(generator.integers(0, workers, n_tasks), VOTES_A_TASK) + task * 0) % workers
+    worker = (worker + np.tile(np.arange(VOTES_A_TASK) * 7, n_tasks)) % workers
+    right = generator.random(task.size) < generator.uniform(0.6, 0.99, workers)[worker]
+    return Votes(task, worker, np.where(right, truth[task], 1 - truth[task]), n_tasks=n_tasks)
+
+
+def cpu(work: Callable[[], Any]) -> float:
+    """CPU seconds of this process for a piece of work."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def in_memory(votes: Votes, with_crowd_kit: bool) -> dict[str, float]:
+    """CPU seconds of each rule, and of crowd-kit's of the same name, on the same votes."""
+    found = {
+        "majority": min(cpu(lambda: consensus.rule("majority").decide(votes)) for _ in range(3)),
+        "dawid-skene": cpu(lambda: consensus.rule("dawid-skene").decide(votes)),
+    }
+    if with_crowd_kit:
+        import pandas as pd
+        from crowdkit.aggregation import DawidSkene, MajorityVote
+
+        answers = pd.DataFrame({"task": votes.task, "worker": votes.worker, "label": votes.label})
+        found["crowd-kit majority"] = min(cpu(lambda: MajorityVote().fit_predict(answers)) for _ in range(3))
+        found["crowd-kit dawid-skene"] = cpu(lambda: DawidSkene().fit_predict(answers))
+    return found
+
+
+class ServerClock:
+    """CPU seconds of a PostgreSQL server on this machine: of its postmaster and all its children, ended ones too."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._postmaster: int | None = None
+        if engine.dialect.name == "postgresql":
+            with database.reading(engine) as connection:
+                backend = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+            self._postmaster = int(_stat(int(backend or 0))[1])
+
+    def seconds(self) -> float:
+        if self._postmaster is None:
+            return 0.0
+        ticks = sum(map(int, _stat(self._postmaster)[11:15]))
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = _stat(int(entry.name))
+                except OSError:
+                    continue
+                if int(fields[1]) == self._postmaster:
+                    ticks += sum(map(int, fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """/proc/PID/stat from the state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def fill(engine: sa.Engine, votes: Votes) -> None:
+    """A store in which every vote has been collected and none decided; six controls a page, too."""
+    n_tasks = votes.n_tasks
+    pages = -(-n_tasks // PAGE)
+    images = -(-n_tasks // CATEGORIES) + 2
+    with database.writing(engine) as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        for rows in _rows_before_votes(n_tasks, pages, images):
+            _insert(connection, *rows)
+        said = np.array(["no", "yes"])[votes.label].tolist()
+        page = (votes.task // PAGE).tolist()
+        place = np.tile(np.arange(VOTES_A_TASK), n_tasks).tolist()
+        _insert(
+            connection,
+            tables.votes,
+            ("question_id", "assignment_id", "worker_id", "answer", "counts", "cast_at"),
+            (
+                (task + 1, VOTES_A_TASK * at + which + 1, worker + 1, answer, True, NOW)
+                for task, at, which, worker, answer in zip(
+                    votes.task.tolist(), page, place, votes.worker.tolist(), said, strict=True
+                )
+            ),
+        )
+        _insert(
+            connection,
+            tables.votes,
+            ("question_id", "assignment_id", "worker_id", "answer", "counts", "cast_at"),
+            (
+                (n_tasks + control + 1, VOTES_A_TASK * at + which + 1, which + 1, "yes", False, NOW)
+                for at in range(pages)
+                for which in range(VOTES_A_TASK)
+                for control in range(CONTROLS)
+            ),
+        )
+    with database.writing(engine) as connection:
+        connection.execute(sa.text("ANALYZE"))
+
+
+def _rows_before_votes(n_tasks: int, pages: int, images: int) -> Any:
+    wnids = [f"n{number:08d}" for number in range(CATEGORIES)]
+    yield (
+        tables.categories,
+        ("wnid", "sense_key", "name", "lemmas", "gloss", "position", "selected_at"),
+        ((wnid, wnid, wnid, "[]", "", place, NOW) for place, wnid in enumerate(wnids)),
+    )
+    columns = ("sha256", "format", "mode", "width", "height", "byte_count", "orientation", "perceptual_hash")
+    yield (
+        tables.images,
+        (*columns, "stored_at"),
+        ((f"{one:064x}", "JPEG", "RGB", 9, 9, 9, 1, 0, NOW) for one in range(images)),
+    )
+    yield (
+        tables.questions,
+        ("id", "sha256", "wnid", "asked_at"),
+        (
+            (one + 1, f"{one // CATEGORIES:064x}", wnids[one % CATEGORIES], NOW)
+            for one in range(n_tasks + CONTROLS)
+        ),
+    )
+    yield (
+        tables.controls,
+        ("question_id", "answer", "provenance", "labelled_at"),
+        ((n_tasks + control + 1, "yes", "requester", NOW) for control in range(CONTROLS)),
+    )
+    columns = ("id", "wnid", "token", "endpoint", "live", "state", "votes_wanted", "rule", "reward_cents")
+    yield (
+        tables.hits,
+        (*columns, "fee_cents", "intended_at", "platform_hit_id"),
+        (
+            (at + 1, wnids[0], f"t{at}", "e", False, "collected", 3, "majority", 1, 1, NOW, f"H{at}")
+            for at in range(pages)
+        ),
+    )
+    yield (
+        tables.hit_questions,
+        ("hit_id", "position", "question_id", "as_control", "picture_name"),
+        ((one // PAGE + 1, one % PAGE, one + 1, False, f"p{one}") for one in range(n_tasks)),
+    )
+    yield (
+        tables.workers,
+        ("id", "endpoint", "platform_worker_id", "first_seen_at"),
+        ((one + 1, "e", f"W{one}", NOW) for one in range(WORKERS)),
+    )
+    yield _assignments(range(VOTES_A_TASK * pages))
+
+
+def _assignments(numbers: range, pages: int | None = None) -> Any:
+    """Finished pages; those beyond the first three a page are of later votes."""
+    columns = ("id", "hit_id", "worker_id", "platform_assignment_id", "status", "accepted_at", "submitted_at")
+    return (
+        tables.assignments,
+        (*columns, "collected_at", "controls_right", "controls_shown", "answer_xml"),
+        (
+            (
+                *(one + 1, (one // VOTES_A_TASK if pages is None else one - pages) + 1, one % WORKERS + 1),
+                *(f"A{one}", "Approved", NOW, NOW, NOW, 6, 6, ""),
+            )
+            for one in numbers
+        ),
+    )
+
+
+def _insert(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Any) -> None:
+    """Insert many rows by the driver's own means."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "postgresql":
+        with driver.cursor().copy(f"COPY {table.name} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        return
+    places = ", ".join("?" * len(columns))
+    moment = NOW.strftime("%Y-%m-%d %H:%M:%S.000000")
+    plain = (tuple(moment if value is NOW else value for value in row) for row in rows)
+    driver.executemany(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({places})", plain)
+
+
+def add_votes(engine: sa.Engine, n_tasks: int) -> int:
+    """One more vote on every question of 3 % of the pages: 1 % new votes."""
+    pages = -(-n_tasks // PAGE)
+    more = max(1, pages * VOTES_A_TASK // NEW_SHARE)
+    first = VOTES_A_TASK * pages
+    new = [
+        (task + 1, first + at + 1, (WORKERS - 1 - at) % WORKERS + 1, "yes", True, NOW)
+        for at in range(more)
+        for task in range(PAGE * at, min(PAGE * (at + 1), n_tasks))
+    ]
+    with database.writing(engine) as connection:
+        _insert(connection, *_assignments(range(first, first + more), first))
+        already = {
+            (row.question_id, row.worker_id)
+            for row in connection.execute(
+                sa.select(tables.votes.c.question_id, tables.votes.c.worker_id).where(
+                    tables.votes.c.question_id <= PAGE * more
+                )
+            )
+        }
+        new = [row for row in new if (row[0], row[2]) not in already]
+        columns = ("question_id", "assignment_id", "worker_id", "answer", "counts", "cast_at")
+        _insert(connection, tables.votes, columns, new)
+    return len(new)
+
+
+def on_store(url: str, votes: Votes) -> dict[str, float]:
+    """CPU seconds of `aggregate` on everything, on nothing, and on 1 % new votes."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = initialise(Path(folder) / "project")
+        if url:
+            settings = load_settings(project.folder / "imagenet-builder.toml", {})
+            project = Project(project.folder, _with_store(settings, url))
+            database.upgrade(project.engine, MIGRATIONS)
+        fill(project.engine, votes)
+        server = ServerClock(project.engine)
+
+        def spent(work: Callable[[], Any]) -> float:
+            start = server.seconds()
+            ours = cpu(work)
+            return ours + server.seconds() - start
+
+        found = {
+            "everything": spent(lambda: aggregate(project)),
+            "nothing new": min(spent(lambda: aggregate(project)) for _ in range(2)),
+        }
+        found["new votes"] = float(add_votes(project.engine, votes.n_tasks))
+        found["1 % new"] = spent(lambda: aggregate(project))
+        found["looking at workers"] = spent(lambda: exclusions.review(project.engine, NOW))
+        project.engine.dispose()
+        return found
+
+
+def _with_store(settings: Any, url: str) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(settings, store=StoreSettings(url=url))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--tasks", type=int, default=1_000_000)
+    parser.add_argument("--postgres", default="", help="URL of an empty database to measure too")
+    parser.add_argument("--no-crowd-kit", action="store_true")
+    parser.add_argument(
+        "--memory", action="store_true", help="only fit dawid-skene, and tell its peak memory"
+    )
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_TASKS} tasks")
+    arguments = parser.parse_args()
+    n_tasks = QUICK_TASKS if arguments.quick else arguments.tasks
+    votes = crowd(n_tasks)
+    last: dict[str, Any] = {"benchmark": "aggregate", "tasks": n_tasks, "votes": int(votes.task.size)}
+    if arguments.memory:
+        seconds = cpu(lambda: consensus.rule("dawid-skene").decide(votes))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"dawid-skene on {votes.task.size:,} votes: {seconds:.1f} CPU s, {peak:.2f} GiB at most")
+        print(json.dumps({**last, "cpu_seconds": seconds, "peak_gib": peak}))
+        return 0
+    last["memory"] = in_memory(votes, not arguments.no_crowd_kit)
+    print(f"{votes.task.size:,} votes in memory, CPU seconds")
+    for name, seconds in last["memory"].items():
+        theirs = last["memory"].get(f"crowd-kit {name}")
+        print(
+            f"  {name:24}{seconds:10.3f}" + (f"   crowd-kit takes {theirs / seconds:.0f}x" if theirs else "")
+        )
+    unit = last["memory"].get("crowd-kit majority")
+    for engine, url in (("sqlite", ""), ("postgresql", arguments.postgres)):
+        if engine == "postgresql" and not url:
+            continue
+        found = on_store(url, votes)
+        last[engine] = found
+        above = (found["1 % new"] - found["nothing new"]) / found["everything"]
+        print(f"aggregate on {engine}, CPU seconds")
+        for name in ("everything", "nothing new", "1 % new", "looking at workers"):
+            print(f"  {name:24}{found[name]:10.3f}")
+        print(f"  1 % new votes ({found['new votes']:.0f}), above an empty run: {above:.1%} of everything")
+        if unit:
+            print(f"  everything is {found['everything'] / unit:.1f} times crowd-kit's majority in memory")
+    last["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"at most {last['peak_gib']:.2f} GiB")
+    print(json.dumps(last))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

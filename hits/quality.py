@@ -1,0 +1,236 @@
+"""How far workers can be trusted, and how far a crowd agrees; arrays in, figures out.
+
+A worker has two accuracies: how often a picture that shows the concept is called "yes", and how often one that does
+not is called "no". Each has a beta posterior, because most workers answer few controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .consensus import ABSTAINED, NO, UNKNOWN, YES, Votes
+from .consensus.worker_prior import RIGHT, WRONG
+from .model import Exclusion
+
+Floats = NDArray[np.float64]
+
+# Agreeing with everybody else on a question tells half as much as a control: they may all be wrong.
+AGREEMENT_WORTH = 0.5
+OTHERS_NEEDED = 2
+# Central 95 % of a posterior.
+TAIL = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a worker gets no more work. Nobody is excluded on less than `evidence` controls' worth of answers.
+
+    `accuracy`: the mean of both accuracies, which is ½ for guessing, is surely below it. `seconds`: more than half of
+    three pages or more took less time a picture, by a worker not surely `trusted`. `same_share`: so large a share of
+    at least `same_votes` answers were one and the same, where others gave it to fewer than `others_share`.
+    """
+
+    evidence: float = 10.0
+    accuracy: float = 0.7
+    seconds: float = 0.25
+    pages: int = 3
+    trusted: float = 0.85
+    same_share: float = 0.98
+    same_votes: int = 60
+    others_share: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The mean and central 95 % of a posterior; `evidence` is how many answers, in controls' worth, are behind it."""
+
+    mean: float
+    low: float
+    high: float
+    evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What one worker's answers show. `seconds` is the median time a picture (None: not measured).
+
+    `hasty_pages` took less than the limit; `repeats` are votes on questions that the worker had voted on before;
+    `same_share` is the share of the most frequent answer, `others_share` that of others giving it there.
+    """
+
+    worker: int
+    pages: int
+    votes: int
+    yes: Estimate
+    no: Estimate
+    balanced: Estimate
+    seconds: float | None
+    hasty_pages: int
+    repeats: int
+    same_share: float
+    others_share: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pages:
+    """Finished pages: whose, and seconds a picture (NaN: not measured)."""
+
+    worker: NDArray[np.int64]
+    seconds: Floats
+
+
+def measure(
+    votes: Votes, pages: Pages, repeats: NDArray[np.int64], limits: Limits | None = None
+) -> list[Conduct]:
+    """Return the conduct of every worker, by number; `repeats` counts each one's repeated votes.
+
+    `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
+    compared with what all others said, where two or more did and agree.
+    """
+    limits = limits or Limits()
+    n_workers = repeats.size
+    worker, label = votes.worker.astype(np.int64), votes.label
+    worth, truth, others = _evidence(votes)
+    shown, right = np.zeros((2, n_workers)), np.zeros((2, n_workers))
+    for true in (NO, YES):
+        of = truth == true
+        shown[true] = np.bincount(worker[of], worth[of], n_workers)
+        agreed = of & (label == true)
+        right[true] = np.bincount(worker[agreed], worth[agreed], n_workers)
+    cast = np.bincount(worker, minlength=n_workers)
+    page_count = np.bincount(pages.worker, minlength=n_workers)
+    hasty = np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers)
+    medians = _medians(pages, n_workers)
+    same, others_same = _same_answers(worker, label, others, n_workers)
+    found = []
+    for one in range(n_workers):
+        no, yes = (_estimate(right[true, one], shown[true, one]) for true in (NO, YES))
+        found.append(
+            Conduct(
+                worker=one,
+                pages=int(page_count[one]),
+                votes=int(cast[one]),
+                yes=yes,
+                no=no,
+                balanced=_balanced(right[:, one], shown[:, one]),
+                seconds=None if np.isnan(medians[one]) else float(medians[one]),
+                hasty_pages=int(hasty[one]),
+                repeats=int(repeats[one]),
+                same_share=float(same[one]),
+                others_share=float(others_same[one]),
+            )
+        )
+    return found
+
+
+def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
+    """Return why a worker should get no more work, and the figures in words; None if there is no reason."""
+    limits = limits or Limits()
+    if conduct.balanced.evidence >= limits.evidence and conduct.balanced.high < limits.accuracy:
+        return Exclusion.INACCURATE, (
+            f"of known pictures about {conduct.yes.mean:.0%} of those that show it and {conduct.no.mean:.0%} of those "
+            "that do not were answered rightly"
+        )
+    hurried = conduct.pages >= limits.pages and 2 * conduct.hasty_pages > conduct.pages
+    if hurried and conduct.balanced.low < limits.trusted:
+        return Exclusion.TOO_FAST, (
+            f"{conduct.hasty_pages} of {conduct.pages} pages took less than {limits.seconds:g} seconds a picture"
+        )
+    if (
+        conduct.votes >= limits.same_votes
+        and conduct.same_share >= limits.same_share
+        and conduct.others_share < limits.others_share
+    ):
+        return Exclusion.SAME_ANSWER, (
+            f"{conduct.same_share:.0%} of {conduct.votes} answers were the same, where others gave it to "
+            f"{conduct.others_share:.0%}"
+        )
+    return None
+
+
+def _evidence(votes: Votes) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Of each vote: how much it tells, the true label as far as is known, and the share of "yes" of the others."""
+    task, label = votes.task.astype(np.int64), votes.label.astype(np.int64)
+    counts = np.stack([np.bincount(task[label == one], minlength=votes.n_tasks) for one in (NO, YES)])
+    others = counts[:, task] - np.stack([label == NO, label == YES])
+    number = others.sum(axis=0)
+    share = np.divide(others[YES], number, out=np.full(task.size, np.nan), where=number > 0)
+    known = votes.truth()[task]
+    agreed = (number >= OTHERS_NEEDED) & ((share == 0) | (share == 1))
+    truth = np.where(known != UNKNOWN, known, np.where(agreed, np.where(share == 1, YES, NO), UNKNOWN))
+    worth = np.where(known != UNKNOWN, 1.0, AGREEMENT_WORTH)
+    # Not sure is neither right nor wrong.
+    truth = np.where(label == ABSTAINED, UNKNOWN, truth)
+    return worth, truth, np.where(known != UNKNOWN, np.nan, share)
+
+
+def _medians(pages: Pages, n_workers: int) -> Floats:
+    medians = np.full(n_workers, np.nan)
+    timed = ~np.isnan(pages.seconds)
+    order = np.lexsort((pages.seconds[timed], pages.worker[timed]))
+    worker, seconds = pages.worker[timed][order], pages.seconds[timed][order]
+    for one, part in zip(*_runs(worker), strict=True):
+        medians[one] = np.median(seconds[part])
+    return medians
+
+
+def _runs(ordered: NDArray[np.int64]) -> tuple[list[int], list[slice]]:
+    values, starts = np.unique(ordered, return_index=True)
+    ends = np.append(starts, ordered.size)[1:]
+    return values.tolist(), [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _same_answers(
+    worker: NDArray[np.int64], label: NDArray[np.integer], others: Floats, n_workers: int
+) -> tuple[Floats, Floats]:
+    """Of each worker: the share of the more frequent of yes and no, and how large a share of others gave it there."""
+    said = np.stack([np.bincount(worker[label == one], minlength=n_workers) for one in (NO, YES)])
+    every = np.bincount(worker, minlength=n_workers)
+    most = said.argmax(axis=0)
+    same = np.divide(said.max(axis=0), every, out=np.zeros(n_workers), where=every > 0)
+    seen = ~np.isnan(others)
+    yes = np.bincount(worker[seen], others[seen], n_workers)
+    number = np.bincount(worker[seen], minlength=n_workers)
+    # Without anybody to compare with, the crowd is taken to agree.
+    share = np.divide(yes, number, out=most.astype(np.float64), where=number > 0)
+    return same, np.where(most == YES, share, 1 - share)
+
+
+def _estimate(right: float, shown: float) -> Estimate:
+    from scipy.special import betaincinv
+
+    first, second = RIGHT + right, WRONG + shown - right
+    low, high = betaincinv(first, second, [TAIL, 1 - TAIL])
+    return Estimate(float(first / (first + second)), float(low), float(high), float(shown))
+
+
+def _balanced(right: Floats, shown: Floats) -> Estimate:
+    """The mean of both accuracies; its interval from the variances of the two."""
+    first, second = RIGHT + right, WRONG + shown - right
+    every = first + second
+    mean = float((first / every).mean())
+    spread = 1.96 * float(np.sqrt((first * second / (every**2 * (every + 1))).sum())) / 2
+    return Estimate(mean, max(0.0, mean - spread), min(1.0, mean + spread), float(shown.sum()))
+
+
+def krippendorff_alpha(counts: NDArray[np.int64], times: Sequence[int] | None = None) -> float | None:
+    """Return Krippendorff's alpha for nominal values with missing votes; None where nothing could disagree.
+
+    `counts` is (units, values): how many gave each value to each unit; a row stands for `times` such units. Units with
+    fewer than two votes say nothing. (Krippendorff 2011, "Computing Krippendorff's alpha-reliability".)
+    """
+    weight = np.ones(len(counts)) if times is None else np.asarray(times, dtype=np.float64)
+    number = counts.sum(axis=1)
+    paired = number >= 2
+    counts, number, weight = counts[paired], number[paired], weight[paired]
+    totals = (counts * weight[:, None]).sum(axis=0)
+    every = totals.sum()
+    expected = every**2 - (totals**2).sum()
+    if not expected:
+        return None
+    observed = ((number**2 - (counts**2).sum(axis=1)) * weight / (number - 1)).sum()
+    return float(1 - (every - 1) * observed / expected)

@@ -1,0 +1,160 @@
+"""Who gets no more work: decided from the answers, kept in the store, told to the platform as a qualification.
+
+A soft block: its holders cannot accept new pages, see why, and are paid for what they did. One qualification type a
+reason, because a type's name is what the worker site shows.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hits import database
+from hits.errors import RequestRefused
+from hits.model import Exclusion
+from hits.quality import Conduct, measure, verdict_on
+
+from .errors import PublishError
+from .store import workers as store
+from .store.verdicts import latest_vote
+from .store.workers import StandingExclusion, Worker
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hits.requester import Requester
+
+logger = logging.getLogger(__name__)
+
+# A run looks at so many of the latest answers: what a worker does now decides about new work.
+LATEST_ANSWERS = 200_000
+
+REASONS = {
+    Exclusion.INACCURATE: "too many pictures whose answer is known were answered wrongly",
+    Exclusion.TOO_FAST: "pages were answered faster than pictures can be looked at",
+    Exclusion.SAME_ANSWER: "nearly every picture got the same answer",
+    Exclusion.REQUESTER: "the requester decided so",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConduct:
+    """A worker, what the answers show, and the exclusion that stands."""
+
+    worker: Worker
+    conduct: Conduct
+    excluded: StandingExclusion | None
+
+
+def type_name(project_name: str, reason: Exclusion) -> str:
+    """The name of the qualification type that says why there is no more work."""
+    return f"No more pages of {project_name}: {REASONS[reason]}"[:200]
+
+
+def soft_block_types(requester: Requester, project_name: str) -> dict[Exclusion, str]:
+    """The ids of the qualification types that keep workers from a project's pages, made if they are not there."""
+    return {
+        reason: requester.qualification_type(
+            type_name(project_name, reason),
+            "Who has this gets no new pages of this project. Work that was handed in is paid all the same.",
+        )
+        for reason in Exclusion
+    }
+
+
+def look_at_workers(connection: sa.Connection, *, after: int = 0) -> list[WorkerConduct]:
+    """What the answers stored after the row `after` show of each worker, most answers first."""
+    found = store.worker_votes(connection, after=after)
+    known = store.workers_by_id(connection)
+    standing = {one.worker.id: one for one in store.standing_exclusions(connection)}
+    ids = found.ids.tolist()
+    lines = [
+        WorkerConduct(known[ids[conduct.worker]], conduct, standing.get(ids[conduct.worker]))
+        for conduct in measure(found.votes, found.pages, found.repeats)
+    ]
+    return sorted(lines, key=lambda line: (-line.conduct.votes, line.worker.id))
+
+
+def review(engine: sa.Engine, now: datetime) -> int:
+    """Exclude the workers whose latest answers give a reason; returns how many.
+
+    Who was ever excluded is left as she is: an exclusion that the requester took back is not decided again.
+    """
+    with database.reading(engine) as connection:
+        lines = look_at_workers(connection, after=max(0, latest_vote(connection) - LATEST_ANSWERS))
+        left = store.ever_excluded(connection)
+    found = []
+    for line in lines:
+        why = verdict_on(line.conduct)
+        if why is not None and line.worker.id not in left:
+            found.append((line.worker.id, *why))
+            logger.warning("worker %s gets no more work: %s", line.worker.platform_worker_id, why[1])
+    if found:
+        with database.writing(engine) as connection:
+            store.exclude(connection, found, now)
+    return len(found)
+
+
+def tell(engine: sa.Engine, requester: Requester, project_name: str, endpoint: str, now: datetime) -> int:
+    """Tell an endpoint of exclusions, and of their end, that it does not know; returns how many were told.
+
+    Giving a qualification twice changes nothing, so that a run that was killed in between is simply repeated.
+    """
+    with database.reading(engine) as connection:
+        untold = store.to_tell(connection, endpoint)
+    if not untold:
+        return 0
+    types = soft_block_types(requester, project_name)
+    told = 0
+    for one in untold:
+        worker = one.worker.platform_worker_id
+        try:
+            if one.lifted:
+                requester.disqualify(types[one.reason], worker, "You can take pages again.")
+            else:
+                requester.qualify(types[one.reason], worker)
+                requester.notify(worker, _subject(project_name), _message(one))
+        except RequestRefused as error:
+            logger.warning("%s could not be told about worker %s: %s", endpoint, worker, error)
+            continue
+        with database.writing(engine) as connection:
+            store.record_told(connection, one, now)
+        told += 1
+    return told
+
+
+def _subject(project_name: str) -> str:
+    return f"No more pages of {project_name}"[:200]
+
+
+def _message(one: StandingExclusion) -> str:
+    return (
+        f"You get no new pages of this project, because {REASONS[one.reason]}: {one.detail}. "
+        "What you handed in is paid all the same. If you think this is wrong, write to the requester."
+    )
+
+
+def exclude(engine: sa.Engine, platform_worker_id: str, detail: str, now: datetime) -> None:
+    """Let a worker get no more work because the requester says so. Raises PublishError for an unknown worker."""
+    with database.writing(engine) as connection:
+        found = [(one.id, Exclusion.REQUESTER, detail) for one in _named(connection, platform_worker_id)]
+        if not store.exclude(connection, found, now):
+            raise PublishError(f"worker {platform_worker_id} is excluded already")
+
+
+def readmit(engine: sa.Engine, platform_worker_id: str, now: datetime) -> None:
+    """Take exclusions of a worker back. Raises PublishError for one who is unknown or not excluded."""
+    with database.writing(engine) as connection:
+        lifted = [store.lift(connection, one.id, now) for one in _named(connection, platform_worker_id)]
+        if not any(lifted):
+            raise PublishError(f"worker {platform_worker_id} is not excluded")
+
+
+def _named(connection: sa.Connection, platform_worker_id: str) -> list[Worker]:
+    every = store.workers_by_id(connection).values()
+    named = [one for one in every if one.platform_worker_id == platform_worker_id]
+    if not named:
+        raise PublishError(f"no worker {platform_worker_id} has answered; see `imagenet-builder workers`")
+    return named

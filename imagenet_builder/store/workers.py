@@ -1,0 +1,203 @@
+"""Workers: what they answered, and who gets no more work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from hits.consensus import ABSTAINED, UNKNOWN, Votes
+from hits.model import Exclusion
+from hits.quality import Pages
+from imagenet_builder.verdicts import LABEL_OF_ANSWER, UNSAID
+
+from .columns import integer, read_columns
+from .tables import assignments, controls, exclusions, votes, workers
+from .verdicts import coded
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker of an endpoint."""
+
+    id: int
+    endpoint: str
+    platform_worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingExclusion:
+    """Who gets no more work, why, and what the platform still has to be told: `lifted` ones are taken back."""
+
+    id: int
+    worker: Worker
+    reason: Exclusion
+    detail: str
+    decided_at: datetime
+    lifted: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkerVotes:
+    """What `hits.quality.measure` takes; worker `i` of its arrays is the row `ids[i]`."""
+
+    ids: Integers
+    votes: Votes
+    pages: Pages
+    repeats: Integers
+
+
+def worker_votes(connection: sa.Connection, *, after: int = 0) -> WorkerVotes:
+    """All answers stored after the row `after`: counting votes, controls, repeats, and the time of their pages."""
+    rows = sa.select(
+        integer(votes.c.question_id),
+        integer(votes.c.worker_id),
+        integer(votes.c.assignment_id),
+        coded(votes.c.answer),
+        coded(controls.c.answer),
+        integer(sa.case((votes.c.counts, 1), else_=0)),
+    ).select_from(votes.outerjoin(controls, controls.c.question_id == votes.c.question_id))
+    question, worker, assignment, answer, known, counts = (
+        column.astype(np.int64, copy=False)
+        for column in read_columns(connection, rows.where(votes.c.id > after), "iiiiii")
+    )
+    ids, number = np.unique(worker, return_inverse=True)
+    repeated = (counts == 0) & (known < 0)
+    label = LABEL_OF_ANSWER[answer]
+    kept = ~repeated & (label != UNSAID)
+    tasks, task = np.unique(question[kept], return_inverse=True)
+    truth = np.full(tasks.size, UNKNOWN, dtype=np.int64)
+    is_control = known[kept] >= 0
+    truth[task[is_control]] = LABEL_OF_ANSWER[known[kept][is_control]]
+    return WorkerVotes(
+        ids,
+        Votes(task, number[kept], np.maximum(label[kept], ABSTAINED), n_tasks=tasks.size, known=truth),
+        _pages(connection, ids, assignment),
+        np.bincount(number[repeated], minlength=ids.size),
+    )
+
+
+def _pages(connection: sa.Connection, ids: Integers, assignment: Integers) -> Pages:
+    """The pages that these answers came on; a page's time is its own clock's, or else from accepting to submitting."""
+    pages, pictures = np.unique(assignment, return_counts=True)
+    a = assignments.c
+    rows = connection.execute(
+        sa.select(a.id, a.worker_id, a.page_seconds, a.accepted_at, a.submitted_at).where(
+            a.id >= (int(pages[0]) if pages.size else 0)
+        )
+    )
+    shown = dict(zip(pages.tolist(), pictures.tolist(), strict=True))
+    worker, seconds = [], []
+    for row in rows:
+        if row.id not in shown:
+            continue
+        held = (row.submitted_at - row.accepted_at).total_seconds()
+        taken = row.page_seconds if row.page_seconds is not None else held or None
+        worker.append(row.worker_id)
+        seconds.append(np.nan if taken is None else taken / shown[row.id])
+    return Pages(np.searchsorted(ids, np.array(worker, dtype=np.int64)), np.array(seconds, dtype=np.float64))
+
+
+def workers_by_id(connection: sa.Connection) -> dict[int, Worker]:
+    """All workers, by their rows."""
+    rows = connection.execute(sa.select(workers.c.id, workers.c.endpoint, workers.c.platform_worker_id))
+    return {row.id: Worker(*row) for row in rows}
+
+
+def ever_excluded(connection: sa.Connection) -> set[int]:
+    """The workers with an exclusion, standing or lifted: a program says nothing more of them."""
+    return set(connection.scalars(sa.select(exclusions.c.worker_id)))
+
+
+def excluded(connection: sa.Connection) -> Integers:
+    """The workers who get no more work, by their rows, ascending."""
+    standing = sa.select(exclusions.c.worker_id).where(exclusions.c.lifted_at.is_(None))
+    return np.array(sorted(connection.scalars(standing)), dtype=np.int64)
+
+
+def exclude(
+    connection: sa.Connection, found: Iterable[tuple[int, Exclusion, str]], now: datetime
+) -> list[int]:
+    """Let workers (row, reason, detail) get no more work; returns those for whom that is new."""
+    already = set(excluded(connection).tolist())
+    new = [one for one in found if one[0] not in already]
+    if new:
+        connection.execute(
+            exclusions.insert(),
+            [
+                {"worker_id": worker, "reason": reason, "detail": detail, "decided_at": now}
+                for worker, reason, detail in new
+            ],
+        )
+    return [worker for worker, *_ in new]
+
+
+def lift(connection: sa.Connection, worker_id: int, now: datetime) -> bool:
+    """Take an exclusion back; False if none stands."""
+    standing = exclusions.update().where(
+        exclusions.c.worker_id == worker_id, exclusions.c.lifted_at.is_(None)
+    )
+    return bool(connection.execute(standing.values(lifted_at=now)).rowcount)
+
+
+def standing_exclusions(connection: sa.Connection) -> list[StandingExclusion]:
+    """The exclusions that stand, the oldest first."""
+    return _exclusions(connection, exclusions.c.lifted_at.is_(None))
+
+
+def to_tell(connection: sa.Connection, endpoint: str) -> list[StandingExclusion]:
+    """The exclusions, and liftings of exclusions, that a platform has not been told yet."""
+    e = exclusions.c
+    untold = sa.or_(
+        sa.and_(e.lifted_at.is_(None), e.told_at.is_(None)),
+        sa.and_(e.lifted_at.is_not(None), e.told_at.is_not(None), e.lift_told_at.is_(None)),
+    )
+    return _exclusions(connection, sa.and_(untold, workers.c.endpoint == endpoint))
+
+
+def _exclusions(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> list[StandingExclusion]:
+    e, w = exclusions.c, workers.c
+    rows = connection.execute(
+        sa.select(e.id, e.reason, e.detail, e.decided_at, e.lifted_at, w.id, w.endpoint, w.platform_worker_id)
+        .select_from(exclusions.join(workers))
+        .where(chosen)
+        .order_by(e.id)
+    )
+    return [
+        StandingExclusion(
+            id=row[0],
+            worker=Worker(*row[5:]),
+            reason=Exclusion(row[1]),
+            detail=row[2],
+            decided_at=row[3],
+            lifted=row[4] is not None,
+        )
+        for row in rows
+    ]
+
+
+def record_told(connection: sa.Connection, one: StandingExclusion, now: datetime) -> None:
+    """Write down that the platform knows of an exclusion, or of its end."""
+    told = {"lift_told_at": now} if one.lifted else {"told_at": now}
+    connection.execute(exclusions.update().where(exclusions.c.id == one.id).values(**told))
+
+
+def questions_of_changed(connection: sa.Connection, since: datetime | None) -> Integers:
+    """The questions, ascending, voted on by workers who were excluded or taken back since a moment (None: ever)."""
+    changed = sa.select(exclusions.c.worker_id)
+    if since is not None:
+        changed = changed.where(sa.or_(exclusions.c.decided_at >= since, exclusions.c.lifted_at >= since))
+    asked = sa.select(votes.c.question_id).where(votes.c.counts, votes.c.worker_id.in_(changed)).distinct()
+    return np.array(sorted(connection.scalars(asked)), dtype=np.int64)
+
+
+def endpoints_to_tell(connection: sa.Connection) -> set[str]:
+    """The endpoints of workers whose exclusion, or its end, has not been told."""
+    every = connection.scalars(sa.select(workers.c.endpoint).distinct()).all()
+    return {endpoint for endpoint in every if to_tell(connection, endpoint)}

@@ -1,0 +1,302 @@
+"""aggregate decides only what new votes touch, and what it says in the end does not depend on when it ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from hits import database
+from hits.model import Answer, Decision
+from imagenet_builder import aggregate as aggregation
+from imagenet_builder.aggregate import aggregate
+from imagenet_builder.project import Project
+from imagenet_builder.store import verdicts as store
+from imagenet_builder.store.columns import load_columns, read_columns
+from imagenet_builder.store.tables import (
+    assignments,
+    controls,
+    hit_questions,
+    hits,
+    images,
+    questions,
+    verdicts,
+    votes,
+    watermarks,
+    workers,
+)
+from imagenet_builder.verdicts import PROVISIONAL, decide
+from tests.builder_store import NOW, add_categories, empty_project
+
+DOG = "n02084071"
+
+
+@pytest.fixture
+def project(tmp_path: Path, store_url: str) -> Project:
+    return asked_project(tmp_path, store_url)
+
+
+def asked_project(folder: Path, store_url: str, rule: str = "majority", pages: int = 4) -> Project:
+    """Four pages of ten questions and two controls, all answered that will be: nothing is open on a marketplace."""
+    project = empty_project(folder, store={"url": store_url})
+    add_categories(project, DOG)
+    n_questions = 10 * pages + 2
+    with database.writing(project.engine) as connection:
+        connection.execute(images.insert(), [_image(number) for number in range(n_questions)])
+        connection.execute(
+            questions.insert(),
+            [
+                {"id": number + 1, "sha256": f"{number:064x}", "wnid": DOG, "asked_at": NOW}
+                for number in range(n_questions)
+            ],
+        )
+        connection.execute(
+            controls.insert(),
+            [
+                {
+                    "question_id": n_questions - 1,
+                    "answer": "yes",
+                    "provenance": "requester",
+                    "labelled_at": NOW,
+                },
+                {"question_id": n_questions, "answer": "no", "provenance": "requester", "labelled_at": NOW},
+            ],
+        )
+        connection.execute(hits.insert(), [_hit(page, rule) for page in range(pages)])
+        connection.execute(hit_questions.insert(), list(_slots(pages, n_questions)))
+        connection.execute(
+            workers.insert(),
+            [
+                {"id": worker + 1, "endpoint": "e", "platform_worker_id": f"W{worker}", "first_seen_at": NOW}
+                for worker in range(5)
+            ],
+        )
+    return project
+
+
+def _image(number: int) -> dict[str, Any]:
+    columns = {"format": "JPEG", "mode": "RGB", "width": 9, "height": 9, "byte_count": 9, "orientation": 1}
+    return {**columns, "sha256": f"{number:064x}", "perceptual_hash": 0, "stored_at": NOW}
+
+
+def _hit(page: int, rule: str) -> dict[str, Any]:
+    return {
+        "id": page + 1,
+        "wnid": DOG,
+        "token": f"t{page}",
+        "endpoint": "e",
+        "live": False,
+        "state": "collected",
+        "votes_wanted": 3,
+        "rule": rule,
+        "reward_cents": 1,
+        "fee_cents": 1,
+        "intended_at": NOW,
+        "platform_hit_id": f"H{page}",
+    }
+
+
+def _slots(pages: int, n_questions: int) -> Iterable[dict[str, Any]]:
+    for page in range(pages):
+        asked = [*range(10 * page + 1, 10 * page + 11), n_questions - 1, n_questions]
+        for position, question in enumerate(asked):
+            yield {
+                "hit_id": page + 1,
+                "position": position,
+                "question_id": question,
+                "as_control": question > n_questions - 2,
+                "picture_name": f"{page}-{question}",
+            }
+
+
+def vote(project: Project, worker: int, page: int, *, liar: bool = False) -> None:
+    """One worker answers one page, questions with even ids are yes; a liar says the opposite, of controls too."""
+    with database.writing(project.engine) as connection:
+        assignment_id = connection.execute(
+            assignments.insert()
+            .values(
+                hit_id=page + 1,
+                worker_id=worker + 1,
+                platform_assignment_id=f"A{worker}-{page}",
+                status="Approved",
+                accepted_at=NOW,
+                submitted_at=NOW,
+                collected_at=NOW,
+                controls_right=0,
+                controls_shown=2,
+                answer_xml="<x/>",
+            )
+            .returning(assignments.c.id)
+        ).scalar_one()
+        rows = connection.execute(
+            sa.select(hit_questions.c.question_id, hit_questions.c.as_control, controls.c.answer)
+            .outerjoin(controls, controls.c.question_id == hit_questions.c.question_id)
+            .where(hit_questions.c.hit_id == page + 1)
+        )
+        connection.execute(
+            votes.insert(),
+            [
+                {
+                    "question_id": question,
+                    "assignment_id": assignment_id,
+                    "worker_id": worker + 1,
+                    "answer": "yes"
+                    if (question % 2 == 0 if known is None else known == "yes") != liar
+                    else "no",
+                    "counts": not as_control,
+                    "cast_at": NOW,
+                }
+                for question, as_control, known in rows
+            ],
+        )
+
+
+def written(project: Project, *, history: bool = False) -> list[tuple[Any, ...]]:
+    """The verdicts that stand, or all of them, without their times and row ids."""
+    names = ("question_id", "decision", "rule", "parameters", "yes", "no", "final")
+    statement = sa.select(*(verdicts.c[name] for name in names), sa.func.round(verdicts.c.probability * 1e9))
+    if not history:
+        statement = statement.where(verdicts.c.superseded_at.is_(None))
+    with database.reading(project.engine) as connection:
+        return sorted(map(tuple, connection.execute(statement)), key=repr)
+
+
+def test_a_run_decides_the_questions_with_new_votes_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[list[int]] = []
+
+    def watched(asked: Any, evidence: Any, finality: Any = PROVISIONAL) -> Any:
+        decided.append(asked.question.tolist())
+        return decide(asked, evidence, finality)
+
+    monkeypatch.setattr("imagenet_builder.aggregate.decide", watched)
+    for worker in range(3):
+        for page in range(4):
+            vote(project, worker, page)
+    assert aggregate(project).verdicts_changed == 40
+    assert aggregate(project).verdicts_changed == 0
+    vote(project, 3, 2)
+    assert aggregate(project).verdicts_changed == 10
+    assert decided == [list(range(1, 41)), list(range(21, 31))]
+
+
+def test_the_watermark_stands_where_it_stood_when_nothing_is_new(project: Project) -> None:
+    vote(project, 0, 0)
+    aggregate(project, now=NOW)
+    with database.reading(project.engine) as connection:
+        before = connection.execute(sa.select(watermarks)).all()
+        assert store.watermark(connection) == store.latest_vote(connection) == 12
+    aggregate(project, now=NOW + timedelta(days=1))
+    with database.reading(project.engine) as connection:
+        assert connection.execute(sa.select(watermarks)).all() == before
+
+
+def test_a_run_that_ends_before_the_watermark_moves_decides_the_same_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for page in range(4):
+        vote(project, 0, page)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "move_watermark", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            aggregate(project)
+    before = written(project, history=True)
+    assert len(before) == 40
+    assert aggregate(project).verdicts_changed == 0
+    assert written(project, history=True) == before
+
+
+@pytest.mark.parametrize("rule", ["majority", "dawid-skene", "dynamic"])
+@pytest.mark.parametrize("large", [False, True])
+def test_final_verdicts_do_not_depend_on_when_aggregation_ran(
+    tmp_path: Path, rule: str, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if large:
+        monkeypatch.setattr(aggregation, "VOTES_TO_REFIT", 0)
+    cast = [(worker, page) for worker in range(4) for page in range(4)]
+    often = asked_project(tmp_path / "often", f"sqlite:///{tmp_path}/often.sqlite3", rule)
+    once = asked_project(tmp_path / "once", f"sqlite:///{tmp_path}/once.sqlite3", rule)
+    for worker, page in cast:
+        for project in (often, once):
+            vote(project, worker, page, liar=worker == 0)
+        aggregate(often)
+    for project in (often, once):
+        report = aggregate(project, finalise=True)
+        assert report.provisional == 0
+        assert report.decisions[Decision.ACCEPTED] == report.decisions[Decision.REJECTED] == 20
+    assert written(often) == written(once)
+    for project in (often, once):
+        project.engine.dispose()
+
+
+def test_on_a_large_store_a_rule_that_learns_gives_touched_questions_a_provisional_verdict(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aggregation, "VOTES_TO_REFIT", 0)
+    with database.writing(project.engine) as connection:
+        connection.execute(hits.update().values(rule="dawid-skene"))
+    for worker in range(3):
+        vote(project, worker, 0)
+    assert aggregate(project).verdicts_changed == 10
+    vote(project, 0, 1)
+    report = aggregate(project)
+    assert (report.verdicts_changed, report.provisional) == (10, 20)
+
+
+def test_a_page_that_was_given_up_ends_the_wait_of_its_questions(project: Project) -> None:
+    with database.writing(project.engine) as connection:
+        connection.execute(hits.update().where(hits.c.id == 1).values(state="published"))
+        connection.execute(hits.update().where(hits.c.id == 1).values(endpoint="gone"))
+    vote(project, 0, 0)
+    with pytest.raises(Exception, match="no keys"):
+        aggregate(project)
+    assert {row[6] for row in written(project)} == {False}
+    with database.writing(project.engine) as connection:
+        connection.execute(hits.update().where(hits.c.id == 1).values(state="abandoned"))
+    aggregate(project)
+    assert {row[6] for row in written(project)} == {True}
+
+
+def test_columns_come_back_as_they_were_loaded(project: Project) -> None:
+    metadata = sa.MetaData()
+    table = sa.Table(
+        "loaded",
+        metadata,
+        sa.Column("one", sa.BigInteger),
+        sa.Column("two", sa.Double),
+        prefixes=["TEMPORARY"],
+    )
+    one = np.array([0, -1, 2**62, 7], dtype=np.int64)
+    two = np.array([0.1, -1e300, 0.0, np.pi])
+    with database.reading(project.engine) as connection:
+        table.create(connection)
+        load_columns(connection, table, [one, two])
+        load_columns(connection, table, [one[:0], two[:0]])
+        back = read_columns(connection, sa.select(table.c.one, table.c.two), "if")
+        none = read_columns(connection, sa.select(table.c.one).where(table.c.one == 5), "i")
+    assert back[0].tolist() == one.tolist()
+    assert back[1].tolist() == two.tolist()
+    assert none[0].tolist() == []
+
+
+def test_votes_by_answer_are_tallied_in_the_right_columns(project: Project) -> None:
+    for worker in range(5):
+        vote(project, worker, 0)
+    said = dict(enumerate(("yes", "no", "unsure", "broken", "yes"), start=1))
+    with database.writing(project.engine) as connection:
+        for worker, answer in said.items():
+            connection.execute(votes.update().where(votes.c.worker_id == worker).values(answer=answer))
+    aggregate(project)
+    with database.reading(project.engine) as connection:
+        columns = [verdicts.c[answer.value] for answer in Answer]
+        tallies = set(map(tuple, connection.execute(sa.select(*columns))))
+    assert tallies == {(2, 1, 1, 1, 0)}

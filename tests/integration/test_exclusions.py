@@ -1,0 +1,181 @@
+"""Workers who get no more work: decided by aggregate, held by qualifications, shown on the worker site."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hits import database
+from hits.marketplace import people
+from hits.marketplace.settings import utc_now
+from hits.marketplace.working import CannotAccept
+from hits.model import Answer, Exclusion
+from imagenet_builder import exclusions
+from imagenet_builder.aggregate import aggregate
+from imagenet_builder.config import override
+from imagenet_builder.controls import record_controls
+from imagenet_builder.errors import PublishError
+from imagenet_builder.publish import PublishRequest, publish
+from imagenet_builder.store import tables
+from imagenet_builder.store.status import read_status
+from tests import command
+from tests.marketplace_worker import SiteWorker
+from tests.verification_project import DOG, Verification, add_pictures, verification
+
+PAGES: dict[str, object] = {"page_size": 24, "controls": 12}
+
+
+@pytest.fixture
+def judged(tmp_path: Path, wordnet_folder: Path, store_url: str) -> Iterator[Verification]:
+    """Two pages of twelve questions and twelve controls; anna and ben are right, and cleo says yes to all."""
+    with verification(tmp_path, wordnet_folder, {DOG: 36}, store_url=store_url, verification=PAGES) as made:
+        known = sorted(picture for picture, shows in made.truth.items() if shows)[:6]
+        known += sorted(picture for picture, shows in made.truth.items() if not shows)[:6]
+        said = [(*picture, Answer.YES if made.truth[picture] else Answer.NO) for picture in known]
+        record_controls(made.project.engine, said, "requester", utc_now())
+        publish(made.project)
+        for hit_id, shown in made.pages().items():
+            right = {
+                name: Answer.YES if made.truth[picture] else Answer.NO for name, picture in shown.items()
+            }
+            made.submit("anna", hit_id, right)
+            made.submit("ben", hit_id, right)
+            made.submit("cleo", hit_id, Answer.YES)
+        yield made
+
+
+def worker_id(made: Verification, pseudonym: str) -> str:
+    return people.invite(made.marketplace.engine, pseudonym).worker_id
+
+
+def new_page(made: Verification) -> str:
+    before = set(made.pages())
+    made.truth.update(add_pictures(made.project, DOG, range(500, 503)))
+    publish(made.project)
+    (hit_id,) = set(made.pages()) - before
+    return hit_id
+
+
+def test_a_bad_worker_is_paid_told_why_and_kept_from_new_pages(judged: Verification) -> None:
+    report = aggregate(judged.project)
+    assert (report.workers_excluded, report.collected.payments) == (1, 6)
+    ((reason, told),) = judged.rows(sa.select(tables.exclusions.c.reason, tables.exclusions.c.told_at))
+    assert reason == Exclusion.INACCURATE
+    assert told is not None
+    earned = {one.worker_id: one.earned_cents for one in people.list_workers(judged.marketplace.engine)}
+    assert earned[worker_id(judged, "cleo")] == earned[worker_id(judged, "anna")] > 0
+    hit_id = new_page(judged)
+    with pytest.raises(CannotAccept, match="NotQualified"):
+        judged.submit("cleo", hit_id, Answer.YES)
+    judged.submit("anna", hit_id, Answer.YES)
+    # The reason is where she meets it: on the page that she cannot take, and in her messages.
+    cleo = SiteWorker(judged.marketplace.url, judged.marketplace.invite("cleo"))
+    offer = cleo.get(f"/hits/{hit_id}").text
+    assert "too many pictures whose answer is known were answered wrongly" in offer
+    assert "data-missing" in offer
+    assert "were answered rightly" in cleo.get("/messages").text
+    anna = SiteWorker(judged.marketplace.url, judged.marketplace.invite("ben"))
+    assert "data-missing" not in anna.get(f"/hits/{hit_id}").text
+
+
+def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Verification) -> None:
+    aggregate(judged.project)
+    assert aggregate(judged.project).workers_excluded == 0
+    cleo = worker_id(judged, "cleo")
+    exclusions.readmit(judged.project.engine, cleo, utc_now())
+    hit_id = new_page(judged)
+    aggregate(judged.project)
+    judged.submit("cleo", hit_id, Answer.YES)
+    assert aggregate(judged.project).workers_excluded == 0
+    assert judged.count(tables.exclusions, tables.exclusions.c.lift_told_at.is_not(None)) == 1
+    with pytest.raises(PublishError, match="is not excluded"):
+        exclusions.readmit(judged.project.engine, cleo, utc_now())
+    exclusions.exclude(judged.project.engine, cleo, "enough", utc_now())
+    with pytest.raises(PublishError, match="excluded already"):
+        exclusions.exclude(judged.project.engine, cleo, "enough", utc_now())
+    with pytest.raises(PublishError, match="no worker NOBODY"):
+        exclusions.exclude(judged.project.engine, "NOBODY", "", utc_now())
+
+
+def test_an_exclusion_that_the_platform_did_not_hear_of_is_told_by_the_next_run(
+    judged: Verification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("imagenet_builder.store.workers.record_told", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            aggregate(judged.project)
+    assert judged.count(tables.exclusions, tables.exclusions.c.told_at.is_(None)) == 1
+    aggregate(judged.project)
+    assert judged.count(tables.exclusions, tables.exclusions.c.told_at.is_(None)) == 0
+
+
+def decisions(made: Verification) -> set[tuple[Any, ...]]:
+    verdicts = tables.verdicts.c
+    return set(
+        made.rows(
+            sa.select(verdicts.decision, verdicts.yes + verdicts.no).where(verdicts.superseded_at.is_(None))
+        )
+    )
+
+
+def test_a_majority_hears_excluded_workers_unless_the_settings_say_otherwise(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    with verification(tmp_path, wordnet_folder, {DOG: 20}, verification={"page_size": 20}) as made:
+        publish(made.project)
+        (hit_id,) = made.pages()
+        for worker in ("anna", "ben", "cleo"):
+            made.submit(worker, hit_id, Answer.NO if worker == "anna" else Answer.YES)
+        aggregate(made.project)
+        assert decisions(made) == {("accepted", 3)}
+        exclusions.exclude(made.project.engine, worker_id(made, "cleo"), "asked to", utc_now())
+        aggregate(made.project)
+        assert decisions(made) == {("accepted", 3)}
+        settings = override(made.project.settings, "verification", ignore_excluded=True)
+        deaf = dataclasses.replace(made.project, settings=settings)
+        assert aggregate(deaf).verdicts_changed == 20
+        assert decisions(made) == {("undecided", 3)}
+        assert aggregate(deaf).verdicts_changed == 0
+
+
+def test_the_command_shows_accuracies_with_intervals_and_status_shows_alpha(judged: Verification) -> None:
+    aggregate(judged.project)
+    folder = judged.project.folder
+    shown = command.done(folder, "workers", "--json").document
+    by_worker = {one["worker"]: one for one in shown}
+    cleo, anna = by_worker[worker_id(judged, "cleo")], by_worker[worker_id(judged, "anna")]
+    assert cleo["no"]["high"] < 0.5 < anna["no"]["low"]
+    assert cleo["excluded"]["reason"] == "inaccurate"
+    assert anna["excluded"] is None
+    table = command.done(folder, "workers").output
+    assert "inaccurate: of known pictures" in table
+    command.done(folder, "workers", "--readmit", worker_id(judged, "cleo"))
+    assert "inaccurate" not in command.done(folder, "workers").output
+    with database.reading(judged.project.engine) as connection:
+        status = read_status(connection)
+    # Of 24 questions half are yes for all three, half are no, no and yes.
+    assert status.alpha is not None
+    assert status.alpha == status.categories[0].alpha
+    assert 0 < status.alpha < 1
+    document = json.loads(command.done(folder, "status", "--json").output)
+    assert document["categories"][0]["alpha"] == pytest.approx(status.alpha)
+    assert "Krippendorff's alpha" in command.done(folder, "status").output
+
+
+def test_pages_published_before_keep_an_excluded_worker_out_as_well(judged: Verification) -> None:
+    judged.truth.update(add_pictures(judged.project, DOG, range(600, 603)))
+    before = set(judged.pages())
+    publish(judged.project, PublishRequest())
+    (hit_id,) = set(judged.pages()) - before
+    aggregate(judged.project)
+    with pytest.raises(CannotAccept, match="NotQualified"):
+        judged.submit("cleo", hit_id, Answer.YES)
