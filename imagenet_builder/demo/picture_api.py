@@ -1,7 +1,8 @@
 """The MediaWiki action API over the collection, in the shape in which Wikimedia Commons answers.
 
 `action=query` with `generator=search`, `list=search`, `titles` or `pageids`, `prop=imageinfo|revisions`,
-`meta=siteinfo`; format versions 1 and 2. See https://www.mediawiki.org/wiki/API:Imageinfo and API:Search.
+`meta=siteinfo`; format versions 1 and 2. The site has no categories: `categorymembers` finds nothing in any.
+See https://www.mediawiki.org/wiki/API:Imageinfo, API:Search and API:Categorymembers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MOST_RESULTS = 500
 LAST_RESULT = 10_000
 FILE_NAMESPACE = "6"
 _SEARCH_PARAMETERS = ("search", "namespace", "limit", "offset", "what", "info", "prop", "sort", "qiprofile")
+_MEMBER_PARAMETERS = ("title", "pageid", "prop", "namespace", "type", "continue", "limit", "sort", "dir")
 KNOWN_PARAMETERS = frozenset(
     (
         *(
@@ -46,6 +48,7 @@ KNOWN_PARAMETERS = frozenset(
             "rvslots",
         ),
         *(prefix + name for prefix in ("sr", "gsr") for name in _SEARCH_PARAMETERS),
+        *(prefix + name for prefix in ("cm", "gcm") for name in _MEMBER_PARAMETERS),
     )
 )
 
@@ -102,7 +105,11 @@ class Api:
             found["search"] = [self._search_result(file) for file in files]
             if further is not None:
                 answer["continue"] = {"sroffset": further, "continue": "-||"}
-        if "generator" in asked:
+        if "categorymembers" in _several(asked, "list"):
+            found["categorymembers"] = self._members(asked, "cm")
+        if asked.get("generator") == "categorymembers":
+            self._members(asked, "gcm")
+        elif "generator" in asked:
             if asked["generator"] != "search":
                 raise ApiError(
                     "badvalue", f'Unrecognized value for parameter "generator": {asked["generator"]}.'
@@ -120,6 +127,15 @@ class Api:
         if found:
             answer["query"] = found
         return answer
+
+    def _members(self, asked: Mapping[str, str], prefix: str) -> Sequence[Answer]:
+        """What is in a category, whichever is asked for: nothing."""
+        title, page_id = asked.get(f"{prefix}title", ""), asked.get(f"{prefix}pageid", "")
+        if not title.strip() and not page_id:
+            raise ApiError(
+                "missingparam", f'One of the parameters "{prefix}title" and "{prefix}pageid" is required.'
+            )
+        return []
 
     def _search(
         self, asked: Mapping[str, str], prefix: str, warnings: dict[str, str]

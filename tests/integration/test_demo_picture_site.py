@@ -199,6 +199,13 @@ async def test_a_drawing_has_a_png_thumbnail(site: Site, collection: Collection)
     assert Image.open(io.BytesIO(body)).width == 250
 
 
+async def test_a_category_has_no_members(site: Site) -> None:
+    listed = await ask(site, list="categorymembers", cmtitle="Category:Umbrellas", cmtype="subcat")
+    assert listed["query"]["categorymembers"] == []
+    files = await ask(site, generator="categorymembers", gcmtitle="Category:Umbrellas", prop="imageinfo")
+    assert files == {"batchcomplete": True}
+
+
 @pytest.mark.parametrize(
     ("parameters", "code"),
     [
@@ -206,6 +213,7 @@ async def test_a_drawing_has_a_png_thumbnail(site: Site, collection: Collection)
         ({"generator": "search", "gsrnamespace": "6"}, "missingparam"),
         ({"generator": "search", "gsrsearch": "x", "gsrlimit": "many"}, "badinteger"),
         ({"generator": "allimages"}, "badvalue"),
+        ({"generator": "categorymembers", "gcmtype": "file"}, "missingparam"),
         ({"maxlag": "-1"}, "maxlag"),
         ({"format": "xml"}, "badvalue"),
     ],
