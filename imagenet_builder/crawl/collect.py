@@ -23,6 +23,7 @@ from imagenet_builder.store.thread import StoreThread
 from . import inspect as inspection
 from .fetch import Download, Fetcher, Stopped
 from .flight import Flight
+from .keep import Keeper
 from .metrics import SECONDS as METRICS_SECONDS
 from .metrics import Figures, MetricsFiles
 from .politeness import user_agent
@@ -47,7 +48,7 @@ class Collector:
         clock: Callable[[], datetime],
         listener: ProgressListener,
     ) -> None:
-        self._images = project.images
+        self._keeper = Keeper(project.images)
         self._folder = project.folder
         self._exclusion = Exclusion()
         self._settings = project.settings.crawl
@@ -171,9 +172,12 @@ class Collector:
             return
         self._fetched_bytes += len(download.content or b"")
         try:
-            outcome = self._unless_excluded(await _outcome(download, pool))
+            try:
+                outcome = self._unless_excluded(await _outcome(download, pool))
+            finally:
+                fetcher.let_next(download)
             if isinstance(outcome, Inspected) and download.content is not None:
-                await asyncio.to_thread(self._images.put, download.content)
+                await self._keeper.put(outcome.sha256, download.content)
                 self._kept_bytes += outcome.byte_count
                 fetcher.stopping = fetcher.stopping or self._is_full
         finally:
