@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 
 BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
+# Requests to a bucket at once.
+_UPLOADS = 16
 _HASH = re.compile(r"[0-9a-f]{64}")
-# obstore writes a file under its name with a number behind it, and renames it.
+# A file is written under its name with a number behind it, and renamed.
 _LEFTOVER = re.compile(r"[0-9a-f]{64}#\d+")
 
 
@@ -50,6 +54,8 @@ class ImageStore:
     def __init__(self, store: ObjectStore, *, name: str, folder: Path | None = None) -> None:
         self._store = store
         self._folder = folder
+        # Folders whose own entries this object has made durable.
+        self._settled: set[str] = set()
         self.name = name
 
     @property
@@ -62,15 +68,43 @@ class ImageStore:
 
         Storing the same bytes again changes nothing, and mends a copy that was damaged.
         """
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.put_all({sha256: content})
+        return sha256
+
+    def put_all(self, contents: Mapping[str, bytes]) -> None:
+        """Store several contents by their SHA-256, for which the caller vouches; all are durable when this returns."""
+        with self._translated("write"):
+            if self._folder is not None:
+                self._write_files(self._folder, contents)
+            else:
+                self._upload(contents)
+
+    def _upload(self, contents: Mapping[str, bytes]) -> None:
         import obstore
 
-        sha256 = hashlib.sha256(content).hexdigest()
-        with self._translated("write"):
-            # A folder's file is written beside its name and renamed: it appears whole or not at all.
-            obstore.put(self._store, _key(sha256), content, use_multipart=False)
-            if self._folder is not None:
-                _make_durable(self._folder, _key(sha256))
-        return sha256
+        def upload(sha256: str) -> None:
+            obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
+
+        with ThreadPoolExecutor(min(_UPLOADS, len(contents))) as threads:
+            list(threads.map(upload, contents))
+
+    def _write_files(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+        touched = set()
+        for sha256, content in contents.items():
+            outer, inner, name = _key(sha256).split("/")
+            outer = f"{folder}/{outer}"
+            inner = f"{outer}/{inner}"
+            _write_file(inner, name, content)
+            touched.add(inner)
+            if inner not in self._settled:
+                touched.add(outer)
+            if outer not in self._settled:
+                touched.add(str(folder))
+        # A row that is committed later must not outlive its bytes: the folders that name a file are flushed too.
+        for path in touched:
+            _flush(path)
+        self._settled |= touched
 
     def get(self, sha256: str) -> bytes:
         """The bytes of `sha256`; ImageStoreError if they are missing or do not hash to their name."""
@@ -201,15 +235,43 @@ def _key(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
-def _make_durable(folder: Path, key: str) -> None:
-    """Flush a file and the folders that name it, so that a row committed later never outlives its bytes."""
-    path = folder / key
-    for step in (path, path.parent, path.parent.parent, folder):
-        descriptor = os.open(step, os.O_RDONLY)
+def _write_file(folder: str, name: str, content: bytes) -> None:
+    """Write a file beside its name and rename it: it appears whole, or not at all."""
+    path = f"{folder}/{name}"
+    descriptor, beside = _open_beside(folder, path)
+    try:
         try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(descriptor, left) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def _open_beside(folder: str, path: str) -> tuple[int, str]:
+    for number in itertools.count(1):
+        beside = f"{path}#{number}"
+        try:
+            return os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), beside
+        except FileNotFoundError:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            # Another process is writing the same, or was killed when it did.
+            continue
+    raise AssertionError("unreachable")
+
+
+def _flush(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remedy(cause: str, is_folder: bool) -> str:

@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 import aiohttp
@@ -124,12 +125,12 @@ class Fetcher:
         """Download a candidate's picture, trying again where that may help.
 
         Raises Stopped when `stopping`, and Elsewhere where a redirect leads to another owner's host.
+        Call `let_next` once the content was inspected, and `release` once it is stored.
         """
         if candidate.url.startswith("file:"):
             source = self._sources.get(candidate.source)
             path = source.file(candidate.url) if isinstance(source, FileSource) else None
-            found = await asyncio.to_thread(read_file, path, self._settings.max_bytes)
-            return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
+            return await self._in_turn(lambda: self._read(path))
         download = await self._with_retries(
             candidate.url,
             self._settings.max_bytes,
@@ -151,7 +152,9 @@ class Fetcher:
 
     async def fetch_page(self, url: str, most_bytes: int) -> Download:
         """Download what is at `url`, within robots.txt as for a picture; `address` is where it was found."""
-        return await self._with_retries(url, most_bytes, for_robots=False)
+        download = await self._with_retries(url, most_bytes, for_robots=False)
+        self._let_go(download)
+        return download
 
     async def _with_retries(
         self,
@@ -228,15 +231,33 @@ class Fetcher:
             if state is RobotsState.DISALLOWED:
                 return Download(refusal=Rejected(Reason.ROBOTS, str(address.origin())), robots=robots)
         try:
-            async with self._hosts[f"{host}:{port}"].turn(), self._connections:
-                if self.stopping:
-                    raise Stopped
-                download = await self._get(address, most_bytes, conditions, cut=for_robots)
+            async with self._hosts[f"{host}:{port}"].turn():
+                download = await self._in_turn(
+                    lambda: self._get(address, most_bytes, conditions, cut=for_robots)
+                )
                 _note_health(self._hosts[f"{host}:{port}"], download)
         except HostPaused as error:
             reason = Reason.HOST_DOWN if error.down else Reason.RATE_LIMITED
             download = Download(refusal=Failed(reason, True, str(error)))
         return dataclasses.replace(download, robots=robots)
+
+    async def _in_turn(self, get: Callable[[], Awaitable[Download]]) -> Download:
+        """What `get` gives once a connection is free. A download with content keeps it: see `let_next`."""
+        await self._connections.acquire()
+        kept = False
+        try:
+            if self.stopping:
+                raise Stopped
+            download = await get()
+            kept = download.content is not None
+        finally:
+            if not kept:
+                self._connections.release()
+        return download
+
+    async def _read(self, path: Path | None) -> Download:
+        found = await asyncio.to_thread(read_file, path, self._settings.max_bytes)
+        return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
 
     async def _get(
         self, address: URL, most_bytes: int, conditions: Mapping[str, str], *, cut: bool
@@ -282,9 +303,18 @@ class Fetcher:
         """Bytes that downloads hold now."""
         return self._room.taken
 
+    def let_next(self, download: Download) -> None:
+        """Let another begin in place of a download: fetching must not run far ahead of inspection."""
+        if download.content is not None:
+            self._connections.release()
+
     def release(self, download: Download) -> None:
         """Let go of the room that a download's bytes take: call it when they are no longer needed."""
         self._room.give_back(download.reserved)
+
+    def _let_go(self, download: Download) -> None:
+        self.let_next(download)
+        self.release(download)
 
     def _judge_headers(self, response: aiohttp.ClientResponse, address: URL, seconds: float) -> Download:
         """What is known before the body: status, validators, opt-outs; with a refusal if it will not be read."""
@@ -310,7 +340,7 @@ class Fetcher:
 
     async def _fetch_robots(self, url: str) -> RobotsFile:
         download = await self._with_retries(url, ROBOTS_BYTES, for_robots=True)
-        self.release(download)
+        self._let_go(download)
         if download.content is not None:
             return RobotsFile(download.content.decode("utf-8-sig", "replace"))
         unavailable = (Reason.NOT_FOUND, Reason.REFUSED, Reason.TOO_MANY_REDIRECTS)

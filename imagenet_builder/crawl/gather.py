@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from imagenet_builder.unwanted import Unwanted
 
 from . import inspect as inspection
 from .fetch import Download, Fetcher
+from .keep import Keeper
 
 # Candidates at work at once: most of them wait for their host's turn and hold nothing.
 WINDOW = 1000
@@ -48,7 +48,7 @@ class Gatherer:
     ) -> None:
         self._settings = settings
         self._agent = agent
-        self._images = images
+        self._keeper = Keeper(images)
         self._unwanted = unwanted
         self._clock = clock
         self._sources = sources or {}
@@ -85,9 +85,12 @@ class Gatherer:
         download = await self._fetcher.fetch(candidate)
         self._fetched_bytes += len(download.content or b"")
         try:
-            outcome = await self._outcome(candidate, download)
+            try:
+                outcome = await self._outcome(candidate, download)
+            finally:
+                self._fetcher.let_next(download)
             if isinstance(outcome, Inspected) and download.content is not None:
-                await asyncio.to_thread(self._images.put, download.content)
+                await self._keeper.put(outcome.sha256, download.content)
         finally:
             self._fetcher.release(download)
         return Fetched(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ class Host:
         self._latency = self._quickest = float("inf")
         self._next_start = clock()
         self._paused_until = clock()
-        self._changed = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def pause(self) -> float:
@@ -118,16 +119,35 @@ class Host:
 
         Raises HostPaused rather than wait longer than LONGEST_PAUSE for the host.
         """
-        async with self._changed:
-            await self._changed.wait_for(self._has_room)
-            self._active += 1
+        await self._enter()
         try:
             await self._wait()
             yield
         finally:
-            async with self._changed:
+            self._active -= 1
+            self._admit()
+
+    async def _enter(self) -> None:
+        if not self._waiting and self._has_room():
+            self._active += 1
+            return
+        admitted = asyncio.get_running_loop().create_future()
+        self._waiting.append(admitted)
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if not admitted.cancelled():
                 self._active -= 1
-                self._changed.notify_all()
+                self._admit()
+            raise
+
+    def _admit(self) -> None:
+        """Let in those whose turn it is, and wake no others: a thousand may wait for one host."""
+        while self._waiting and self._has_room():
+            admitted = self._waiting.popleft()
+            if not admitted.done():
+                self._active += 1
+                admitted.set_result(None)
 
     async def _wait(self) -> None:
         start = max(self._clock(), self._next_start)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import os
-import queue
+import pickle
 import signal
+import socket
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -23,6 +23,10 @@ Result = TypeVar("Result")
 MOST_WORKERS = 16
 START_SECONDS = 120.0
 MEBIBYTE = 2**20
+# Memory that a worker and this process share is kept for the next content up to here.
+KEPT_BYTES = 4 * MEBIBYTE
+# Messages are preceded by their length.
+LENGTH_BYTES = 8
 
 
 class WorkerLost(Exception):
@@ -57,13 +61,11 @@ class ProcessPool(Generic[Result]):
         # Forking this process would copy its threads' locks in whatever state they are.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pool")
-        self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
-        for _ in range(workers):
-            self._idle.put(None)
-        # A few wait in line so that no worker idles; more would only hold their bytes in memory.
-        self._line = asyncio.Semaphore(2 * workers)
+        self._line = asyncio.Semaphore(workers)
+        self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
         self._alive: set[_Worker] = set()
+        self._closed = False
 
     async def run(self, content: bytes) -> Result:
         """The result of `work(content)`; waits for its turn.
@@ -71,16 +73,31 @@ class ProcessPool(Generic[Result]):
         Raises WorkerLost if the worker died or took too long, BuilderError if workers cannot start at all.
         """
         async with self._line:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, content)
+            worker = self._idle.pop() if self._idle else await asyncio.to_thread(self._start)
+            self._busy.add(worker)
+            try:
+                done, answer = await worker.ask(content, self._seconds)
+            except BaseException:
+                # Also of a call that was cancelled: its worker is still at it.
+                self._alive.discard(worker)
+                worker.stop()
+                raise
+            finally:
+                self._busy.discard(worker)
+            self._idle.append(worker)
+        if not done:
+            raise RuntimeError(f"a worker's code failed:\n{answer}")
+        result: Result = answer
+        return result
 
     def close(self) -> None:
         """End the workers at once; a call that is still running gets WorkerLost."""
+        self._closed = True
         for worker in tuple(self._alive):
-            worker.kill()
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for worker in self._alive:
-            worker.stop()
-        self._alive.clear()
+            if worker in self._busy:
+                worker.kill()
+            else:
+                worker.stop()
 
     def __enter__(self) -> ProcessPool[Result]:
         return self
@@ -90,86 +107,104 @@ class ProcessPool(Generic[Result]):
     ) -> None:
         self.close()
 
-    def _ask(self, content: bytes) -> Result:
-        worker = self._idle.get()
-        survivor: _Worker | None = None
-        try:
-            if worker is None:
-                worker = _Worker(self._context, self._work, self._memory)
-                self._alive.add(worker)
-            done, answer = worker.ask(content, self._seconds)
-            survivor = worker
-        except WorkerLost:
-            if worker is not None:
-                self._alive.discard(worker)
-                worker.stop()
-            raise
-        finally:
-            self._idle.put(survivor)
-        if not done:
-            raise RuntimeError(f"a worker's code failed:\n{answer}")
-        result: Result = answer
-        return result
+    def _start(self) -> _Worker:
+        worker = _Worker(self._context, self._work, self._memory)
+        self._alive.add(worker)
+        if self._closed:
+            worker.kill()
+        return worker
 
 
 class _Worker:
-    """One process and the pipe to it."""
+    """One process, a socket to it, and memory that both see: content is copied there, and never through the socket."""
 
     def __init__(self, context: Any, work: Callable[[bytes], object], memory: int) -> None:
-        self._pipe, end = context.Pipe()
+        self._socket, end = socket.socketpair()
+        self._shared = os.memfd_create("content")
         self._process = context.Process(target=_serve, args=(end, work, memory), daemon=True)
         try:
-            self._process.start()
-            end.close()
+            with end:
+                self._process.start()
+            socket.send_fds(self._socket, [b"\0"], [self._shared])
             # It speaks first: a process that dies before has not died of any work.
-            ready = self._pipe.poll(START_SECONDS) and self._pipe.recv()
+            self._socket.settimeout(START_SECONDS)
+            ready = self._socket.recv(1)
+        except TimeoutError as error:
+            self.stop()
+            raise BuilderError(f"worker processes do not start within {START_SECONDS:.0f} s") from error
         except (OSError, EOFError) as error:
-            self._process.kill()
-            raise BuilderError(
-                f"worker processes cannot start: {error or 'they end at once'}; is there memory left, and does "
-                "the program that calls this run under `if __name__ == '__main__'`?"
-            ) from error
+            self.stop()
+            raise BuilderError(_NO_START.format(error)) from error
         if not ready:
             self.stop()
-            raise BuilderError(f"worker processes do not start within {START_SECONDS:.0f} s")
+            raise BuilderError(_NO_START.format("they end at once"))
+        self._socket.setblocking(False)
 
-    def ask(self, content: bytes, seconds: float) -> tuple[bool, Any]:
+    async def ask(self, content: bytes, seconds: float) -> tuple[bool, Any]:
         """(True, result), or (False, traceback text) where the work itself raised."""
+        loop = asyncio.get_running_loop()
         try:
-            self._pipe.send_bytes(content)
-            if not self._pipe.poll(seconds):
-                raise WorkerLost(f"not done after {seconds:.0f} s")
-            answer: tuple[bool, Any] = self._pipe.recv()
+            async with asyncio.timeout(seconds):
+                written = 0
+                while written < len(content):
+                    written += os.pwrite(self._shared, memoryview(content)[written:], written)
+                await loop.sock_sendall(self._socket, len(content).to_bytes(LENGTH_BYTES))
+                answer: tuple[bool, Any] = pickle.loads(await self._receive(loop))
+        except TimeoutError as error:
+            raise WorkerLost(f"not done after {seconds:.0f} s") from error
         except (OSError, EOFError) as error:
-            self._process.join(5)
+            await asyncio.to_thread(self._process.join, 5)
             raise WorkerLost(f"its worker died (exit code {self._process.exitcode})") from error
+        if len(content) > KEPT_BYTES:
+            os.ftruncate(self._shared, 0)
         return answer
 
-    def kill(self) -> None:
-        """End the process, whatever it is doing; whoever waits for its answer learns it from the pipe."""
-        self._process.kill()
+    async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        received = b""
+        while len(received) < LENGTH_BYTES + int.from_bytes(received[:LENGTH_BYTES]):
+            part = await loop.sock_recv(self._socket, MEBIBYTE)
+            if not part:
+                raise EOFError
+            received += part
+        return received[LENGTH_BYTES:]
 
-    def stop(self) -> None:
-        """End the process and let go of the pipe; nobody may be waiting for an answer."""
+    def kill(self) -> None:
+        """End the process, whatever it is doing; whoever waits for its answer learns it from the socket."""
         self._process.kill()
         self._process.join()
-        self._pipe.close()
+
+    def stop(self) -> None:
+        """End the process and let go of what is shared with it; nobody may be waiting for an answer."""
+        if self._process.pid is not None:
+            self.kill()
+        self._socket.close()
+        os.close(self._shared)
 
 
-def _serve(pipe: Connection, work: Callable[[bytes], object], memory: int) -> None:
-    """A worker's life: answer until the pipe closes, as it also does when the other process is killed."""
+_NO_START = (
+    "worker processes cannot start: {}; is there memory left, and does the program that calls this run under "
+    "`if __name__ == '__main__'`?"
+)
+
+
+def _serve(end: socket.socket, work: Callable[[bytes], object], memory: int) -> None:
+    """A worker's life: answer until the socket closes, as it also does when the other process is killed."""
     # Ctrl-C reaches the whole group of processes; the one that runs the crawl decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, (shared,), _, _ = socket.recv_fds(end, 1, 1)
+    # What is there now stays: to look through it again and again would only take time.
+    gc.freeze()
     _limit_memory(memory)
-    with contextlib.suppress(EOFError, OSError):
-        pipe.send(True)
-        while True:
-            content = pipe.recv_bytes()
+    with contextlib.suppress(OSError):
+        end.sendall(b"\0")
+        while length := end.recv(LENGTH_BYTES, socket.MSG_WAITALL):
+            content = os.pread(shared, int.from_bytes(length), 0)
             try:
                 answer: tuple[bool, object] = (True, work(content))
             except Exception:  # noqa: BLE001  It is raised again in the process that asked.
                 answer = (False, traceback.format_exc())
-            pipe.send(answer)
+            message = pickle.dumps(answer)
+            end.sendall(len(message).to_bytes(LENGTH_BYTES) + message)
 
 
 def _limit_memory(headroom: int) -> None:
