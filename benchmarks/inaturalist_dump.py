@@ -41,7 +41,10 @@ def write_dump(folder: Path, photos: int) -> None:
     write(
         "taxa",
         "taxon_id ancestry rank_level rank name active",
-        (f"{n}\t48460/{10_000_000 + n // 20}\t10.0\tspecies\tGenus species{n}\ttrue\n" for n in range(SPECIES)),
+        (
+            f"{n}\t48460/{10_000_000 + n // 20}\t10.0\tspecies\tGenus species{n}\ttrue\n"
+            for n in range(SPECIES)
+        ),
     )
     write(
         "observations",

@@ -1,7 +1,8 @@
 """The MediaWiki action API over the collection, in the shape in which Wikimedia Commons answers.
 
 `action=query` with `generator=search`, `list=search`, `titles` or `pageids`, `prop=imageinfo|revisions`,
-`meta=siteinfo`; format versions 1 and 2. See https://www.mediawiki.org/wiki/API:Imageinfo and API:Search.
+`meta=siteinfo`; format versions 1 and 2. See https://www.mediawiki.org/wiki/API:Imageinfo and API:Search. It has no
+categories, and answers for one as a wiki does that has not got it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ KNOWN_PARAMETERS = frozenset(
             "rvslots",
         ),
         *(prefix + name for prefix in ("sr", "gsr") for name in _SEARCH_PARAMETERS),
+        *(prefix + name for prefix in ("cm", "gcm") for name in ("title", "type", "limit", "prop")),
     )
 )
 
@@ -102,11 +104,12 @@ class Api:
             found["search"] = [self._search_result(file) for file in files]
             if further is not None:
                 answer["continue"] = {"sroffset": further, "continue": "-||"}
-        if "generator" in asked:
-            if asked["generator"] != "search":
-                raise ApiError(
-                    "badvalue", f'Unrecognized value for parameter "generator": {asked["generator"]}.'
-                )
+        if "categorymembers" in _several(asked, "list"):
+            found["categorymembers"] = []
+        generator = asked.get("generator")
+        if generator not in (None, "search", "categorymembers"):
+            raise ApiError("badvalue", f'Unrecognized value for parameter "generator": {generator}.')
+        if generator == "search":
             files, further, _ = self._search(asked, "gsr", warnings)
             offset = _whole(asked, "gsroffset", 0)
             pages = [self._page(file, asked) | {"index": offset + n} for n, file in enumerate(files, 1)]

@@ -197,8 +197,6 @@ allow_addresses = ["{address}"]
 [wikimedia]
 endpoint = "{picture_site.rstrip("/")}/w/api.php"
 width = 330
-# The picture site has no categories.
-category_depth = -1
 
 [marketplace]
 endpoint = "http://127.0.0.1:{port}"
