@@ -90,6 +90,14 @@ async def fetch(site: Site, path: str) -> tuple[int, str, bytes]:
         return response.status, response.content_type, await response.read()
 
 
+async def test_a_category_is_answered_for_as_by_a_wiki_that_has_not_got_it(site: Site) -> None:
+    files = {"gcmtitle": "Category:Umbrellas", "gcmtype": "file", "gcmlimit": 50, "prop": "imageinfo"}
+    assert await ask(site, generator="categorymembers", **files) == {"batchcomplete": True}
+    below = {"cmtitle": "Category:Umbrellas", "cmtype": "subcat", "cmprop": "title", "cmlimit": 500}
+    found = await ask(site, list="categorymembers", **below)
+    assert found == {"batchcomplete": True, "query": {"categorymembers": []}}
+
+
 async def test_continuation_walks_all_results_without_loss_or_duplicates(site: Site) -> None:
     whole = await search(site, "umbrella filetype:bitmap", gsrlimit=500)
     assert "continue" not in whole
