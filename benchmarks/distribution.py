@@ -5,8 +5,9 @@
 Three parts. *Crawl*: pictures of benchmarks/crawl.py on nginx at eight addresses, gathered by Ray workers into a bucket
 (moto's server) and a PostgreSQL store; CPU seconds are told apart by role. *Writes*: rows a second that the driver
 records, by COPY and by executemany. *Size*: a PostgreSQL with synthetic candidates is filled in steps, what the crawl
-asks of it is timed at each, and the last step is carried on to 10⁸ by the formula beside each figure; hosts (Zipf) are
-dealt out to owners as the crawl deals them. All servers run on this machine. The last line is JSON.
+asks of it is measured at each (CPU of driver and server), and the last step is carried on to 10⁸ by the formula beside
+each figure; hosts (Zipf) are dealt out to owners as the crawl deals them. All servers run on this machine. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import functools
+import itertools
 import json
 import math
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -90,17 +89,20 @@ class Process:
 
 @dataclass(frozen=True)
 class Written:
-    """One way of recording: what it wrote, and rows a second of wall time and of the driver's own CPU."""
+    """One way of recording: rows a second of wall time, of the driver's own CPU, and of this and the server's."""
 
     path: str
     engine: str
     rows_a_second: float
+    rows_a_driver_second: float
     rows_a_cpu_second: float
 
 
 @dataclass(frozen=True)
 class Sized:
-    """A store of `rows` candidates: bytes a row with its indexes, and milliseconds of what a crawl asks."""
+    """A store of `rows` candidates: bytes a row with its indexes, and CPU milliseconds (driver and server) of what a
+    crawl asks.
+    """
 
     rows: int
     row_bytes: float
@@ -147,9 +149,9 @@ def crawls(pictures: int, workers: Sequence[int], folder: Path, maintenance: str
                 )
                 add_categories(project, WNID)
                 command = [sys.executable, "-c", DRIVER, str(project.folder), str(listed)]
-                yield crawled(
-                    project.engine, count, *spent_by_role(command, environment, folder / "driver.log")
-                )
+                server = project.engine.url.port or 0
+                spent = spent_by_role(command, environment, folder / "driver.log", server)
+                yield crawled(project.engine, count, *spent)
                 project.engine.dispose()
 
 
@@ -163,15 +165,15 @@ def crawled(engine: sa.Engine, workers: int, cpu: dict[str, float], peak: dict[s
 
 
 def spent_by_role(
-    command: Sequence[str], environment: dict[str, str], log: Path
+    command: Sequence[str], environment: dict[str, str], log: Path, port: int
 ) -> tuple[dict[str, float], dict[str, int]]:
     """Run a command: CPU seconds of the processes that ran meanwhile, by what they are, and the largest's peak MiB."""
-    before = {process.pid: process.seconds for process in processes()}
+    before = {process.pid: process.seconds for process in processes(port)}
     seen: dict[int, Process] = {}
     with log.open("wb") as file:
         driver = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         while driver.poll() is None:
-            for process in processes():
+            for process in processes(port):
                 # A worker is one of Ray's idle processes before and after.
                 known = seen.get(process.pid)
                 role = "workers" if known is not None and known.role == "workers" else process.role
@@ -186,8 +188,8 @@ def spent_by_role(
     return {role: round(seconds, 2) for role, seconds in cpu.items()}, peak
 
 
-def processes() -> Iterator[Process]:
-    """Every process that is ours or PostgreSQL's."""
+def processes(port: int) -> Iterator[Process]:
+    """Every process that is ours, or of the PostgreSQL server at `port`."""
     titles: dict[int, str] = {}
     parents: dict[int, int] = {}
     seconds: dict[int, float] = {}
@@ -203,12 +205,12 @@ def processes() -> Iterator[Process]:
                 titles[pid], parents[pid] = title, int(fields[1])
                 seconds[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     for pid in titles:
-        role = role_of(pid, titles, parents)
+        role = role_of(pid, titles, parents, f" -p {port} ")
         if role:
             yield Process(pid, role, seconds[pid], peaks[pid])
 
 
-def role_of(pid: int, titles: dict[int, str], parents: dict[int, int]) -> str:
+def role_of(pid: int, titles: dict[int, str], parents: dict[int, int], server: str) -> str:
     """What a process is: by its own title or the nearest above it; "" for one that is not this benchmark's."""
     marks = {
         "ray::CrawlWorker": "workers", "moto.server": "s3", "nginx": "nginx", "ProposingSource": "driver",
@@ -217,7 +219,7 @@ def role_of(pid: int, titles: dict[int, str], parents: dict[int, int]) -> str:
     role, at = "", pid
     while at > 1 and at != os.getpid():
         title = titles.get(at, "")
-        if "postgres" in title.split(" ")[0] and "postgres-" in titles.get(parents.get(at, 0), "") + title:
+        if "bin/postgres" in title and server in title:
             return "postgres"
         role = role or next((name for mark, name in marks.items() if mark in title), "")
         at = parents.get(at, 0)
@@ -277,14 +279,22 @@ def commit_one_by_one(connection: sa.Connection, outcomes: Sequence[tuple[int, F
 
 def timed(path: str, engine: sa.Engine, batches: list[Any], write: Callable[..., None]) -> Written:
     """Each batch in a transaction of its own."""
-    usage, started = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+    started, own, both = time.monotonic(), time.process_time(), cpu_seconds(engine)
     for batch in batches:
         with database.writing(engine) as connection:
             write(connection, batch)
-    seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
+    seconds, own, both = time.monotonic() - started, time.process_time() - own, cpu_seconds(engine) - both
     rows = sum(len(batch) for batch in batches)
-    return Written(path, engine.url.get_backend_name(), round(rows / seconds), round(rows / cpu))
+    name = engine.url.get_backend_name()
+    return Written(path, name, round(rows / seconds), round(rows / own), round(rows / both))
+
+
+def cpu_seconds(engine: sa.Engine) -> float:
+    """CPU seconds of this process and of the engine's server so far: unlike wall time, other programs' load does
+    not lengthen them.
+    """
+    served = sum(process.seconds for process in processes(engine.url.port or 0) if process.role == "postgres")
+    return time.process_time() + served
 
 
 def candidate(name: str, query_id: int) -> dict[str, Any]:
@@ -319,15 +329,18 @@ def sized(engine: sa.Engine, steps: Sequence[int]) -> Iterator[Sized]:
         fill(engine, rows, first, query_id)
         with database.reading(engine) as connection:
             size = connection.scalar(sa.text("SELECT pg_total_relation_size('candidates')")) or 0
-            late = milliseconds(functools.partial(waiting_page, connection, 0), 3)
-            page = milliseconds(functools.partial(waiting_page, connection, first), 5)
-            count = milliseconds(functools.partial(sql.waiting_count, connection, SCOPE, sql.Which()), 3)
-        commits = []
-        for start in range(first, first + 2000, 200):
-            ends = [(key, fetched(key)) for key in range(start, start + 200)]
-            with database.writing(engine) as connection:
-                commits.append(milliseconds(functools.partial(sql.commit_outcomes, connection, ends), 1))
-        yield Sized(rows, size / rows, page, late, count, statistics.median(commits))
+            late = milliseconds(engine, 3, waiting_page, connection, 0)
+            page = milliseconds(engine, 10, waiting_page, connection, first)
+            count = milliseconds(engine, 5, sql.waiting_count, connection, SCOPE, sql.Which())
+        commit = milliseconds(engine, 20, end_next, engine, iter(range(first, rows + 1)))
+        yield Sized(rows, size / rows, page, late, count, commit)
+
+
+def end_next(engine: sa.Engine, keys: Iterator[int]) -> None:
+    """Commit the outcomes of the next 200 candidates."""
+    ends = [(key, fetched(key)) for key in itertools.islice(keys, 200)]
+    with database.writing(engine) as connection:
+        sql.commit_outcomes(connection, ends)
 
 
 def waiting_page(connection: sa.Connection, after: int) -> None:
@@ -356,14 +369,12 @@ def fill(engine: sa.Engine, rows: int, first: int, query_id: int) -> None:
         connection.execute(sa.text("VACUUM ANALYZE candidates"))
 
 
-def milliseconds(work: Callable[[], object], times: int) -> float:
-    """The median of so many runs."""
-    taken = []
+def milliseconds(engine: sa.Engine, times: int, work: Callable[..., object], *arguments: object) -> float:
+    """CPU milliseconds of driver and server for one of so many runs."""
+    before = cpu_seconds(engine)
     for _ in range(times):
-        started = time.monotonic()
-        work()
-        taken.append((time.monotonic() - started) * 1000)
-    return statistics.median(taken)
+        work(*arguments)
+    return (cpu_seconds(engine) - before) / times * 1000
 
 
 def at_goal(sizes: Sequence[Sized]) -> dict[str, tuple[float, str]]:
@@ -407,11 +418,11 @@ def main() -> None:
     )
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--quick", action="store_true")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.pictures, chosen.rows, chosen.workers = 100, 20_000, [1]
+        chosen.pictures, chosen.rows, chosen.workers = 100, 20_000, chosen.workers[:1]
     with tempfile.TemporaryDirectory() as name, postgres_cluster() as maintenance:
         folder = Path(name)
         runs = list(crawls(chosen.pictures, chosen.workers, folder, maintenance))
@@ -420,7 +431,7 @@ def main() -> None:
             for engine in stores(folder, maintenance)
             for write in written(engine, min(20_000, chosen.rows))
         ]
-        steps = [max(5_000, chosen.rows // 10), chosen.rows]
+        steps = [max(10_000, chosen.rows // 10), chosen.rows]
         with fresh_postgres_database(maintenance) as url:
             sizes = list(sized(opened(folder / "size", url), steps))
     show(runs, writes, sizes)
@@ -448,7 +459,8 @@ def show(runs: Sequence[Crawled], writes: Sequence[Written], sizes: Sequence[Siz
     for write in writes:
         sys.stdout.write(
             f"{write.engine} {write.path}: {write.rows_a_second:,.0f} rows/s, "
-            f"{write.rows_a_cpu_second:,.0f} a CPU second of the driver\n"
+            f"{write.rows_a_driver_second:,.0f} a CPU second of the driver, {write.rows_a_cpu_second:,.0f} of driver "
+            "and server\n"
         )
     for size in sizes:
         sys.stdout.write(

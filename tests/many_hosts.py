@@ -32,6 +32,7 @@ PATHS = (
     "/loop",
     "/into-private",
     "/elsewhere",
+    "/to-a-file",
 )
 
 

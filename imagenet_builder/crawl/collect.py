@@ -89,7 +89,7 @@ class Collector:
             flight.when_stopping(executor.stop)
             async with self._measured(executor, flight):
                 async for candidate in self._waiting(which):
-                    if self._is_full or not await flight.start(self._collect(candidate, executor)):
+                    if self._is_full or not await flight.start(self._collect(candidate, executor, flight)):
                         break
                 await flight.land()
         finally:
@@ -161,7 +161,7 @@ class Collector:
                 return
             after = page.after
 
-    async def _collect(self, candidate: PendingCandidate, executor: Executor) -> None:
+    async def _collect(self, candidate: PendingCandidate, executor: Executor, flight: Flight) -> None:
         try:
             fetched = self._from_known(candidate) or await executor.gather(candidate)
         except Stopped:
@@ -170,7 +170,7 @@ class Collector:
         if isinstance(outcome, Inspected):
             self._kept_bytes += outcome.byte_count
             if self._is_full:
-                executor.stop()
+                flight.cut_short()
         for candidate_id in (candidate.candidate_id, *candidate.also):
             await self._recorder.record(candidate_id, fetched)
             self._tally.count(outcome, refresh=candidate.refresh)

@@ -193,9 +193,6 @@ class Fetcher:
         `redirects` were followed before. A `location` in what is returned has another owner.
         """
         for number in range(redirects, MOST_REDIRECTS + 1):
-            # A robots.txt is asked for once a run, wherever its site keeps it.
-            if number and not for_robots and not self._owns(url):
-                return Download(location=url, redirects=number)
             try:
                 address = URL(url)
                 if address.scheme not in ("http", "https") or not address.port:
@@ -204,6 +201,9 @@ class Fetcher:
                     raise ValueError(f"{address.raw_host!r} cannot be a host")
             except (ValueError, UnicodeError) as error:
                 return Download(refusal=Failed(Reason.BAD_URL, False, f"{url[:200]}: {error}"))
+            # A robots.txt is asked for once a run, wherever its site keeps it.
+            if number and not for_robots and not self._owns(url):
+                return Download(location=url, redirects=number)
             download = await self._hop(address, most_bytes, conditions, for_robots=for_robots)
             if download.location is None:
                 return download

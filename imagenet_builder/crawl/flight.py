@@ -35,6 +35,7 @@ class Flight:
         self._tasks: set[asyncio.Task[None]] = set()
         self._landed = asyncio.Event()
         self._stop = stop
+        self._is_cut_short = False
         self._stopping: list[Callable[[], None]] = []
         self._watch = asyncio.create_task(self._watch_stop())
         self.failure: BaseException | None = None
@@ -59,6 +60,11 @@ class Flight:
         self.failure = self.failure or error
         self._begin_to_stop()
 
+    def cut_short(self) -> None:
+        """Stop the flight as the event would: what is at work may end, nothing else begins."""
+        self._is_cut_short = True
+        self._begin_to_stop()
+
     async def land(self) -> None:
         """Wait until all tasks have ended; when stopping, GRACE_SECONDS for those at work, none after a failure."""
         while self._tasks and not self._ending:
@@ -74,7 +80,7 @@ class Flight:
 
     @property
     def _ending(self) -> bool:
-        return self._stop.is_set() or self.failure is not None
+        return self._stop.is_set() or self._is_cut_short or self.failure is not None
 
     async def _watch_stop(self) -> None:
         await self._stop.wait()
