@@ -39,6 +39,7 @@ from imagenet_builder.export.description import ReleasePicture
 from imagenet_builder.export.plan import plan_release
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.tar import tar_member, write_tar_end
+from imagenet_builder.export.tree import BUFFER
 from imagenet_builder.project import Project
 from imagenet_builder.selection import category_of
 from imagenet_builder.store import categories, tables
@@ -49,7 +50,6 @@ FILE_BYTES = 100_000
 A_CLASS = 1_280
 ROWS_AT_ONCE = 20_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-MEBIBYTE = 1 << 20
 
 
 def gnu_tar(folder: Path, out: Path) -> None:
@@ -63,10 +63,19 @@ def tarfile_add(folder: Path, out: Path) -> None:
 
 def own_writer(folder: Path, out: Path) -> None:
     """As `ilsvrc-archives` writes its flat archives, but for the pictures' way out of the store."""
-    with out.open("wb", buffering=MEBIBYTE) as file:
+    with out.open("wb", buffering=BUFFER) as file:
         for path in sorted(folder.iterdir()):
-            file.write(tar_member(path.name, path.read_bytes()))
+            file.writelines(tar_member(path.name, content_of(path)))
         write_tar_end(file)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, without what Python's own files do beside reading."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
 WRITERS: dict[str, Callable[[Path, Path], None]] = {
