@@ -50,9 +50,9 @@ def export(
 
     The same store, request and seed give the same bytes. `progress` is told how many pictures of how many are
     written. A run that was killed leaves only `.NAME.partial` beside `out`: the next run to `out` goes on with it, if
-    what it has to write is the same, and else removes it. Raises
-    TooFewClasses (and writes nothing) when too few classes qualify, ReleaseError when `out` cannot be written,
-    ImageStoreError when a picture is missing or damaged, LockHeld while another export runs.
+    what it has to write is the same, and else removes it. Raises TooFewClasses (and writes nothing) when too few
+    classes qualify, ReleaseError when `out` cannot be written, ImageStoreError when a picture is missing or damaged,
+    LockHeld while another export runs.
     """
     out = out.absolute()
     _check_place(out)

@@ -11,6 +11,7 @@ from .tree import WRITTEN_AT_NS
 # Where a header has its name, its size and its checksum (POSIX.1-1988, ustar).
 NAME_BYTES, SIZE_AT, CHECKSUM_AT = 100, 124, 148
 LARGEST_OCTAL = 8**11 - 1
+PADDING = [bytes(length) for length in range(tarfile.BLOCKSIZE)]
 
 
 def tar_header(name: str, size: int) -> bytes:
@@ -50,9 +51,9 @@ def _blank() -> tuple[bytes, int]:
     return blank, int(blank[CHECKSUM_AT : CHECKSUM_AT + 6], 8) - sum(size)
 
 
-def tar_member(name: str, content: bytes) -> bytes:
-    """A whole member: header, content, and zeros up to a whole block."""
-    return b"".join([tar_header(name, len(content)), content, bytes(-len(content) % tarfile.BLOCKSIZE)])
+def tar_member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
+    """A member, for `writelines`: header, content as it is, uncopied, and zeros up to a whole block."""
+    return tar_header(name, len(content)), content, PADDING[-len(content) % tarfile.BLOCKSIZE]
 
 
 def tar_end(size: int) -> bytes:

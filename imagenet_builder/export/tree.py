@@ -23,7 +23,8 @@ SUMS_NAME = "SHA256SUMS"
 PLAN_NAME, EARLIER_NAME = ".plan", ".finished-earlier"
 # All files and folders of all releases say that they were written then: equal releases are equal to the byte.
 WRITTEN_AT_NS = 1_577_836_800 * 10**9  # 2020-01-01T00:00:00Z
-BUFFER = 1 << 20
+# Measured: the system takes four times as long for as many bytes in writes of a mebibyte.
+BUFFER = 1 << 17
 READ_ONLY = 0o444
 
 

@@ -37,7 +37,7 @@ def test_an_archive_of_members_is_read_back() -> None:
     contents = {
         f"n{number}.JPEG": bytes([number]) * size for number, size in enumerate((0, 1, 511, 512, 513))
     }
-    written = b"".join(tar_member(name, content) for name, content in contents.items())
+    written = b"".join(part for name, content in contents.items() for part in tar_member(name, content))
     whole = written + tar_end(len(written))
     assert len(whole) % tarfile.RECORDSIZE == 0
     with tarfile.open(fileobj=io.BytesIO(whole)) as archive:

@@ -58,7 +58,7 @@ class _Archives:
             self._end_class(self._file)
             self._wnid, self._class_starts = picture.wnid, self._file.tell()
             self._file.write(tar_header(f"{picture.wnid}.tar", 0))
-        self._file.write(tar_member(picture.file_name, content))
+        self._file.writelines(tar_member(picture.file_name, content))
 
     def end(self) -> None:
         """Finish the archive that is open, if one is."""
@@ -84,6 +84,7 @@ class _Archives:
 def _write_devkit(release: Release, file: BinaryIO) -> None:
     with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
         written = sum(
-            packed.write(tar_member(path, content)) for path, content in devkit_files(release).items()
+            packed.write(b"".join(tar_member(path, content)))
+            for path, content in devkit_files(release).items()
         )
         packed.write(tar_end(written))

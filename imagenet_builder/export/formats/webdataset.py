@@ -46,9 +46,9 @@ def _members(release: Release, picture: ReleasePicture, content: bytes) -> Itera
     label = release.label_of(picture)
     known = picture.wnid if label >= 0 else ""
     described = {"file": picture.file_name, "label": label, "wnid": known}
-    yield tar_member(f"{picture.name}.cls", str(label).encode("ascii"))
-    yield tar_member(f"{picture.name}.jpg", content)
-    yield tar_member(f"{picture.name}.json", json.dumps(described).encode("ascii"))
+    yield from tar_member(f"{picture.name}.cls", str(label).encode("ascii"))
+    yield from tar_member(f"{picture.name}.jpg", content)
+    yield from tar_member(f"{picture.name}.json", json.dumps(described).encode("ascii"))
 
 
 def _shard_list(release: Release) -> bytes:
