@@ -210,9 +210,10 @@ class _Fitting:
         return likelihood
 
     def _task_sums(self, likelihood: Floats) -> Floats:
-        columns = [np.bincount(self.task, column, minlength=self.n_tasks) for column in likelihood]
-        sums: Floats = np.stack(columns).T
-        return sums
+        sums = np.empty((self.n_labels, self.n_tasks))
+        for row, column in zip(sums, likelihood, strict=True):
+            row[:] = np.bincount(self.task, column, minlength=self.n_tasks)
+        return sums.T
 
     def _judge(self, scores: Floats, share: Floats, temper: float) -> Floats:
         if not self.n_tasks:
