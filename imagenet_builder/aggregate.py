@@ -116,6 +116,18 @@ def aggregate(
         return _Aggregation(project, now or utc_now(), progress or _silent).run(rule, finalise)
 
 
+def settle_verdicts(project: Project, *, now: datetime | None = None) -> int:
+    """Refit all rules to all votes if any verdict is provisional, so that a release does not depend on when cron ran.
+
+    What stands on no open page and wants no more votes becomes final. Collects and pays nothing. Returns how many
+    verdicts changed. Raises LockHeld while another run aggregates.
+    """
+    with database.exclusive_lock(project.engine, AGGREGATE_LOCK):
+        with database.reading(project.engine) as connection:
+            provisional = verdict_store.decisions(connection)[1]
+        return _Aggregation(project, now or utc_now(), _silent).settle() if provisional else 0
+
+
 def _silent(stage: str, done: int, total: int) -> None:
     pass
 
@@ -285,7 +297,10 @@ class _Aggregation:
         """Refit every rule to all votes; what waits for no more becomes final. Returns how many verdicts changed."""
         with database.reading(self.engine) as connection:
             self.seen = verdict_store.latest_vote(connection)
-            return self._decide_by(connection, _Task((), None, Finality(fitted=True)))
+            changed = self._decide_by(connection, _Task((), None, Finality(fitted=True)))
+        with database.writing(self.engine) as connection:
+            verdict_store.move_watermark(connection, self.seen, self.now)
+        return changed
 
     def _decide_by(self, connection: sa.Connection, task: _Task) -> int:
         some = task.chosen is not None

@@ -98,7 +98,7 @@ def fit(votes: Votes) -> Fit:
 
 
 class _Fitting:
-    """The arrays of one fit. Votes are sorted by task, so that sums over a task's votes are slices."""
+    """The arrays of one fit. Votes are sorted by task. Of arrays (tasks, labels) a label's tasks lie together."""
 
     def __init__(self, votes: Votes) -> None:
         self.n_tasks, self.n_labels = votes.n_tasks, votes.n_labels
@@ -134,7 +134,8 @@ class _Fitting:
         probability = self._settle_known(
             (self.named + 0.5) / (self.named.sum(axis=1, keepdims=True) + 0.5 * self.n_labels)
         )
-        counts = self._counts(probability)
+        own = self._own(probability)
+        counts = self._counts(own)
         likelihood = np.zeros((self.n_labels, self.task.size))
         scores = np.zeros((self.n_tasks, self.n_labels))
         share = self._prevalence(probability)
@@ -142,7 +143,7 @@ class _Fitting:
         for rounds in range(1, MAX_ROUNDS + 1):
             if rounds > FIRST_ROUNDS:
                 belief = worker_prior.learned(belief, self.first, counts)
-            likelihood = self._likelihood(probability, counts, belief)
+            likelihood = self._likelihood(own, counts, belief)
             scores = self._task_sums(likelihood)
             if rounds > FIRST_ROUNDS and self.known.any():
                 temper = self._temper_from_controls(scores, FIRM)
@@ -151,7 +152,8 @@ class _Fitting:
             judged = self._settle_known(judged)
             moved = float(np.abs(judged - probability).mean()) if self.n_tasks else 0.0
             probability = judged
-            counts = self._counts(probability)
+            own = self._own(probability)
+            counts = self._counts(own)
             if moved < SETTLED and rounds > FIRST_ROUNDS + 1:
                 break
         temper = self._last_temper(scores, likelihood, share)
@@ -166,51 +168,65 @@ class _Fitting:
         )
 
     def _settle_known(self, probability: Floats) -> Floats:
-        settled = probability.copy()
+        if not self.known.any():
+            return probability
+        settled = probability.copy(order="K")
         settled[self.known] = np.eye(self.n_labels)[self.truth[self.known]]
         return settled
 
-    def _own(self, probability: Floats, label: int) -> Floats:
-        """The probability of a label for each vote's task, (votes,)."""
-        return np.repeat(probability[:, label], self.votes_a_task)
+    def _own(self, probability: Floats) -> Floats:
+        """The probability of each label for each vote's task, (labels, votes)."""
+        own = np.empty((self.n_labels, self.task.size))
+        for label in range(self.n_labels - 1):
+            own[label] = np.repeat(probability[:, label], self.votes_a_task)
+        np.subtract(1.0, own[0], out=own[-1])
+        for label in range(1, self.n_labels - 1):
+            own[-1] -= own[label]
+        return np.maximum(own, 0.0, out=own)
 
-    def _counts(self, probability: Floats) -> Floats:
+    def _counts(self, own: Floats) -> Floats:
         """How often each worker gave each response to each true label, (workers, labels, responses)."""
         size = self.n_workers * self.n_responses
         counts = np.empty((self.n_workers, self.n_labels, self.n_responses))
         for label in range(self.n_labels):
-            column = np.bincount(self.cell, self._own(probability, label), minlength=size)
+            column = np.bincount(self.cell, own[label], minlength=size)
             counts[:, label, :] = column.reshape(self.n_workers, self.n_responses)
         return counts
 
-    def _likelihood(self, probability: Floats, counts: Floats, belief: Floats) -> Floats:
+    def _likelihood(self, own: Floats, counts: Floats, belief: Floats) -> Floats:
         """Log-likelihood of each vote under each label, from its worker's votes on other tasks; (labels, votes)."""
         trust = counts + belief
         every = trust.sum(axis=2)
         likelihood = np.empty((self.n_labels, self.task.size))
         for label, column in enumerate(likelihood):
-            own = self._own(probability, label)
-            np.subtract(np.ascontiguousarray(trust[:, label, :]).ravel()[self.cell], own, out=column)
+            np.take(np.ascontiguousarray(trust[:, label, :]).ravel(), self.cell, out=column)
+            column -= own[label]
             # Whatever rounding says, taking a task out leaves no less than the prior.
             np.maximum(column, belief[label].min(), out=column)
-            column /= every[:, label][self.worker] - own
+            rest = np.take(every[:, label], self.worker)
+            rest -= own[label]
+            column /= rest
             np.log(column, out=column)
         return likelihood
 
     def _task_sums(self, likelihood: Floats) -> Floats:
-        columns = [np.bincount(self.task, column, minlength=self.n_tasks) for column in likelihood]
-        return np.stack(columns, axis=1)
+        sums = np.empty((self.n_labels, self.n_tasks))
+        for row, column in zip(sums, likelihood, strict=True):
+            row[:] = np.bincount(self.task, column, minlength=self.n_tasks)
+        return sums.T
 
     def _judge(self, scores: Floats, share: Floats, temper: float) -> Floats:
         if not self.n_tasks:
             return scores
-        return tempering.softmax(temper * scores + np.log(share)[self.group])
+        prior = np.log(share)[0] if self.n_groups == 1 else np.take(np.log(share.T), self.group, axis=1).T
+        return tempering.softmax(temper * scores + prior)
 
     def _prevalence(self, probability: Floats) -> Floats:
-        unknown = ~self.known
-        return prevalence.by_group(
-            probability[unknown], self.group[unknown], self.n_groups, self.fair_controls
-        )
+        group = self.group
+        if self.known.any():
+            unknown = ~self.known
+            probability, group = probability.T[:, unknown].T, group[unknown]
+        return prevalence.by_group(probability, group, self.n_groups, self.fair_controls)
 
     def _temper_from_controls(self, scores: Floats, spread: float) -> float:
         controls = _some(np.flatnonzero(self.known))

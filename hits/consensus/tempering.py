@@ -17,10 +17,11 @@ NEWTON_STEPS = 12
 
 
 def softmax(scores: Floats) -> Floats:
-    """Rows of log-weights as probabilities."""
-    weights: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Floats = weights / weights.sum(axis=1, keepdims=True)
-    return shares
+    """Rows of log-weights as probabilities; quick where the rows of a column lie together."""
+    columns = scores.T
+    shares: Floats = np.exp(columns - columns.max(axis=0))
+    shares /= shares.sum(axis=0)
+    return shares.T
 
 
 def from_controls(scores: Floats, truth: NDArray[np.int64], spread: float) -> float:

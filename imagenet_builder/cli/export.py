@@ -94,6 +94,7 @@ def command(
       imagenet-builder export --classes 1000 --out releases/first
       imagenet-builder export --list ilsvrc2012 --licence cc0,pd,by --tars --out releases/open
     """
+    from imagenet_builder.aggregate import settle_verdicts
     from imagenet_builder.cli.progress import shown_progress
     from imagenet_builder.config import override
     from imagenet_builder.export.choose import Sizes
@@ -116,6 +117,9 @@ def command(
         divide_authors=divide_authors,
         formats=_format_names(formats, tars),
     )
+    settled = settle_verdicts(project)
+    if settled:
+        logger.info("%d verdicts changed when all rules were fitted to all votes", settled)
     try:
         with shown_progress() as advance:
             report = export(project, request, out, progress=partial(advance, "pictures"))

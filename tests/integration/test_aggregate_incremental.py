@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from hits import database
 from hits.model import Answer, Decision
 from imagenet_builder import aggregate as aggregation
-from imagenet_builder.aggregate import aggregate
+from imagenet_builder.aggregate import aggregate, settle_verdicts
+from imagenet_builder.errors import ProjectError
 from imagenet_builder.project import Project
 from imagenet_builder.store import verdicts as store
 from imagenet_builder.store.columns import load_columns, read_columns
@@ -252,12 +253,49 @@ def test_on_a_large_store_a_rule_that_learns_gives_touched_questions_a_provision
     assert (report.verdicts_changed, report.provisional) == (10, 20)
 
 
+def test_a_release_is_settled_by_all_votes_but_for_what_still_waits_or_wants(project: Project) -> None:
+    rounds = {"target": 0.9, "most": 3}
+    with database.writing(project.engine) as connection:
+        connection.execute(hits.update().values(rule="dawid-skene"))
+        connection.execute(hits.update().where(hits.c.id == 1).values(state="published"))
+        connection.execute(hits.update().where(hits.c.id == 2).values(rounds=rounds, votes_wanted=1))
+    for worker in range(4):
+        for page in (0, 2, 3):
+            vote(project, worker, page, liar=worker == 0)
+    vote(project, 1, 1)
+    vote(project, 2, 1, liar=True)
+    with pytest.raises(ProjectError, match="no keys"):
+        aggregate(project)
+    assert {row[6] for row in written(project)} == {False}
+    settle_verdicts(project)
+    final = {row[0] for row in written(project) if row[6]}
+    # Page 1 is out; the two votes on page 2 contradict each other, and a third may come.
+    assert final == set(range(21, 41))
+    before = written(project, history=True)
+    assert settle_verdicts(project) == 0
+    assert written(project, history=True) == before
+
+
+def test_with_nothing_provisional_there_is_nothing_to_settle(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for worker in range(3):
+        vote(project, worker, 0)
+    aggregate(project)
+
+    def not_called(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("imagenet_builder.aggregate.decide", not_called)
+    assert settle_verdicts(project) == 0
+
+
 def test_a_page_that_was_given_up_ends_the_wait_of_its_questions(project: Project) -> None:
     with database.writing(project.engine) as connection:
         connection.execute(hits.update().where(hits.c.id == 1).values(state="published"))
         connection.execute(hits.update().where(hits.c.id == 1).values(endpoint="gone"))
     vote(project, 0, 0)
-    with pytest.raises(Exception, match="no keys"):
+    with pytest.raises(ProjectError, match="no keys"):
         aggregate(project)
     assert {row[6] for row in written(project)} == {False}
     with database.writing(project.engine) as connection:
