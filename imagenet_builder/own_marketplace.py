@@ -138,6 +138,17 @@ def workers(project: Project) -> tuple[WorkerSummary, ...]:
     return people.list_workers(open_marketplace(project))
 
 
+def console_link(project: Project) -> str:
+    """A link that signs this project's requester in at the console, once; raises HitsError."""
+    from hits.marketplace import console_access
+    from hits.marketplace.settings import utc_now
+
+    engine = open_marketplace(project)
+    own_keys(project, engine)
+    settings = marketplace_settings(project)
+    return console_access.console_link(engine, settings, project.settings.project.name, utc_now())
+
+
 def make_layout(project: Project, page: Path, name: str, frame_height: int) -> str:
     """Make a HIT layout of this project's requester from a file, and return its id; raises HitsError."""
     from hits.marketplace.layouts import create_layout

@@ -19,7 +19,7 @@ from .auth import SignedRequest
 from .courier import Courier, deliver_due
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
-from .site import pages, qualification_pages
+from .site import console, pages, qualification_pages
 from .site.frames import external_submit, show_frame
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
@@ -46,6 +46,7 @@ def create_app(
     app[MARKETPLACE] = Marketplace(settings, opened, clock, secret, environment(settings), courier)
     app.add_routes(pages.ROUTES)
     app.add_routes(qualification_pages.ROUTES)
+    app.add_routes(console.ROUTES)
     app.add_routes(
         [
             web.post("/", requester_api),

@@ -22,6 +22,7 @@ from .crowd_tables import (
     worker_blocks,
 )
 from .lifecycle import AssignmentState
+from .panel_tables import STARTED, studies, study_sessions
 
 __all__ = [
     "ACCEPTED",
@@ -31,12 +32,14 @@ __all__ = [
     "MIGRATIONS",
     "OPEN_REQUEST",
     "SCHEMA",
+    "STARTED",
     "SUBMITTED",
     "UNSEEN",
     "UNTAKEN",
     "accounts",
     "assignments",
     "bonuses",
+    "console_keys",
     "hit_type_qualifications",
     "hit_types",
     "hits",
@@ -56,6 +59,8 @@ __all__ = [
     "reviews",
     "secrets",
     "sessions",
+    "studies",
+    "study_sessions",
     "transfers",
     "worker_blocks",
     "workers",
@@ -90,12 +95,16 @@ workers = sa.Table(
     metadata,
     sa.Column("worker_id", Identifier, primary_key=True),
     sa.Column("pseudonym", sa.String(128), nullable=False, unique=True),
+    # Who she is at the panel that sent her; known of nobody else.
+    sa.Column("participant_id", sa.String(64), unique=True),
     sa.Column("invited_at", UtcDateTime, nullable=False),
     sa.Column("consented_at", UtcDateTime),
     # What she said of herself, for the system's locale and adult qualifications; NULL is not known.
     sa.Column("country", sa.String(2)),
     sa.Column("subdivision", sa.String(2)),
     sa.Column("adult", sa.Boolean),
+    # Since then nothing here tells who she was.
+    sa.Column("erased_at", UtcDateTime),
 )
 
 invitations = sa.Table(
@@ -112,6 +121,16 @@ sessions = sa.Table(
     sa.Column("token_digest", Digest, primary_key=True),
     sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False, index=True),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Links to the requester console, each for one use, and the sessions of those who are signed in there.
+console_keys = sa.Table(
+    "console_keys",
+    metadata,
+    sa.Column("token_digest", Digest, primary_key=True),
+    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False, index=True),
+    sa.Column("use", choice("use", "link", "session"), nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
@@ -207,6 +226,8 @@ assignments = sa.Table(
     sa.Column("assignment_id", Identifier, nullable=False, unique=True),
     sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
     sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False),
+    # The panel's session that pays for it instead of its HIT.
+    sa.Column("session_number", sa.ForeignKey("study_sessions.number"), index=True),
     sa.Column("state", choice("state", *(state.value for state in AssignmentState)), nullable=False),
     # What was promised when it was accepted: its HIT's type may be changed later.
     sa.Column("reward_cents", sa.BigInteger, nullable=False),

@@ -142,6 +142,22 @@ def keys(invocation: Invocation) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
+@command.command("console")
+@click.pass_obj
+def console(invocation: Invocation) -> None:
+    """Print a link that opens the requester console: HITs, progress, workers, ledger, results as CSV.
+
+    The link works once, within an hour. The marketplace must be running.
+
+    \b
+    Example:
+      imagenet-builder marketplace console
+    """
+    from imagenet_builder import own_marketplace
+
+    click.echo(own_marketplace.console_link(invocation.project))
+
+
 @command.command("layout")
 @click.argument("page", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--name", help="What to call it.  [default: the file's name]")

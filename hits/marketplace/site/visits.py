@@ -120,11 +120,7 @@ def for_anyone(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
     @wraps(handler)
     async def answer_request(request: web.Request) -> web.StreamResponse:
         marketplace = request.app[MARKETPLACE]
-        if _hostname(request) == marketplace.settings.frame_host:
-            # Questions run under this name; the site must not.
-            if request.method != "GET":
-                raise web.HTTPForbidden(text="this address only shows questions")
-            raise web.HTTPFound(marketplace.settings.public_url + request.raw_path)
+        on_site(request, marketplace.settings)
         cookie = request.cookies.get(COOKIE, "")
         now = marketplace.clock()
         worker, unread = await asyncio.to_thread(_arrive, marketplace, cookie, now)
@@ -176,6 +172,15 @@ async def form_of(request: web.Request) -> Mapping[str, Any]:
         return await request.post()
     except (UnicodeDecodeError, ValueError, LookupError) as error:
         raise web.HTTPBadRequest(text="the form could not be read") from error
+
+
+def on_site(request: web.Request, settings: MarketplaceSettings) -> None:
+    """Send visitors of the frames' hostname away: questions run under that name, and the site must not."""
+    if _hostname(request) != settings.frame_host:
+        return
+    if request.method != "GET":
+        raise web.HTTPForbidden(text="this address only shows questions")
+    raise web.HTTPFound(settings.public_url + request.raw_path)
 
 
 def _hostname(request: web.Request) -> str:
