@@ -68,11 +68,12 @@ def serve(invocation: Invocation, host: str | None, port: int | None) -> None:
 def invite(invocation: Invocation, names: tuple[str, ...], count: int | None, as_json: bool) -> None:
     """Print a sign-in link for each worker. A link is a key: send it to that person only.
 
-    Inviting a name again makes a new link for the same worker; the old one stops working.
+    Inviting a name again makes a new link for the same worker; the old one stops working. Who is written as
+    "Name <address>" gets it by e-mail, through [marketplace] mail_server or as a file in mail_folder.
 
     \b
     Example:
-      imagenet-builder marketplace invite anna ben
+      imagenet-builder marketplace invite anna "ben <ben@example.org>"
       imagenet-builder marketplace invite --count 10
     """
     from imagenet_builder import own_marketplace
@@ -84,7 +85,7 @@ def invite(invocation: Invocation, names: tuple[str, ...], count: int | None, as
         click.echo(json.dumps([dataclasses.asdict(worker) for worker in invited], indent=2))
         return
     for worker in invited:
-        click.echo(f"{worker.name}  {worker.url}")
+        click.echo(f"{worker.name}  {'sent by e-mail' if worker.mailed else worker.url}")
 
 
 @command.command("workers")

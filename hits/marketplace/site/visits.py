@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from ..courier import Courier
 from ..identifiers import new_token
+from ..limits import Limits
 from ..messages import count_unread
 from ..people import Worker, session_worker
 from ..settings import MarketplaceSettings
@@ -35,6 +36,7 @@ class Marketplace:
     secret: str
     templates: Environment
     courier: Courier
+    limits: Limits
 
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature that only this marketplace can make, for one purpose."""
@@ -125,6 +127,11 @@ def for_anyone(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
         now = marketplace.clock()
         worker, unread = await asyncio.to_thread(_arrive, marketplace, cookie, now)
         visit = Visit(request, marketplace, cookie or new_token(), worker, now, unread)
+        wait = marketplace.limits.pages.take(visitor_of(request) if worker is None else worker.worker_id)
+        if wait:
+            answer = visit.message(429, "That was too often", f"Please wait {wait} seconds, then go on.")
+            answer.headers["Retry-After"] = str(wait)
+            return answer
         if request.method == "POST" and not await _form_is_ours(visit):
             return visit.message(
                 403,
@@ -172,6 +179,12 @@ async def form_of(request: web.Request) -> Mapping[str, Any]:
         return await request.post()
     except (UnicodeDecodeError, ValueError, LookupError) as error:
         raise web.HTTPBadRequest(text="the form could not be read") from error
+
+
+def visitor_of(request: web.Request) -> str:
+    """The address that a request came from."""
+    limits = request.config_dict[MARKETPLACE].limits
+    return limits.address_of(request.remote, request.headers.getall("X-Forwarded-For", ()))
 
 
 def on_site(request: web.Request, settings: MarketplaceSettings) -> None:
