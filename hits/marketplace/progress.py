@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from ..database import reading
 from . import ledger
 from .form_answers import read_answers
+from .pace import hourly, seconds_between
 from .store import PUBLIC_STATES
 from .tables import assignments, hit_types, hits, transfers
 
@@ -84,17 +85,8 @@ class Totals:
     fees: int
 
 
-def hourly(reward_cents: int, seconds: float | None) -> int | None:
-    """Pay for an hour at this pace; None where no time was measured."""
-    return round(reward_cents * 3600 / seconds) if seconds and seconds >= 1 else None
-
-
-def seconds_worked(connection: Connection) -> sa.ColumnElement[float]:
-    """The sum of the time from accepting to submitting, in seconds."""
-    begun, ended = assignments.c.accepted_at, assignments.c.submitted_at
-    if connection.dialect.name == "sqlite":
-        return sa.func.sum((sa.func.julianday(ended) - sa.func.julianday(begun)) * 86400.0)
-    return sa.func.sum(sa.extract("epoch", ended - begun))
+def _seconds_worked(connection: Connection) -> sa.ColumnElement[float]:
+    return sa.func.sum(seconds_between(connection, assignments.c.accepted_at, assignments.c.submitted_at))
 
 
 def type_progress(engine: Engine, requester_id: str, limit: int = 200) -> tuple[TypeProgress, ...]:
@@ -125,7 +117,7 @@ def type_progress(engine: Engine, requester_id: str, limit: int = 200) -> tuple[
     with reading(engine) as connection:
         paid = sa.func.sum(assignments.c.reward_cents).label("cents")
         pace = (
-            sa.select(hits.c.type_number, paid, seconds_worked(connection).label("seconds"))
+            sa.select(hits.c.type_number, paid, _seconds_worked(connection).label("seconds"))
             .select_from(assignments.join(hits))
             .where(*mine, assignments.c.state.in_(_PUBLIC))
             .group_by(hits.c.type_number)
@@ -164,7 +156,7 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
                 count("Rejected").label("rejected"),
                 paid.label("paid"),
                 sa.func.sum(assignments.c.reward_cents).label("promised"),
-                seconds_worked(connection).label("seconds"),
+                _seconds_worked(connection).label("seconds"),
                 sa.func.max(assignments.c.number).label("last"),
             )
             .select_from(assignments.join(hits))

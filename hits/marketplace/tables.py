@@ -26,6 +26,7 @@ from .panel_tables import STARTED, studies, study_sessions
 
 __all__ = [
     "ACCEPTED",
+    "DONE",
     "HELD_OR_DONE",
     "KEPT",
     "LISTED",
@@ -204,12 +205,14 @@ hits = sa.Table(
     sa.CheckConstraint("pending >= 0 AND submitted >= 0 AND approved >= 0 AND rejected >= 0", "counts"),
 )
 
-UNTAKEN = sa.text("pending + submitted + approved + rejected < max_assignments AND disposed_at IS NULL")
+# SQLite uses the index only where the column stands on the left: it turns the other form round.
+UNTAKEN = sa.text("max_assignments > pending + submitted + approved + rejected AND disposed_at IS NULL")
 KEPT = sa.text("disposed_at IS NULL")
 
 sa.Index(
     "ix_hits_untaken",
     hits.c.type_number,
+    hits.c.expires_at,
     hits.c.number,
     sqlite_where=UNTAKEN,
     postgresql_where=UNTAKEN,
@@ -225,6 +228,8 @@ assignments = sa.Table(
     sa.Column("number", RowNumber, primary_key=True),
     sa.Column("assignment_id", Identifier, nullable=False, unique=True),
     sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
+    # The HIT's type when it was accepted: what is known of the pace of a type.
+    sa.Column("type_number", sa.ForeignKey("hit_types.number"), nullable=False),
     sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False),
     # The panel's session that pays for it instead of its HIT.
     sa.Column("session_number", sa.ForeignKey("study_sessions.number"), index=True),
@@ -258,6 +263,15 @@ sa.Index(
 )
 sa.Index("ix_assignments_review", assignments.c.hit_number, assignments.c.submitted_at, assignments.c.number)
 sa.Index("ix_assignments_worker", assignments.c.worker_id, assignments.c.number)
+sa.Index("ix_assignments_earnings", assignments.c.worker_id, assignments.c.state, assignments.c.reward_cents)
+DONE = sa.text("submitted_at IS NOT NULL")
+sa.Index(
+    "ix_assignments_pace",
+    assignments.c.type_number,
+    assignments.c.number,
+    sqlite_where=DONE,
+    postgresql_where=DONE,
+)
 sa.Index("ix_assignments_deadline", assignments.c.deadline, sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
 sa.Index(
     "ix_assignments_auto_approval",

@@ -26,7 +26,7 @@ from ..publishing import set_expiration
 from ..store import PUBLIC_STATES, find_hit
 from ..working import settle
 from .rendering import html, protect
-from .visits import MARKETPLACE, Handler, Marketplace, form_of, on_site, see_other
+from .visits import MARKETPLACE, Handler, Marketplace, form_of, on_site, row_of, see_other
 
 COOKIE = "hits_console"
 PAGE_SIZE = 50
@@ -192,7 +192,7 @@ async def hit_list(visit: RequesterVisit) -> web.StreamResponse:
         requester_hits,
         PAGE_SIZE + 1,
         visit.now,
-        before=_number(query.get("before", "")),
+        before=row_of(query.get("before", "")),
         status=wanted,
         hit_type_id=type_id,
         with_question=False,
@@ -242,7 +242,7 @@ async def workers(visit: RequesterVisit) -> web.StreamResponse:
 
 async def ledger(visit: RequesterVisit) -> web.StreamResponse:
     """GET /requester/ledger?before=…"""
-    before = _number(visit.visit.request.query.get("before", ""))
+    before = row_of(visit.visit.request.query.get("before", ""))
     lines = await visit.run(progress.ledger_lines, PAGE_SIZE + 1, before)
     older = lines[PAGE_SIZE - 1].number if len(lines) > PAGE_SIZE else None
     own = f"requester:{visit.requester_id}"
@@ -314,13 +314,9 @@ def _unknown(visit: RequesterVisit) -> web.StreamResponse:
     )
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and text.isascii() and len(text) <= 18 else None
-
-
 def _position(text: str) -> AssignmentPosition | None:
     moment, _, number = text.partition(" ")
-    row = _number(number)
+    row = row_of(number)
     try:
         when = datetime.fromisoformat(moment)
     except ValueError:

@@ -8,14 +8,24 @@ from aiohttp import web
 
 from ...errors import RequestRefused
 from ..lifecycle import AssignmentState, Unavailable, available
-from ..offers import earnings, in_hand, next_hit, offer, open_groups, own_assignment
+from ..offers import MOST_COUNTED, earnings, in_hand, next_hit, offer, open_groups, own_assignment
 from ..people import invited_worker, sign_in, sign_out
 from ..qualifying import Guard
 from ..questions import parse_question
 from ..standing import Shortfall, keeps_from
 from ..working import CannotAccept, NotHeld, accept, give_back
 from .frames import FrameSource
-from .visits import COOKIE, Visit, WorkerVisit, for_anyone, for_workers, form_of, see_other, set_cookie
+from .visits import (
+    COOKIE,
+    Visit,
+    WorkerVisit,
+    for_anyone,
+    for_workers,
+    form_of,
+    row_of,
+    see_other,
+    set_cookie,
+)
 
 _REASONS = {
     Unavailable.HIT_UNAVAILABLE: (
@@ -79,7 +89,11 @@ async def hit_list(visit: WorkerVisit) -> web.Response:
     held = await asyncio.to_thread(in_hand, engine, worker_id)
     closed = [group for group in groups if group.missing]
     return visit.visit.page(
-        "hits.html", groups=[group for group in groups if not group.missing], closed=closed, held=held
+        "hits.html",
+        groups=[group for group in groups if not group.missing],
+        closed=closed,
+        held=held,
+        most_counted=MOST_COUNTED,
     )
 
 
@@ -155,7 +169,8 @@ async def return_assignment(visit: WorkerVisit) -> web.Response:
 
 async def own_earnings(visit: WorkerVisit) -> web.Response:
     """GET /earnings"""
-    earned = await asyncio.to_thread(earnings, visit.marketplace.engine, visit.worker.worker_id)
+    before = row_of(visit.request.query.get("before", ""))
+    earned = await asyncio.to_thread(earnings, visit.marketplace.engine, visit.worker.worker_id, before)
     return visit.visit.page("earnings.html", earned=earned)
 
 

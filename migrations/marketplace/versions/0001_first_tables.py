@@ -14,13 +14,14 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-UNTAKEN = sa.text("pending + submitted + approved + rejected < max_assignments AND disposed_at IS NULL")
+UNTAKEN = sa.text("max_assignments > pending + submitted + approved + rejected AND disposed_at IS NULL")
 KEPT = sa.text("disposed_at IS NULL")
 HELD_OR_DONE = sa.text("state NOT IN ('Returned', 'Abandoned')")
 ACCEPTED = sa.text("state = 'Accepted'")
 SUBMITTED = sa.text("state = 'Submitted'")
 UNSEEN = sa.text("unseen AND disposed_at IS NULL")
 STARTED = sa.text("state = 'Started'")
+DONE = sa.text("submitted_at IS NOT NULL")
 LISTED = sa.text("deleted_at IS NULL")
 OPEN_REQUEST = sa.text("state IN ('Started', 'Pending')")
 RowNumber = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -323,7 +324,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_hits_untaken",
-            ["type_number", "number"],
+            ["type_number", "expires_at", "number"],
             unique=False,
             sqlite_where=UNTAKEN,
             postgresql_where=UNTAKEN,
@@ -527,6 +528,7 @@ def upgrade() -> None:
         sa.Column("number", RowNumber, nullable=False),
         sa.Column("assignment_id", sa.String(length=64), nullable=False),
         sa.Column("hit_number", RowNumber, nullable=False),
+        sa.Column("type_number", RowNumber, nullable=False),
         sa.Column("worker_id", sa.String(length=64), nullable=False),
         sa.Column("session_number", RowNumber, nullable=True),
         sa.Column(
@@ -560,6 +562,9 @@ def upgrade() -> None:
             ["worker_id"], ["workers.worker_id"], name=op.f("fk_assignments_worker_id_workers")
         ),
         sa.ForeignKeyConstraint(
+            ["type_number"], ["hit_types.number"], name=op.f("fk_assignments_type_number_hit_types")
+        ),
+        sa.ForeignKeyConstraint(
             ["session_number"],
             ["study_sessions.number"],
             name=op.f("fk_assignments_session_number_study_sessions"),
@@ -581,6 +586,16 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=ACCEPTED,
             postgresql_where=ACCEPTED,
+        )
+        batch_op.create_index(
+            "ix_assignments_earnings", ["worker_id", "state", "reward_cents"], unique=False
+        )
+        batch_op.create_index(
+            "ix_assignments_pace",
+            ["type_number", "number"],
+            unique=False,
+            sqlite_where=DONE,
+            postgresql_where=DONE,
         )
         batch_op.create_index("ix_assignments_review", ["hit_number", "submitted_at", "number"], unique=False)
         batch_op.create_index(batch_op.f("ix_assignments_session_number"), ["session_number"], unique=False)
@@ -732,6 +747,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_assignments_worker")
         batch_op.drop_index(batch_op.f("ix_assignments_session_number"))
         batch_op.drop_index("ix_assignments_review")
+        batch_op.drop_index("ix_assignments_pace", sqlite_where=DONE, postgresql_where=DONE)
+        batch_op.drop_index("ix_assignments_earnings")
         batch_op.drop_index("ix_assignments_deadline", sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
         batch_op.drop_index(
             "ix_assignments_auto_approval", sqlite_where=SUBMITTED, postgresql_where=SUBMITTED
