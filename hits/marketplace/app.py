@@ -19,7 +19,7 @@ from .courier import Courier, deliver_due
 from .limits import Limits
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
-from .site import console, pages, qualification_pages
+from .site import console, pages, panel_pages, qualification_pages
 from .site.frames import external_submit, show_frame
 from .site.limiting import limiting
 from .site.rendering import STATIC, environment
@@ -50,6 +50,7 @@ def create_app(
     app.add_routes(pages.ROUTES)
     app.add_routes(qualification_pages.ROUTES)
     app.add_routes(console.ROUTES)
+    app.add_routes(panel_pages.ROUTES)
     app.add_routes(
         [
             web.post("/", requester_api),

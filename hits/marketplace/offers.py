@@ -136,10 +136,12 @@ def _types_with_places() -> sa.CTE:
     return found.union_all(sa.select(following).where(found.c.number.is_not(None)))
 
 
-def open_groups(engine: Engine, worker_id: str, now: datetime) -> tuple[OpenGroup, ...]:
+def open_groups(
+    engine: Engine, worker_id: str, now: datetime, *, requester_id: str | None = None
+) -> tuple[OpenGroup, ...]:
     """What is open to a worker now, one entry per HIT type, best paid first; at most `MOST_GROUPS`.
 
-    Types that only the qualified may discover are left out for others.
+    Types that only the qualified may discover are left out for others. With `requester_id` hers alone are shown.
     """
     types = _types_with_places()
     doable = _doable(types.c.number, worker_id, now).correlate(types)
@@ -162,6 +164,8 @@ def open_groups(engine: Engine, worker_id: str, now: datetime) -> tuple[OpenGrou
         .order_by(hit_types.c.reward_cents.desc(), hit_types.c.number)
         .limit(MOST_GROUPS)
     )
+    if requester_id is not None:
+        query = query.where(hit_types.c.requester_id == requester_id)
     with reading(engine) as connection:
         rows = connection.execute(query).all()
         missing = _missing(connection, worker_id, {row.number: row.requirements for row in rows})

@@ -59,6 +59,7 @@ class Worker:
     worker_id: str
     pseudonym: str
     consented_at: datetime | None
+    from_panel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +228,13 @@ _UNREAD = (
     .scalar_subquery()
 )
 _SESSION = (
-    sa.select(workers.c.worker_id, workers.c.pseudonym, workers.c.consented_at, _UNREAD.label("unread"))
+    sa.select(
+        workers.c.worker_id,
+        workers.c.pseudonym,
+        workers.c.consented_at,
+        workers.c.participant_id.is_not(None).label("from_panel"),
+        _UNREAD.label("unread"),
+    )
     .select_from(sessions.join(workers))
     .where(
         sessions.c.token_digest == sa.bindparam("digest"),
@@ -239,7 +246,14 @@ _SESSION = (
 def session_worker(connection: Connection, token: str, now: datetime) -> tuple[Worker, int] | None:
     """Whose session a cookie's token is, and how many messages she has not read; or None."""
     row = connection.execute(_SESSION, {"digest": digest(token), "now": now}).one_or_none()
-    return None if row is None else (Worker(row.worker_id, row.pseudonym, row.consented_at), row.unread)
+    return (
+        None
+        if row is None
+        else (
+            Worker(row.worker_id, row.pseudonym, row.consented_at, bool(row.from_panel)),
+            row.unread,
+        )
+    )
 
 
 def sign_out(engine: Engine, token: str) -> None:

@@ -86,6 +86,7 @@ class AssignmentRecord:
     rejected_at: datetime | None
     answer: str | None
     feedback: str | None
+    session_number: int | None = None
 
     @property
     def price_cents(self) -> int:
@@ -199,14 +200,15 @@ def lock_requester(connection: Connection, requester_id: str) -> None:
     ).one()
 
 
-def lock_worker(connection: Connection, worker_id: str) -> None:
-    """Let one transaction at a time change what a worker holds."""
-    connection.execute(_lock_worker(), {"wanted": worker_id}).one()
+def lock_worker(connection: Connection, worker_id: str) -> bool:
+    """Let one transaction at a time change what a worker holds; returns whether she comes from a panel."""
+    row = connection.execute(_lock_worker(), {"wanted": worker_id}).one()
+    return row.participant_id is not None
 
 
 @cache
 def _lock_worker() -> sa.Select[Any]:
-    wanted = sa.select(workers.c.worker_id).where(workers.c.worker_id == sa.bindparam("wanted"))
+    wanted = sa.select(workers.c.participant_id).where(workers.c.worker_id == sa.bindparam("wanted"))
     return wanted.with_for_update(key_share=True)
 
 
@@ -253,6 +255,7 @@ def assignment_from(row: Row[Any]) -> AssignmentRecord:
         row.rejected_at,
         row.answer,
         row.feedback,
+        row.session_number,
     )
 
 

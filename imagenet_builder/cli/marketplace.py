@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imagenet_builder.cli.marketplace_panels import study
+
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
 
@@ -25,6 +27,9 @@ def command() -> None:
       imagenet-builder marketplace serve
       imagenet-builder marketplace invite anna ben
     """
+
+
+command.add_command(study)
 
 
 @command.command("serve")

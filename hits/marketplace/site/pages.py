@@ -45,6 +45,10 @@ _REASONS = {
         "This requester’s HITs are not open to you",
         "The requester has decided not to work with you. Everybody else’s HITs are as open to you as before.",
     ),
+    Unavailable.STUDY_OVER: (
+        "This is not part of your study",
+        "You have taken all of its pages, or it is over. The page “Study” says how it stands.",
+    ),
 }
 
 
@@ -84,6 +88,8 @@ async def leave(visit: Visit) -> web.Response:
 
 async def hit_list(visit: WorkerVisit) -> web.Response:
     """GET /hits"""
+    if visit.worker.from_panel:
+        return see_other("/study")
     engine, worker_id = visit.marketplace.engine, visit.worker.worker_id
     groups = await asyncio.to_thread(open_groups, engine, worker_id, visit.now)
     held = await asyncio.to_thread(in_hand, engine, worker_id)
@@ -149,6 +155,8 @@ async def assignment(visit: WorkerVisit) -> web.Response:
         return visit.visit.page(
             "assignment.html", frames=frame.shown, offer=found, work=work, frame=frame, seconds_left=left
         )
+    if work.session_number is not None:
+        return see_other("/study")
     following = await asyncio.to_thread(next_hit, engine, worker_id, found.hit.hit_type.number, visit.now)
     return visit.visit.page("done.html", offer=found, work=work, next_hit_id=following)
 
