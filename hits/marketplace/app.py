@@ -19,7 +19,7 @@ from .courier import Courier, deliver_due
 from .limits import Limits
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
-from .site import console, pages, panel_pages, qualification_pages
+from .site import console, pages, panel_pages, privacy_pages, qualification_pages
 from .site.frames import external_submit, show_frame
 from .site.limiting import limiting
 from .site.rendering import STATIC, environment
@@ -47,10 +47,8 @@ def create_app(
     app[MARKETPLACE] = Marketplace(
         settings, opened, clock, secret, environment(settings), courier, Limits.of(settings)
     )
-    app.add_routes(pages.ROUTES)
-    app.add_routes(qualification_pages.ROUTES)
-    app.add_routes(console.ROUTES)
-    app.add_routes(panel_pages.ROUTES)
+    for part in (pages, qualification_pages, panel_pages, privacy_pages, console):
+        app.add_routes(part.ROUTES)
     app.add_routes(
         [
             web.post("/", requester_api),

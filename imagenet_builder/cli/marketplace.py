@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imagenet_builder.cli.marketplace_care import backup, erase, restore
 from imagenet_builder.cli.marketplace_panels import study
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def command() -> None:
     """
 
 
-command.add_command(study)
+for _part in (study, backup, restore, erase):
+    command.add_command(_part)
 
 
 @command.command("serve")
