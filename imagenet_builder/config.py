@@ -178,7 +178,10 @@ class MarketplaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class VerificationSettings:
-    """What people are asked and paid. Times in seconds; `pay_per_hour_cents` is the floor for rewards."""
+    """What people are asked and paid. Times in seconds; `pay_per_hour_cents` is the floor for rewards.
+
+    Pages of `sensitive` categories (wnid or name), and of those below them, warn and blur their pictures.
+    """
 
     votes: int = 3
     rule: str = "majority"
@@ -190,6 +193,7 @@ class VerificationSettings:
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400
     auto_approval_delay: int = 3 * 86400
+    sensitive: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
