@@ -48,7 +48,7 @@ class Exclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """What a page tells a worker about its category."""
+    """What a page tells a worker about its category; `counting` are kinds of it, which count too."""
 
     name: str
     synonyms: tuple[str, ...]
@@ -56,6 +56,7 @@ class Concept:
     parents: tuple[str, ...]
     wikipedia_url: str
     not_counting: tuple[str, ...] = ()
+    counting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of questions on one concept, as a worker sees it."""
+    """A page of questions on one concept, as a worker sees it.
+
+    `examples` are addresses of pictures that show the concept. On a `sensitive` page workers are warned, and every
+    picture is blurred until they choose to see it.
+    """
 
     concept: Concept
     cells: tuple[Cell, ...]
+    examples: tuple[str, ...] = ()
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,15 @@ def render(page: Page) -> str:
     """Return the HTMLQuestion XML (schema of 2011-11-11) that shows `page`; its frame sizes itself.
 
     Raises PageTooLarge above the protocol's 65,535 bytes of UTF-8, and ValueError for a page without cells, with
-    a name twice, or with a Wikipedia address that is not http(s).
+    a name twice, or with an address of Wikipedia or an example that is not http(s).
     """
     _check(page)
-    document = _template().render(concept=_printable(page.concept), manifest=_embedded(page))
+    document = _template().render(
+        concept=_printable(page.concept),
+        examples=page.examples,
+        sensitive=page.sensitive,
+        manifest=_embedded(page),
+    )
     # The one sequence that ends a CDATA section is split over two of them.
     content = document.replace("]]>", "]]]]><![CDATA[>")
     question = (
@@ -70,6 +75,9 @@ def _check(page: Page) -> None:
         raise ValueError("a page needs pictures")
     if len({cell.name for cell in page.cells}) != len(page.cells):
         raise ValueError("two cells of a page have one name")
+    for address in page.examples:
+        if not address.startswith(("http://", "https://")) or _NOT_XML.search(address):
+            raise ValueError(f"an example has no http(s) address: {address!r}")
     address = page.concept.wikipedia_url
     if address and not address.startswith(("http://", "https://")):
         raise ValueError(f"not an http(s) address: {address!r}")
@@ -89,6 +97,7 @@ def _printable(concept: Concept) -> Concept:
         parents=tuple(map(clean, concept.parents)),
         wikipedia_url=clean(concept.wikipedia_url),
         not_counting=tuple(map(clean, concept.not_counting)),
+        counting=tuple(map(clean, concept.counting)),
     )
 
 
@@ -98,6 +107,7 @@ def _embedded(page: Page) -> Any:
 
     content = {
         "concept": _printable(page.concept).name,
+        **({"sensitive": True} if page.sensitive else {}),
         "cells": [{"name": cell.name, "url": cell.picture_url} for cell in page.cells],
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ REQUEST_TIMEOUT_SECONDS = 60
 CONNECTIONS_PER_HOST = 6
 # How often in a row an offered HIT may be gone before it is accepted: beyond that the site is wrong, not busy.
 MAX_REFUSALS = 100
+LONGEST_WAIT_SECONDS = 60
 
 
 class Visit:
@@ -109,8 +111,14 @@ class Visit:
         import aiohttp
 
         try:
-            async with self._session.request("GET" if form is None else "POST", url, data=form) as response:
-                return response.status, await response.text()
+            while True:
+                method = "GET" if form is None else "POST"
+                async with self._session.request(method, url, data=form) as response:
+                    if response.status != 429:
+                        return response.status, await response.text()
+                    wait = response.headers.get("Retry-After", "")
+                # As a person who is told to wait.
+                await asyncio.sleep(min(int(wait) if wait.isdecimal() else 1, LONGEST_WAIT_SECONDS))
         except (aiohttp.ClientError, TimeoutError) as error:
             parts = urlsplit(url)
             raise SimulationError(

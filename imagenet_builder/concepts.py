@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from wordnet_synsets.graph import Graph
 
 NOT_COUNTING = 4
+COUNTING = 4
 
 
 def concept_of(graph: Graph, wnid: str) -> Concept:
-    """Return a category's words, definition, parents, Wikipedia page and up to four siblings that do not count.
+    """Return a category's words, definition, parents, Wikipedia page, up to four kinds of it and four siblings.
 
     The same synset always gives the same concept: a page that is published again after a crash must not
     change. Raises UnknownSynset.
@@ -28,6 +29,7 @@ def concept_of(graph: Graph, wnid: str) -> Concept:
         parents=tuple(graph[parent].words[0] for parent in graph.parents(wnid)),
         wikipedia_url=wikipedia_url(synset.lemmas[0]),
         not_counting=_siblings(graph, wnid),
+        counting=_kinds(graph, wnid),
     )
 
 
@@ -35,6 +37,13 @@ def wikipedia_url(lemma: str) -> str:
     """The English Wikipedia's page of a lemma, which is an article or a list of its meanings."""
     title = lemma[0].upper() + lemma[1:]
     return f"https://en.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='')}"
+
+
+def _kinds(graph: Graph, wnid: str) -> tuple[str, ...]:
+    own = {word.casefold() for word in graph[wnid].words}
+    known_first = sorted(graph.children(wnid), key=lambda kind: (-len(graph.children(kind)), kind))
+    words = dict.fromkeys(graph[kind].words[0] for kind in known_first)
+    return tuple(word for word in words if word.casefold() not in own)[:COUNTING]
 
 
 def _siblings(graph: Graph, wnid: str) -> tuple[str, ...]:

@@ -182,7 +182,9 @@ class MarketplaceSettings:
     """Where HITs go. `endpoint` speaks the MTurk API; the rest describes the marketplace that `serve` runs.
 
     `public_url` is how workers reach the site; `frame_url` must be another *hostname* for the same
-    server, because cookies ignore ports; `pictures_url` is where HIT pictures are served.
+    server, because cookies ignore ports; `pictures_url` is where HIT pictures are served. E-mail goes through
+    `mail_server` (`smtp://host:25`, `smtps://host:465`) or as files into `mail_folder`; notifications go to public
+    addresses and to `allow_destinations` (`host:port`). Limits are those of `hits.marketplace.settings`.
     """
 
     endpoint: str = "http://127.0.0.1:8700"
@@ -192,11 +194,25 @@ class MarketplaceSettings:
     frame_url: str = "http://localhost:8700"
     pictures_url: str = "http://127.0.0.1:8700/pictures"
     balance_cents: int = 1_000_000
+    mail_folder: str = ""
+    mail_server: str = ""
+    mail_sender: str = "marketplace@localhost"
+    mail_user: str = ""
+    mail_password: str = field(default="", repr=False)
+    allow_destinations: tuple[str, ...] = ()
+    sign_ins_per_minute: int = 60
+    misses_per_minute: int = 60
+    pages_per_minute: int = 600
+    calls_per_second: int = 100
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationSettings:
-    """What people are asked and paid. Times in seconds; `pay_per_hour_cents` is the floor for rewards."""
+    """What people are asked and paid. Times in seconds; `pay_per_hour_cents` is the floor for rewards.
+
+    Pages of `sensitive` categories (wnid or name), and of those below them, warn and blur their pictures.
+    """
 
     votes: int = 3
     rule: str = "majority"
@@ -214,6 +230,7 @@ class VerificationSettings:
     lifetime: int = 14 * 86400
     auto_approval_delay: int = 3 * 86400
     metrics: str = ""
+    sensitive: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ class InvitedWorker:
 
     name: str
     url: str
+    mailed: bool = False
 
 
 def open_marketplace(project: Project) -> sa.Engine:
@@ -83,6 +85,17 @@ def marketplace_settings(project: Project) -> MarketplaceSettings:
         public_url=ours.public_url,
         frame_url=ours.frame_url,
         contact=project.settings.project.contact,
+        mail_folder=str(project.folder / ours.mail_folder) if ours.mail_folder else "",
+        mail_server=ours.mail_server,
+        mail_sender=ours.mail_sender,
+        mail_user=ours.mail_user,
+        mail_password=ours.mail_password,
+        allow_destinations=ours.allow_destinations,
+        sign_ins_per_minute=ours.sign_ins_per_minute,
+        misses_per_minute=ours.misses_per_minute,
+        pages_per_minute=ours.pages_per_minute,
+        calls_per_second=ours.calls_per_second,
+        trusted_proxies=ours.trusted_proxies,
     )
 
 
@@ -116,9 +129,21 @@ def listening_address(project: Project) -> tuple[str, int]:
 
 
 def invite(project: Project, names: Sequence[str], *, more: int = 0) -> list[InvitedWorker]:
-    """Invite workers by name, and `more` that get names of their own; an older link of a name stops working."""
+    """Invite workers by name, and `more` that get names of their own; an older link of a name stops working.
+
+    Those written as `Ada <ada@example.org>` are sent their links; the addresses are kept nowhere. Raises
+    DeliveryFailed for the first that cannot be sent: those before it are invited.
+    """
+    from hits.marketplace.mail import Mailer, send_invitation
+    from hits.marketplace.settings import utc_now
+
     engine = open_marketplace(project)
     settings = marketplace_settings(project)
+    mailer = Mailer.of(settings)
+    recipients = dict(_addressed(name) for name in names)
+    if any(recipients.values()) and not mailer.ready:
+        raise ProjectError("no invitation can be mailed: set [marketplace] mail_server or mail_folder")
+    names = list(recipients)
     taken = {worker.pseudonym for worker in people.list_workers(engine)} | set(names)
     chosen = list(names)
     number = 0
@@ -126,16 +151,37 @@ def invite(project: Project, names: Sequence[str], *, more: int = 0) -> list[Inv
         number += 1
         if f"worker-{number}" not in taken:
             chosen.append(f"worker-{number}")
-    invitations = [people.invite(engine, name) for name in chosen]
-    return [
-        InvitedWorker(invitation.pseudonym, people.invitation_url(settings, invitation.token))
-        for invitation in invitations
-    ]
+    invited = []
+    for name in chosen:
+        invitation = people.invite(engine, name)
+        recipient = recipients.get(name, "")
+        if recipient:
+            send_invitation(mailer, settings, invitation, recipient, utc_now())
+        url = people.invitation_url(settings, invitation.token)
+        invited.append(InvitedWorker(invitation.pseudonym, url, mailed=bool(recipient)))
+    return invited
+
+
+def _addressed(name: str) -> tuple[str, str]:
+    """A worker's name, and the e-mail address if it is written as `Ada <ada@example.org>`."""
+    pseudonym, address = parseaddr(name)
+    return (pseudonym, address) if pseudonym and "@" in address else (name, "")
 
 
 def workers(project: Project) -> tuple[WorkerSummary, ...]:
     """The marketplace's workers and what they have done."""
     return people.list_workers(open_marketplace(project))
+
+
+def console_link(project: Project) -> str:
+    """A link that signs this project's requester in at the console, once; raises HitsError."""
+    from hits.marketplace import console_access
+    from hits.marketplace.settings import utc_now
+
+    engine = open_marketplace(project)
+    own_keys(project, engine)
+    settings = marketplace_settings(project)
+    return console_access.console_link(engine, settings, project.settings.project.name, utc_now())
 
 
 def make_layout(project: Project, page: Path, name: str, frame_height: int) -> str:

@@ -105,7 +105,11 @@ class PageMaker:
     def question(self, wnid: str, names: Sequence[str]) -> str:
         """The HTMLQuestion of a page. Raises PageTooLarge."""
         cells = tuple(Cell(name, f"{self.pictures_url}/{name}.jpg") for name in names)
-        return render(Page(concept_of(self.project.graph, wnid), cells))
+        graph = self.project.graph
+        # Resolved now, so that a misspelt category is an error and not a page without its warning.
+        named = {graph.resolve(name).wnid for name in self.project.settings.verification.sensitive}
+        sensitive = not named.isdisjoint({wnid, *graph.ancestors(wnid)})
+        return render(Page(concept_of(graph, wnid), cells, sensitive=sensitive))
 
     def check_fits(self, intent: HitIntent) -> None:
         """Raise PageTooLarge now rather than between two HITs; a category's first page is its largest."""

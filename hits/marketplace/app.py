@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy.engine import Engine
@@ -17,10 +16,12 @@ from ..errors import DatabaseError
 from . import endpoint
 from .auth import SignedRequest
 from .courier import Courier, deliver_due
+from .limits import Limits
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
-from .site import pages, qualification_pages
+from .site import console, pages, panel_pages, privacy_pages, qualification_pages
 from .site.frames import external_submit, show_frame
+from .site.limiting import limiting
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
 from .tables import SCHEMA
@@ -41,11 +42,13 @@ def create_app(
     opened = engine or open_engine(settings.database_url)
     require_schema(opened, SCHEMA)
     secret = settings.session_secret or site_secret(opened)
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures])
-    courier = Courier(Path(settings.mail_folder) if settings.mail_folder else None)
-    app[MARKETPLACE] = Marketplace(settings, opened, clock, secret, environment(settings), courier)
-    app.add_routes(pages.ROUTES)
-    app.add_routes(qualification_pages.ROUTES)
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures, limiting])
+    courier = Courier.of(settings)
+    app[MARKETPLACE] = Marketplace(
+        settings, opened, clock, secret, environment(settings), courier, Limits.of(settings)
+    )
+    for part in (pages, qualification_pages, panel_pages, privacy_pages, console):
+        app.add_routes(part.ROUTES)
     app.add_routes(
         [
             web.post("/", requester_api),
@@ -54,7 +57,7 @@ def create_app(
             web.static("/static", STATIC),
         ]
     )
-    app.on_response_prepare.append(_never_guess_types)
+    app.on_response_prepare.append(_harden)
     app.cleanup_ctx.append(sweeping)
     if engine is None:
         app.on_cleanup.append(_close_store)
@@ -123,8 +126,14 @@ async def _deliver(marketplace: Marketplace) -> None:
             logger.error("notices could not be delivered and will be tried again: %s", error)
 
 
-async def _never_guess_types(_request: web.Request, response: web.StreamResponse) -> None:
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer, whoever made it."""
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()")
+    # Which program answers, and of which age, is nobody's business.
+    response.headers["Server"] = "hits"
+    if request.config_dict[MARKETPLACE].settings.public_url.startswith("https:"):
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
 async def _close_store(app: web.Application) -> None:

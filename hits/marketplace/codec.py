@@ -22,6 +22,8 @@ from ..errors import HitsError, RequestRefused
 SERVICE = "mturk"
 API_VERSION = "2017-01-17"
 CONTENT_TYPE = "application/x-amz-json-1.1"
+# No store and no XML holds these: NUL and halves of surrogate pairs.
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 _INTEGER_BITS = {"integer": 32, "long": 64}
 
 
@@ -105,8 +107,7 @@ def _parse_list(shape: ListShape, value: Any, path: str) -> list[Any]:
 def _parse_string(shape: Shape, value: Any, path: str) -> str:
     if not isinstance(value, str):
         _refuse(path, "must be a string")
-    # No store and no XML holds these: NUL and halves of surrogate pairs.
-    if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+    if _NOT_TEXT.search(value):
         _refuse(path, "holds characters that are not text")
     _check_bounds(shape, len(value), path, "characters")
     allowed = getattr(shape, "enum", None)

@@ -1,4 +1,4 @@
-"""Carries notices to their destinations: SQS and SNS messages over HTTP, e-mail as files. Outside transactions."""
+"""Carries notices to their destinations: SQS and SNS messages over HTTP, and e-mail. Outside transactions."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.message import EmailMessage
-from pathlib import Path
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from ..database import reading, writing
-from ..errors import HitsError
 from .identifiers import new_entity_id
+from .mail import Mailer
+from .outbound import DeliveryFailed, DestinationRule, post
+from .settings import MarketplaceSettings
 from .tables import notices
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 5
 WAITS = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """How long a notice waits after each failed attempt; after as many it is given up."""
 _BATCH = 20
 
 
-class DeliveryFailed(HitsError):
-    """A notice did not reach its destination."""
-
-
 @dataclass(frozen=True, slots=True)
 class Courier:
-    """Delivers notices; `mail_folder` is where e-mail goes as files, None where there is no e-mail."""
+    """Delivers notices: by e-mail through `mailer`, to addresses that `rule` permits."""
 
-    mail_folder: Path | None = None
-    sender: str = "marketplace@localhost"
+    mailer: Mailer
+    rule: DestinationRule
+
+    @classmethod
+    def of(cls, settings: MarketplaceSettings) -> Courier:
+        """The courier that the settings describe."""
+        return cls(Mailer.of(settings), DestinationRule.of(settings))
 
     def deliver(self, transport: str, destination: str, body: str, now: datetime) -> None:
         """Deliver one notice; raises DeliveryFailed."""
         if transport == "Email":
-            self._mail(destination, body, now)
+            self.mailer.send(destination, "Mechanical Turk notification", body, now)
         elif transport == "SQS":
-            self._post(
-                destination, form={"Action": "SendMessage", "Version": "2012-11-05", "MessageBody": body}
-            )
+            form = {"Action": "SendMessage", "Version": "2012-11-05", "MessageBody": body}
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            post(destination, urlencode(form).encode(), headers, self.rule)
         else:
             message_id = new_entity_id()
             document = {
@@ -58,47 +59,7 @@ class Courier:
                 "x-amz-sns-message-type": "Notification",
                 "x-amz-sns-message-id": message_id,
             }
-            self._post(destination, text=json.dumps(document), headers=headers)
-
-    def _post(
-        self,
-        address: str,
-        *,
-        form: dict[str, str] | None = None,
-        text: str = "",
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        import requests
-
-        try:
-            # A redirect could lead anywhere; a queue has none.
-            answer = requests.post(
-                address,
-                data=form if form is not None else text.encode(),
-                headers=headers,
-                timeout=TIMEOUT_SECONDS,
-                allow_redirects=False,
-                stream=True,
-            )
-            answer.close()
-        except requests.RequestException as error:
-            raise DeliveryFailed(f"{address} cannot be reached: {type(error).__name__}") from error
-        if not 200 <= answer.status_code < 300:
-            raise DeliveryFailed(f"{address} answered HTTP {answer.status_code}")
-
-    def _mail(self, destination: str, body: str, now: datetime) -> None:
-        if self.mail_folder is None:
-            raise DeliveryFailed("this marketplace has no mail folder, so it sends no e-mail")
-        message = EmailMessage()
-        message["From"], message["To"] = self.sender, destination
-        message["Subject"] = "Mechanical Turk notification"
-        message["Date"] = now
-        message.set_content(body)
-        try:
-            self.mail_folder.mkdir(parents=True, exist_ok=True)
-            (self.mail_folder / f"{now:%Y%m%dT%H%M%S}-{new_entity_id()}.eml").write_bytes(bytes(message))
-        except OSError as error:
-            raise DeliveryFailed(f"{self.mail_folder} cannot be written: {error.strerror}") from error
+            post(destination, json.dumps(document).encode(), headers, self.rule)
 
 
 def deliver_due(engine: Engine, courier: Courier, now: datetime) -> int:

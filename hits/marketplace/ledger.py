@@ -97,11 +97,17 @@ def post(connection: Connection, now: datetime, *postings: Transfer) -> None:
         )
 
 
+_TAKE_OR_GIVE = (
+    accounts.update()
+    .where(accounts.c.name == sa.bindparam("account"))
+    .values(cents=accounts.c.cents + sa.bindparam("change"))
+)
+_WITHIN_ITS_MEANS = _TAKE_OR_GIVE.where(accounts.c.cents + sa.bindparam("change") >= 0)
+
+
 def _change(connection: Connection, name: str, cents: int) -> None:
-    statement = accounts.update().where(accounts.c.name == name).values(cents=accounts.c.cents + cents)
-    if name != GRANTS:
-        statement = statement.where(accounts.c.cents + cents >= 0)
-    if connection.execute(statement).rowcount != 1:
+    statement = _TAKE_OR_GIVE if name == GRANTS else _WITHIN_ITS_MEANS
+    if connection.execute(statement, {"account": name, "change": cents}).rowcount != 1:
         held = balance(connection, name)
         raise RequestRefused(
             f"this needs ${-cents / 100:.2f}, but the account holds ${held / 100:.2f}", "InsufficientFunds"

@@ -40,6 +40,7 @@ class Unavailable(StrEnum):
     TOO_MANY_HELD = "TooManyHeld"
     NOT_QUALIFIED = "NotQualified"
     BLOCKED = "Blocked"
+    STUDY_OVER = "StudyOver"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,13 @@ def requester_hits(
     status: HitStatus | None = None,
     hit_type_id: str | None = None,
     qualification_type_id: str | None = None,
+    with_question: bool = True,
 ) -> list[Hit]:
     """A requester's HITs that are not disposed of, newest first, below row number `before`.
 
     `status` may be REVIEWABLE or REVIEWING. Paging by row number is stable: a HIT made meanwhile has a higher one.
     """
-    query = select_hits(with_question=True).where(KEPT, hits.c.requester_id == requester_id)
+    query = select_hits(with_question=with_question).where(KEPT, hits.c.requester_id == requester_id)
     if before is not None:
         query = query.where(hits.c.number < before)
     if hit_type_id is not None:

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import writing
 from .tables import assignments, hits, messages, requesters, workers
 
 
@@ -89,16 +89,3 @@ def read_messages(engine: Engine, worker_id: str, now: datetime, limit: int = 20
             .values(read_at=now)
         )
     return tuple(Message(row.name, row.subject, row.body, row.sent_at, row.read_at is None) for row in rows)
-
-
-def count_unread(engine: Engine, worker_id: str) -> int:
-    """How many messages a worker has not read."""
-    with reading(engine) as connection:
-        return (
-            connection.scalar(
-                sa.select(sa.func.count()).where(
-                    messages.c.worker_id == worker_id, messages.c.read_at.is_(None)
-                )
-            )
-            or 0
-        )

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import UtcDateTime, reading, writing
 from ..errors import HitsError
 from . import ledger
 from .identifiers import digest, new_access_key, new_person_id, new_token
 from .ledger import Transfer
 from .settings import MarketplaceSettings, utc_now
 from .store import insert_unless_there
-from .tables import accounts, assignments, invitations, requesters, secrets, sessions, workers
+from .tables import accounts, assignments, invitations, messages, requesters, secrets, sessions, workers
 from .tables import requester_keys as key_table
 
 SANDBOX_BALANCE_CENTS = 1_000_000
@@ -59,6 +59,7 @@ class Worker:
     worker_id: str
     pseudonym: str
     consented_at: datetime | None
+    from_panel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +222,38 @@ def sign_in(engine: Engine, worker: Worker, days: int, now: datetime) -> str:
     return token
 
 
-def session_worker(engine: Engine, token: str, now: datetime) -> Worker | None:
-    """Whose session a cookie's token is, or None."""
-    with reading(engine) as connection:
-        current = sa.and_(sessions.c.token_digest == digest(token), sessions.c.expires_at > now)
-        return _worker_behind(connection, sessions, current)
+_UNREAD = (
+    sa.select(sa.func.count())
+    .where(messages.c.worker_id == workers.c.worker_id, messages.c.read_at.is_(None))
+    .scalar_subquery()
+)
+_SESSION = (
+    sa.select(
+        workers.c.worker_id,
+        workers.c.pseudonym,
+        workers.c.consented_at,
+        workers.c.participant_id.is_not(None).label("from_panel"),
+        _UNREAD.label("unread"),
+    )
+    .select_from(sessions.join(workers))
+    .where(
+        sessions.c.token_digest == sa.bindparam("digest"),
+        sessions.c.expires_at > sa.bindparam("now", type_=UtcDateTime),
+    )
+)
+
+
+def session_worker(connection: Connection, token: str, now: datetime) -> tuple[Worker, int] | None:
+    """Whose session a cookie's token is, and how many messages she has not read; or None."""
+    row = connection.execute(_SESSION, {"digest": digest(token), "now": now}).one_or_none()
+    return (
+        None
+        if row is None
+        else (
+            Worker(row.worker_id, row.pseudonym, row.consented_at, bool(row.from_panel)),
+            row.unread,
+        )
+    )
 
 
 def sign_out(engine: Engine, token: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -20,8 +21,17 @@ class MarketplaceSettings:
 
     `public_url` is how the world reaches the worker site and the API. `frame_url` reaches the same server
     under another hostname: requesters' pages run there, because browsers keep cookies apart by hostname and
-    not by port. An empty `session_secret` means one that is made once and kept in the database. Raises
-    HitsError for addresses that cannot be used. E-mail goes into `mail_folder` as files; without it there is none.
+    not by port. An empty `session_secret` means one that is made once and kept in the database.
+
+    E-mail goes through `mail_server` (`smtp://host:25`, `smtps://host:465`), else into `mail_folder` as files, else
+    nowhere. Notifications go to public addresses and to those in `allow_destinations` (`host:port`); to this
+    machine's own only while `public_url` is on loopback too.
+
+    Limits are per minute, and per second for `calls_per_second`: sign-ins and misses (requests for what is not
+    there or not theirs) of one address, pages of one worker or one stranger's address, API calls of one key; 0 is
+    no limit. Addresses are told by X-Forwarded-For where a request comes from one of `trusted_proxies`.
+
+    Raises HitsError for addresses that cannot be used.
     """
 
     database_url: str
@@ -30,11 +40,21 @@ class MarketplaceSettings:
     site_name: str = "Picture Desk"
     contact: str = ""
     play_money: bool = True
-    session_secret: str = ""
+    session_secret: str = field(default="", repr=False)
     session_days: int = 30
     held_assignments: int = 10
     sweep_seconds: float = 5.0
     mail_folder: str = ""
+    mail_server: str = ""
+    mail_sender: str = "marketplace@localhost"
+    mail_user: str = ""
+    mail_password: str = field(default="", repr=False)
+    allow_destinations: tuple[str, ...] = ()
+    sign_ins_per_minute: int = 60
+    misses_per_minute: int = 60
+    pages_per_minute: int = 600
+    calls_per_second: int = 100
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
 
     def __post_init__(self) -> None:
         for name in ("public_url", "frame_url"):
@@ -44,6 +64,16 @@ class MarketplaceSettings:
                 f"public_url {self.public_url} and frame_url {self.frame_url} share a hostname; "
                 "give the question frame another one (locally: 127.0.0.1 and localhost)"
             )
+        server = urlsplit(self.mail_server)
+        if self.mail_server and (server.scheme not in {"smtp", "smtps"} or not server.hostname):
+            raise HitsError(
+                f"mail_server {self.mail_server!r} is none: give smtp://host:port or smtps://host:port"
+            )
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise HitsError(f"trusted_proxies: {proxy!r} is no address or network") from error
 
     @property
     def public_host(self) -> str:
@@ -51,9 +81,21 @@ class MarketplaceSettings:
         return urlsplit(self.public_url).hostname or ""
 
     @property
+    def on_loopback(self) -> bool:
+        """Whether the marketplace is for this machine alone."""
+        return _is_loopback(self.public_host)
+
+    @property
     def frame_host(self) -> str:
         """The hostname of the question frames, without its port."""
         return urlsplit(self.frame_url).hostname or ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _base_url(name: str, url: str) -> str:

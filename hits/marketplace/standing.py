@@ -131,11 +131,12 @@ def keeps_from(missing: Iterable[Shortfall], *guards: Guard) -> bool:
     return any(shortfall.requirement.guard in guards for shortfall in missing)
 
 
+_BLOCK = sa.select(worker_blocks.c.number).where(
+    worker_blocks.c.requester_id == sa.bindparam("requester"),
+    worker_blocks.c.worker_id == sa.bindparam("worker"),
+)
+
+
 def blocked(connection: Connection, requester_id: str, worker_id: str) -> bool:
     """Whether the requester has blocked the worker."""
-    found = connection.scalar(
-        sa.select(worker_blocks.c.number).where(
-            worker_blocks.c.requester_id == requester_id, worker_blocks.c.worker_id == worker_id
-        )
-    )
-    return found is not None
+    return connection.scalar(_BLOCK, {"requester": requester_id, "worker": worker_id}) is not None

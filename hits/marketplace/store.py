@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,6 @@ from .qualifying import Requirement, read_requirements
 from .tables import assignments, hit_types, hits, questions, requesters, workers
 
 PUBLIC_STATES = (AssignmentState.SUBMITTED, AssignmentState.APPROVED, AssignmentState.REJECTED)
-LIVE_STATES = (AssignmentState.ACCEPTED, *PUBLIC_STATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ class AssignmentRecord:
     rejected_at: datetime | None
     answer: str | None
     feedback: str | None
+    session_number: int | None = None
 
     @property
     def price_cents(self) -> int:
@@ -114,6 +115,8 @@ _HIT_COLUMNS = (
 )
 
 
+# Statements that every request runs are built once: building one costs more than running it on SQLite.
+@cache
 def select_hits(*, with_question: bool = False) -> sa.Select[Any]:
     """A SELECT whose rows `hit_from` reads; add conditions and order."""
     if not with_question:
@@ -164,6 +167,14 @@ def hit_from(row: Row[Any]) -> Hit:
     )
 
 
+@cache
+def _one_hit(of_requester: bool, lock: bool, with_question: bool) -> sa.Select[Any]:
+    query = select_hits(with_question=with_question).where(hits.c.hit_id == sa.bindparam("wanted"))
+    if of_requester:
+        query = query.where(hits.c.requester_id == sa.bindparam("owner"))
+    return query.with_for_update(of=hits, key_share=True) if lock else query
+
+
 def find_hit(
     connection: Connection,
     hit_id: str,
@@ -173,12 +184,8 @@ def find_hit(
     with_question: bool = False,
 ) -> Hit:
     """The HIT (of that requester only, if one is given); raises RequestRefused (HITDoesNotExist) otherwise."""
-    query = select_hits(with_question=with_question).where(hits.c.hit_id == hit_id)
-    if requester_id is not None:
-        query = query.where(hits.c.requester_id == requester_id)
-    if lock:
-        query = query.with_for_update(of=hits, key_share=True)
-    row = connection.execute(query).one_or_none()
+    query = _one_hit(requester_id is not None, lock, with_question)
+    row = connection.execute(query, {"wanted": hit_id, "owner": requester_id}).one_or_none()
     if row is None:
         raise RequestRefused(f"HIT {hit_id} does not exist", "HITDoesNotExist")
     return hit_from(row)
@@ -193,11 +200,16 @@ def lock_requester(connection: Connection, requester_id: str) -> None:
     ).one()
 
 
-def lock_worker(connection: Connection, worker_id: str) -> None:
-    """Let one transaction at a time change what a worker holds."""
-    connection.execute(
-        sa.select(workers.c.worker_id).where(workers.c.worker_id == worker_id).with_for_update(key_share=True)
-    ).one()
+def lock_worker(connection: Connection, worker_id: str) -> bool:
+    """Let one transaction at a time change what a worker holds; returns whether she comes from a panel."""
+    row = connection.execute(_lock_worker(), {"wanted": worker_id}).one()
+    return row.participant_id is not None
+
+
+@cache
+def _lock_worker() -> sa.Select[Any]:
+    wanted = sa.select(workers.c.participant_id).where(workers.c.worker_id == sa.bindparam("wanted"))
+    return wanted.with_for_update(key_share=True)
 
 
 def save_state(connection: Connection, hit: Hit, state: HitState) -> None:
@@ -219,6 +231,7 @@ def save_state(connection: Connection, hit: Hit, state: HitState) -> None:
     )
 
 
+@cache
 def select_assignments() -> sa.Select[Any]:
     """A SELECT whose rows `assignment_from` reads; add conditions and order."""
     return sa.select(assignments, hits.c.hit_id).select_from(assignments.join(hits))
@@ -242,14 +255,24 @@ def assignment_from(row: Row[Any]) -> AssignmentRecord:
         row.rejected_at,
         row.answer,
         row.feedback,
+        row.session_number,
     )
+
+
+@cache
+def _one_assignment() -> sa.Select[Any]:
+    return select_assignments().where(assignments.c.assignment_id == sa.bindparam("wanted"))
+
+
+@cache
+def _hit_of_assignment() -> sa.Select[Any]:
+    joined = sa.select(hits.c.hit_id).select_from(assignments.join(hits))
+    return joined.where(assignments.c.assignment_id == sa.bindparam("wanted"))
 
 
 def find_assignment(connection: Connection, assignment_id: str) -> AssignmentRecord | None:
     """The assignment in whatever state, or None."""
-    row = connection.execute(
-        select_assignments().where(assignments.c.assignment_id == assignment_id)
-    ).one_or_none()
+    row = connection.execute(_one_assignment(), {"wanted": assignment_id}).one_or_none()
     return None if row is None else assignment_from(row)
 
 
@@ -258,11 +281,7 @@ def lock_assignment(connection: Connection, assignment_id: str) -> tuple[Hit, As
 
     The assignment is read after its HIT is locked, so that it cannot change until the transaction ends.
     """
-    hit_id = connection.scalar(
-        sa.select(hits.c.hit_id)
-        .select_from(assignments.join(hits))
-        .where(assignments.c.assignment_id == assignment_id)
-    )
+    hit_id = connection.scalar(_hit_of_assignment(), {"wanted": assignment_id})
     if hit_id is None:
         raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
     hit = find_hit(connection, hit_id, lock=True)

@@ -22,21 +22,25 @@ from .crowd_tables import (
     worker_blocks,
 )
 from .lifecycle import AssignmentState
+from .panel_tables import STARTED, studies, study_sessions
 
 __all__ = [
     "ACCEPTED",
+    "DONE",
     "HELD_OR_DONE",
     "KEPT",
     "LISTED",
     "MIGRATIONS",
     "OPEN_REQUEST",
     "SCHEMA",
+    "STARTED",
     "SUBMITTED",
     "UNSEEN",
     "UNTAKEN",
     "accounts",
     "assignments",
     "bonuses",
+    "console_keys",
     "hit_type_qualifications",
     "hit_types",
     "hits",
@@ -56,6 +60,8 @@ __all__ = [
     "reviews",
     "secrets",
     "sessions",
+    "studies",
+    "study_sessions",
     "transfers",
     "worker_blocks",
     "workers",
@@ -90,12 +96,16 @@ workers = sa.Table(
     metadata,
     sa.Column("worker_id", Identifier, primary_key=True),
     sa.Column("pseudonym", sa.String(128), nullable=False, unique=True),
+    # Who she is at the panel that sent her; known of nobody else.
+    sa.Column("participant_id", sa.String(64), unique=True),
     sa.Column("invited_at", UtcDateTime, nullable=False),
     sa.Column("consented_at", UtcDateTime),
     # What she said of herself, for the system's locale and adult qualifications; NULL is not known.
     sa.Column("country", sa.String(2)),
     sa.Column("subdivision", sa.String(2)),
     sa.Column("adult", sa.Boolean),
+    # Since then nothing here tells who she was.
+    sa.Column("erased_at", UtcDateTime),
 )
 
 invitations = sa.Table(
@@ -112,6 +122,16 @@ sessions = sa.Table(
     sa.Column("token_digest", Digest, primary_key=True),
     sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False, index=True),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Links to the requester console, each for one use, and the sessions of those who are signed in there.
+console_keys = sa.Table(
+    "console_keys",
+    metadata,
+    sa.Column("token_digest", Digest, primary_key=True),
+    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False, index=True),
+    sa.Column("use", choice("use", "link", "session"), nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
@@ -185,12 +205,14 @@ hits = sa.Table(
     sa.CheckConstraint("pending >= 0 AND submitted >= 0 AND approved >= 0 AND rejected >= 0", "counts"),
 )
 
-UNTAKEN = sa.text("pending + submitted + approved + rejected < max_assignments AND disposed_at IS NULL")
+# SQLite uses the index only where the column stands on the left: it turns the other form round.
+UNTAKEN = sa.text("max_assignments > pending + submitted + approved + rejected AND disposed_at IS NULL")
 KEPT = sa.text("disposed_at IS NULL")
 
 sa.Index(
     "ix_hits_untaken",
     hits.c.type_number,
+    hits.c.expires_at,
     hits.c.number,
     sqlite_where=UNTAKEN,
     postgresql_where=UNTAKEN,
@@ -206,7 +228,11 @@ assignments = sa.Table(
     sa.Column("number", RowNumber, primary_key=True),
     sa.Column("assignment_id", Identifier, nullable=False, unique=True),
     sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
+    # The HIT's type when it was accepted: what is known of the pace of a type.
+    sa.Column("type_number", sa.ForeignKey("hit_types.number"), nullable=False),
     sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False),
+    # The panel's session that pays for it instead of its HIT.
+    sa.Column("session_number", sa.ForeignKey("study_sessions.number"), index=True),
     sa.Column("state", choice("state", *(state.value for state in AssignmentState)), nullable=False),
     # What was promised when it was accepted: its HIT's type may be changed later.
     sa.Column("reward_cents", sa.BigInteger, nullable=False),
@@ -237,6 +263,15 @@ sa.Index(
 )
 sa.Index("ix_assignments_review", assignments.c.hit_number, assignments.c.submitted_at, assignments.c.number)
 sa.Index("ix_assignments_worker", assignments.c.worker_id, assignments.c.number)
+sa.Index("ix_assignments_earnings", assignments.c.worker_id, assignments.c.state, assignments.c.reward_cents)
+DONE = sa.text("submitted_at IS NOT NULL")
+sa.Index(
+    "ix_assignments_pace",
+    assignments.c.type_number,
+    assignments.c.number,
+    sqlite_where=DONE,
+    postgresql_where=DONE,
+)
 sa.Index("ix_assignments_deadline", assignments.c.deadline, sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
 sa.Index(
     "ix_assignments_auto_approval",

@@ -6,37 +6,48 @@ One operation, one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import UtcDateTime, reading, writing
 from ..errors import HitsError, RequestRefused
-from . import ledger, lifecycle
+from . import ledger, lifecycle, panels
 from .deciding import approve, pay, reject
 from .form_answers import form_answers_xml
 from .identifiers import new_entity_id
 from .ledger import Transfer
 from .lifecycle import AssignmentState, Unavailable
 from .notices import announce
+from .panels import StudySession
 from .publishing import dispose
 from .questions import answers_xml, parse_question
 from .reviewing import notice_reviewable, review_submission
 from .standing import blocked, shortfalls
 from .store import (
-    LIVE_STATES,
     PUBLIC_STATES,
     AssignmentRecord,
     Hit,
-    find_assignment,
     find_hit,
     lock_assignment,
     lock_worker,
     move_assignment,
     save_state,
 )
-from .tables import ACCEPTED, KEPT, SUBMITTED, UNSEEN, assignments, hits, questions
+from .tables import (
+    ACCEPTED,
+    HELD_OR_DONE,
+    KEPT,
+    STARTED,
+    SUBMITTED,
+    UNSEEN,
+    assignments,
+    hits,
+    questions,
+    study_sessions,
+)
 
 __all__ = [
     "CannotAccept",
@@ -68,53 +79,72 @@ class NotHeld(HitsError):
         self.state = state
 
 
+_OWN = sa.select(assignments.c.assignment_id, assignments.c.state, assignments.c.deadline).where(
+    assignments.c.hit_number == sa.bindparam("hit"),
+    assignments.c.worker_id == sa.bindparam("worker"),
+    HELD_OR_DONE,
+)
+_HELD = sa.select(sa.func.count()).where(
+    assignments.c.worker_id == sa.bindparam("worker"),
+    ACCEPTED,
+    assignments.c.deadline > sa.bindparam("now", type_=UtcDateTime),
+)
+
+
 def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: datetime) -> str:
     """Give a worker an assignment of the HIT and return its id; the same id if she holds one already.
 
     Raises CannotAccept, or RequestRefused (HITDoesNotExist).
     """
     with writing(engine) as connection:
-        lock_worker(connection, worker_id)
+        from_panel = lock_worker(connection, worker_id)
         hit = find_hit(connection, hit_id, lock=True)
-        own = connection.execute(
-            sa.select(assignments.c.assignment_id, assignments.c.state, assignments.c.deadline).where(
-                assignments.c.hit_number == hit.number,
-                assignments.c.worker_id == worker_id,
-                assignments.c.state.in_(LIVE_STATES),
-            )
-        ).one_or_none()
+        own = connection.execute(_OWN, {"hit": hit.number, "worker": worker_id}).one_or_none()
         if own is not None and own.state == AssignmentState.ACCEPTED and now < own.deadline:
             return str(own.assignment_id)
-        held = connection.scalar(
-            sa.select(sa.func.count()).where(
-                assignments.c.worker_id == worker_id,
-                assignments.c.state == AssignmentState.ACCEPTED,
-                assignments.c.deadline > now,
-            )
-        )
+        held = connection.scalar(_HELD, {"worker": worker_id, "now": now})
         own_state = None if own is None else AssignmentState(own.state)
         reason = lifecycle.why_not_accept(hit.state, own_state, held or 0, most_held, now)
         if reason is None and blocked(connection, hit.requester_id, worker_id):
             reason = Unavailable.BLOCKED
         if reason is None and shortfalls(connection, worker_id, hit.hit_type.requirements):
             reason = Unavailable.NOT_QUALIFIED
+        session = panels.running_session(connection, worker_id) if from_panel else None
+        if reason is None and from_panel and not _in_study(connection, session, hit):
+            reason = Unavailable.STUDY_OVER
         if reason is not None:
             raise CannotAccept(reason)
-        return _insert_assignment(connection, hit, worker_id, now)
+        return _insert_assignment(connection, hit, worker_id, session, now)
 
 
-def _insert_assignment(connection: Connection, hit: Hit, worker_id: str, now: datetime) -> str:
+def _in_study(connection: Connection, session: StudySession | None, hit: Hit) -> bool:
+    """Whether a session of a panel still takes this HIT."""
+    if session is None or session.study.requester_id != hit.requester_id:
+        return False
+    taken = connection.scalar(
+        sa.select(sa.func.count()).where(assignments.c.session_number == session.number, HELD_OR_DONE)
+    )
+    return (taken or 0) < session.study.pages
+
+
+def _insert_assignment(
+    connection: Connection, hit: Hit, worker_id: str, session: StudySession | None, now: datetime
+) -> str:
     assignment_id = new_entity_id()
+    deadline = now + timedelta(seconds=hit.hit_type.assignment_seconds)
     connection.execute(
         assignments.insert().values(
             assignment_id=assignment_id,
             hit_number=hit.number,
+            type_number=hit.hit_type.number,
             worker_id=worker_id,
             state=AssignmentState.ACCEPTED.value,
-            reward_cents=hit.hit_type.reward_cents,
-            fee_cents=hit.fee_cents,
+            # A panel pays for the session as a whole.
+            session_number=None if session is None else session.number,
+            reward_cents=hit.hit_type.reward_cents if session is None else 0,
+            fee_cents=hit.fee_cents if session is None else 0,
             accepted_at=now,
-            deadline=now + timedelta(seconds=hit.hit_type.assignment_seconds),
+            deadline=deadline if session is None else min(deadline, session.deadline),
         )
     )
     save_state(connection, hit, lifecycle.moved(hit.state, None, AssignmentState.ACCEPTED, now))
@@ -170,6 +200,7 @@ def submit(
         if now >= assignment.deadline:
             raise NotHeld(AssignmentState.ABANDONED)
         answer = _answer(connection, hit, fields)
+        auto_approval_at = now + timedelta(seconds=hit.hit_type.auto_approval_seconds)
         move_assignment(
             connection,
             hit,
@@ -178,15 +209,25 @@ def submit(
             now,
             submitted_at=now,
             ended_at=now,
-            auto_approval_at=now + timedelta(seconds=hit.hit_type.auto_approval_seconds),
+            auto_approval_at=auto_approval_at,
             answer=answer,
         )
-        stored = find_assignment(connection, assignment_id)
-        assert stored is not None, "its row was written in this transaction"
+        stored = replace(
+            assignment,
+            state=AssignmentState.SUBMITTED,
+            submitted_at=now,
+            auto_approval_at=auto_approval_at,
+            answer=answer,
+        )
         _release(connection, hit, assignment, hit.price_cents - assignment.price_cents, now)
         announce(connection, hit, "AssignmentSubmitted", now, assignment_id)
         review_submission(connection, hit, stored, now)
-        notice_reviewable(connection, hit.hit_id, now)
+        if hit.unseen:
+            notice_reviewable(connection, hit.hit_id, now)
+        if assignment.session_number is not None:
+            session = panels.lock_session(connection, assignment.session_number)
+            if session.state == "Started" and session.done >= session.study.pages:
+                panels.complete(connection, session, now)
         return stored
 
 
@@ -204,43 +245,76 @@ def _answer(connection: Connection, hit: Hit, fields: Iterable[tuple[str, str]])
 # --- time ----------------------------------------------------------------------------------------------
 
 
+_OVERDUE = (ACCEPTED, assignments.c.deadline <= sa.bindparam("now", type_=UtcDateTime))
+_UNDECIDED = (SUBMITTED, assignments.c.auto_approval_at <= sa.bindparam("now", type_=UtcDateTime))
+_OLD = (
+    KEPT,
+    hits.c.changed_at <= sa.bindparam("long_ago", type_=UtcDateTime),
+    hits.c.pending == 0,
+    hits.c.submitted == 0,
+    sa.or_(
+        hits.c.expires_at <= sa.bindparam("now", type_=UtcDateTime),
+        hits.c.approved + hits.c.rejected >= hits.c.max_assignments,
+    ),
+)
+_EXPIRED = (
+    UNSEEN, hits.c.expires_at <= sa.bindparam("now", type_=UtcDateTime), hits.c.pending == 0, ~hits.c.reviewing,
+)  # fmt: skip
+_LAPSED = (STARTED, study_sessions.c.deadline <= sa.bindparam("now", type_=UtcDateTime))
+# One question for all of it: nearly always nothing is due, and every request asks.
+_ANYTHING_DUE = sa.select(
+    sa.or_(
+        *(sa.exists().where(*conditions) for conditions in (_OVERDUE, _UNDECIDED, _OLD, _EXPIRED, _LAPSED))
+    )
+)
+
+
+def _at(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "long_ago": now - lifecycle.DISPOSAL_DELAY}
+
+
+def anything_due(connection: Connection, now: datetime) -> bool:
+    """Whether `settle` has anything to do at `now`."""
+    return bool(connection.scalar(_ANYTHING_DUE, _at(now)))
+
+
 def settle(engine: Engine, now: datetime) -> None:
     """Do what is due: abandon overdue assignments, approve what was left undecided, dispose of old HITs.
 
     Every operation calls this first, so that what it sees is true at `now`; a sweep calls it too.
     """
-    overdue = sa.select(assignments.c.assignment_id).where(ACCEPTED, assignments.c.deadline <= now)
-    undecided = sa.select(assignments.c.assignment_id).where(SUBMITTED, assignments.c.auto_approval_at <= now)
-    old = sa.select(hits.c.hit_id).where(
-        KEPT,
-        hits.c.changed_at <= now - lifecycle.DISPOSAL_DELAY,
-        hits.c.pending == 0,
-        hits.c.submitted == 0,
-        sa.or_(
-            hits.c.expires_at <= now,
-            hits.c.approved + hits.c.rejected >= hits.c.max_assignments,
-        ),
-    )
-    expired = sa.select(hits.c.hit_id).where(
-        UNSEEN, hits.c.expires_at <= now, hits.c.pending == 0, ~hits.c.reviewing
-    )
+    with reading(engine) as connection:
+        due = anything_due(connection, now)
+    if due:
+        settle_due(engine, now)
+
+
+def settle_due(engine: Engine, now: datetime) -> None:
+    """Do what is due, knowing that something is."""
+    ids, at = assignments.c.assignment_id, _at(now)
+    overdue = sa.select(ids).where(*_OVERDUE).order_by(assignments.c.deadline).limit(_BATCH)
+    undecided = sa.select(ids).where(*_UNDECIDED).order_by(assignments.c.auto_approval_at).limit(_BATCH)
+    old = sa.select(hits.c.hit_id).where(*_OLD).limit(_BATCH)
+    expired = sa.select(hits.c.hit_id).where(*_EXPIRED).order_by(hits.c.expires_at).limit(_BATCH)
+    lapsed = sa.select(study_sessions.c.number).where(*_LAPSED).limit(_BATCH)
     while True:
         with reading(engine) as connection:
-            late = connection.scalars(overdue.order_by(assignments.c.deadline).limit(_BATCH)).all()
-            silent = connection.scalars(
-                undecided.order_by(assignments.c.auto_approval_at).limit(_BATCH)
-            ).all()
-            stale = connection.scalars(old.limit(_BATCH)).all()
-            ended = connection.scalars(expired.order_by(hits.c.expires_at).limit(_BATCH)).all()
+            late = connection.scalars(overdue, at).all()
+            silent = connection.scalars(undecided, at).all()
+            stale = connection.scalars(old, at).all()
+            ended = connection.scalars(expired, at).all()
+            over = connection.scalars(lapsed, at).all()
         for assignment_id in late:
             _abandon(engine, assignment_id, now)
+        for number in over:
+            _time_out(engine, number, now)
         for assignment_id in silent:
             _approve_silently(engine, assignment_id, now)
         for hit_id in ended:
             _notice_end(engine, hit_id, now)
         for hit_id in stale:
             _dispose_of_old(engine, hit_id, now)
-        if max(len(late), len(silent), len(stale), len(ended)) < _BATCH:
+        if max(len(late), len(silent), len(stale), len(ended), len(over)) < _BATCH:
             return
 
 
@@ -254,6 +328,13 @@ def _abandon(engine: Engine, assignment_id: str, now: datetime) -> None:
             _release(connection, hit, assignment, assignment.price_cents - hit.price_cents, now)
             announce(connection, hit, "AssignmentAbandoned", now, assignment_id)
             notice_reviewable(connection, hit.hit_id, now)
+
+
+def _time_out(engine: Engine, session_number: int, now: datetime) -> None:
+    with writing(engine) as connection:
+        session = panels.lock_session(connection, session_number)
+        if session.state == "Started" and session.deadline <= now:
+            panels.give_up(connection, session, "TimedOut", now)
 
 
 def _approve_silently(engine: Engine, assignment_id: str, now: datetime) -> None:

@@ -16,7 +16,7 @@
   // --- cells ---------------------------------------------------------------------------------------------
   const cells = manifest.cells.map(({ name, url }, index) => {
     const node = byId("cell").content.firstElementChild.cloneNode(true);
-    const cell = { name, url, index, node, answer: null, reason: null, timer: 0,
+    const cell = { name, url, index, node, seen: !manifest.sensitive, answer: null, reason: null, timer: 0,
       picture: node.querySelector(".picture"), image: node.querySelector("img"), retry: node.querySelector(".retry") };
     const title = `Picture ${index + 1}`;
     node.querySelector(".number").textContent = index + 1;
@@ -24,7 +24,11 @@
     node.querySelector(".zoom").setAttribute("aria-label", `${title}: zoom`);
     cell.image.onload = () => settle(cell, "loaded");
     cell.image.onerror = () => settle(cell, "failed");
-    cell.picture.onclick = () => failed(cell) ? fetchPicture(cell) : say(cell, cell.answer === "yes" ? "no" : "yes");
+    cell.picture.onclick = () => {
+      if (failed(cell)) fetchPicture(cell);
+      else if (!cell.seen) unveil(cell);
+      else say(cell, cell.answer === "yes" ? "no" : "yes");
+    };
     cell.retry.onclick = () => { cell.picture.focus(); fetchPicture(cell); };
     cell.retry.setAttribute("aria-label", `${title}: try to load it again`);
     node.querySelector(".flag").onclick = () => openReport(cell);
@@ -60,7 +64,8 @@
       button.setAttribute("aria-pressed", button.dataset.answer === answer);
     node.querySelector(".answers").hidden = failed(cell);
     cell.retry.hidden = !failed(cell);
-    const state = answer ? MARKS[answer].replace(/^\W+/, "") : "no answer yet";
+    node.toggleAttribute("data-veiled", !cell.seen);
+    const state = `${answer ? MARKS[answer].replace(/^\W+/, "") : "no answer yet"}${cell.seen ? "" : ", blurred"}`;
     cell.picture.setAttribute("aria-label", `Picture ${cell.index + 1} of ${cells.length}: ${state}`);
     if (zoom.open && cell === zoomed) paintZoom();
   }
@@ -69,6 +74,8 @@
     if (preview) return announce("This is a preview: accept the HIT to answer.");
     if (cell.node.dataset.picture !== "loaded")
       return announce(failed(cell) ? "This picture did not load." : "This picture is still loading.");
+    // Nobody judges what was not looked at; a report needs no look.
+    if (!cell.seen && answer && answer !== "report") return announce("This picture is blurred. Press b to see it.");
     cell.answer = answer;
     cell.reason = reason;
     rested = [];
@@ -97,6 +104,26 @@
     byId("notice").classList.toggle("wrong", Boolean(wrong));
     byId("notice").hidden = false;
   }
+
+  // --- blurred pictures: seen one by one, or all at once -------------------------------------------------
+  function unveil(cell) {
+    if (cell.seen) return;
+    cell.seen = true;
+    paint(cell);
+    announce(`Picture ${cell.index + 1} is shown.`);
+  }
+
+  if (manifest.sensitive) {
+    document.body.classList.add("veiled");
+    byId("unveil").onclick = () => {
+      for (const cell of cells) { cell.seen = true; paint(cell); }
+      document.body.classList.remove("veiled");
+      byId("unveil").setAttribute("aria-pressed", true);
+      byId("unveil").disabled = true;
+      announce("All pictures are shown.");
+    };
+  }
+  for (const image of document.querySelectorAll(".examples img")) image.onerror = () => image.remove();
 
   // --- pictures: fetched when near, given up after a while, so that one that hangs cannot block the page -----
   function fetchPicture(cell) {
@@ -133,6 +160,7 @@
   // --- zoom, report, help ------------------------------------------------------------------------------
   function openZoom(cell) {
     zoomed = cell;
+    unveil(cell);
     paintZoom();
     zoom.showModal();
     zoom.querySelector("[data-close]").focus();
@@ -148,6 +176,7 @@
   function stepZoom(step) {
     zoomed = cells[Math.max(0, Math.min(cells.length - 1, zoomed.index + step))];
     if (zoomed.node.dataset.picture === "waiting") fetchPicture(zoomed);
+    unveil(zoomed);
     paintZoom();
   }
 
@@ -207,7 +236,8 @@
       else if (target >= 0 || event.key !== "ArrowUp") focusCell(target);
     } else if (event.key in KEYS) {
       if (say(cell, KEYS[event.key])) advance(active);
-    } else if (event.key === "r") openReport(cell);
+    } else if (event.key === "b") unveil(cell);
+    else if (event.key === "r") openReport(cell);
     else if (event.key === "z" || (event.key === "Enter" && (event.target === cell.picture || event.target === document.body)))
       failed(cell) ? fetchPicture(cell) : openZoom(cell);
     else return;
@@ -240,7 +270,7 @@
     if (preview) return announce("This is a preview: accept the HIT to answer.");
     const undoing = undoable();
     // Nobody says no to what was not shown: pictures that did not load yet stay open.
-    const marked = undoing ? rested : cells.filter((cell) => !cell.answer && cell.node.dataset.picture === "loaded");
+    const marked = undoing ? rested : cells.filter((cell) => !cell.answer && cell.seen && cell.node.dataset.picture === "loaded");
     for (const cell of marked) { cell.answer = undoing ? null : "no"; paint(cell); }
     rested = undoing ? [] : [...rested, ...marked];
     changed(undoing ? "Undone" : `${marked.length} pictures: no`);
@@ -276,6 +306,7 @@
       // Whether a picture is broken is seen anew.
       if (cell.answer || !(said[0] in MARKS) || said[0] === "broken" || (said[0] === "report") !== (said.length === 2)) continue;
       [cell.answer, cell.reason = null] = said;
+      cell.seen ||= cell.answer !== "report";
       paint(cell);
     }
     changed("Your answers are back");

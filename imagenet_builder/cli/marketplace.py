@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imagenet_builder.cli.marketplace_care import backup, erase, restore
+from imagenet_builder.cli.marketplace_panels import study
+
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
 
@@ -25,6 +28,10 @@ def command() -> None:
       imagenet-builder marketplace serve
       imagenet-builder marketplace invite anna ben
     """
+
+
+for _part in (study, backup, restore, erase):
+    command.add_command(_part)
 
 
 @command.command("serve")
@@ -68,11 +75,12 @@ def serve(invocation: Invocation, host: str | None, port: int | None) -> None:
 def invite(invocation: Invocation, names: tuple[str, ...], count: int | None, as_json: bool) -> None:
     """Print a sign-in link for each worker. A link is a key: send it to that person only.
 
-    Inviting a name again makes a new link for the same worker; the old one stops working.
+    Inviting a name again makes a new link for the same worker; the old one stops working. Who is written as
+    "Name <address>" gets it by e-mail, through [marketplace] mail_server or as a file in mail_folder.
 
     \b
     Example:
-      imagenet-builder marketplace invite anna ben
+      imagenet-builder marketplace invite anna "ben <ben@example.org>"
       imagenet-builder marketplace invite --count 10
     """
     from imagenet_builder import own_marketplace
@@ -84,7 +92,7 @@ def invite(invocation: Invocation, names: tuple[str, ...], count: int | None, as
         click.echo(json.dumps([dataclasses.asdict(worker) for worker in invited], indent=2))
         return
     for worker in invited:
-        click.echo(f"{worker.name}  {worker.url}")
+        click.echo(f"{worker.name}  {'sent by e-mail' if worker.mailed else worker.url}")
 
 
 @command.command("workers")
@@ -140,6 +148,22 @@ def keys(invocation: Invocation) -> None:
         ("AWS_ENDPOINT_URL_MTURK", known.endpoint),
     ):
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@command.command("console")
+@click.pass_obj
+def console(invocation: Invocation) -> None:
+    """Print a link that opens the requester console: HITs, progress, workers, ledger, results as CSV.
+
+    The link works once, within an hour. The marketplace must be running.
+
+    \b
+    Example:
+      imagenet-builder marketplace console
+    """
+    from imagenet_builder import own_marketplace
+
+    click.echo(own_marketplace.console_link(invocation.project))
 
 
 @command.command("layout")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,12 +103,14 @@ async def a_person(
     site: PictureSite,
     device: dict[str, Any],
     names: tuple[str, ...] = NAMES,
+    sensitive: bool = False,
 ) -> Person:
     """A signed-in worker for whom one page of pictures is published."""
     requester = connect(marketplace.url, marketplace.keys.access_key, marketplace.keys.secret_key)
     # A title of its own is a HIT type of its own, and so a place of its own in the worker's list.
     token = uuid.uuid4().hex[:8]
-    hit_id = requester.create_hit(token, token, terms(title=token), render(site.page(*names)))
+    shown = replace(site.page(*names), sensitive=sensitive)
+    hit_id = requester.create_hit(token, token, terms(title=token), render(shown))
     context = await browser.new_context(**device)
     person = Person(await context.new_page(), marketplace, requester, hit_id)
     await person.sign_in()
@@ -372,3 +375,44 @@ async def test_a_page_without_a_usable_address_to_submit_to_says_so(
         await page.goto(f"https://page.example/?assignmentId=A1{address}")
         await expect(page.locator("#notice")).to_contain_text("cannot be submitted")
         assert await page.locator("#form").get_attribute("action") is None
+
+
+async def test_blurred_pictures_are_seen_before_they_are_judged(
+    browser: Browser, marketplace: Any, site: PictureSite
+) -> None:
+    person = await a_person(browser, marketplace, site, DESKTOP, sensitive=True)
+    await person.accept()
+    veiled = person.frame.locator(".cell[data-veiled]")
+    await expect(person.frame.locator("#warning")).to_contain_text("Content warning")
+    await expect(veiled).to_have_count(12)
+    blur = "(image) => getComputedStyle(image).filter"
+    assert "blur" in await person.pictures.nth(0).locator("img").evaluate(blur)
+    # A key that would answer does not, until the picture was shown.
+    await person.pictures.nth(0).press("y")
+    await person.progress("0 of 12")
+    await expect(person.frame.locator("#live")).to_contain_text("Press b to see it")
+    await person.pictures.nth(0).press("b")
+    assert await person.pictures.nth(0).locator("img").evaluate(blur) == "none"
+    await person.pictures.nth(0).press("y")
+    # The first press shows, the second answers.
+    await person.pictures.nth(1).click()
+    await person.progress("1 of 12")
+    await person.pictures.nth(1).click()
+    await person.progress("2 of 12")
+    # A report needs no look.
+    await person.answer_of(2).locator(".flag").click()
+    await person.frame.locator("#report [data-reason=offensive]").click()
+    await person.progress("3 of 12")
+    # The rest is no only for what was seen.
+    await person.frame.locator("#rest").click()
+    await person.progress("3 of 12")
+    await person.page.reload()
+    await person.settled()
+    await expect(veiled).to_have_count(10)
+    await person.frame.locator("#unveil").click()
+    await expect(veiled).to_have_count(0)
+    await person.frame.locator("#rest").click()
+    await person.progress("12 of 12")
+    await person.frame.locator("#submit").click()
+    assert said(await person.submitted()) == ["yes", "yes", "report", *["no"] * 9]
+    assert person.script_errors == []

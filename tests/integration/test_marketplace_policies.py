@@ -316,7 +316,7 @@ def events_of(webhook: Webhook) -> list[str]:
 
 
 def deliver(market: RunningMarketplace, clock: AdjustableClock) -> int:
-    return deliver_due(market.engine, Courier(), clock())
+    return deliver_due(market.engine, Courier.of(market.settings), clock())
 
 
 def test_the_events_of_a_type_go_to_its_queue(
@@ -379,8 +379,8 @@ def test_an_expired_hit_is_announced_once_and_by_mail(
     clock.ahead = timedelta(seconds=61)
     for _ in range(2):
         client.get_account_balance()
-    mail = tmp_path / "post"
-    assert deliver_due(market.engine, Courier(mail), clock()) == 2
+    mail = tmp_path / "mail"
+    assert deliver_due(market.engine, Courier.of(market.settings), clock()) == 2
     texts = [path.read_text() for path in mail.iterdir()]
     assert all("To: ada@example.org" in text for text in texts)
     assert sorted("HITExpired" in text for text in texts) == [False, True]

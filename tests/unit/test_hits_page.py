@@ -126,9 +126,35 @@ def test_the_page_tells_definition_synonyms_parents_and_what_does_not_count() ->
     )
 
 
+def test_kinds_of_it_and_pictures_of_it_are_shown_as_examples() -> None:
+    concept = Concept("umbrella", (), "", (), "", counting=("parasol", "gamp"))
+    examples = ("https://pictures.example/e/1.jpg", 'https://pictures.example/e/2.jpg?a="b"')
+    document = html_of(render(Page(concept, cells(1), examples)))
+    assert "Counts too</dt> <dd>parasol, gamp" in document
+    assert 'src="https://pictures.example/e/1.jpg"' in document
+    assert "2.jpg?a=&#34;b&#34;" in document
+    with pytest.raises(ValueError, match="example"):
+        render(Page(concept, cells(1), ("javascript:alert(1)",)))
+
+
+def test_only_a_sensitive_page_warns() -> None:
+    plain, warning = (html_of(render(Page(UMBRELLA, cells(1), sensitive=chosen))) for chosen in (False, True))
+    assert "Content warning" not in plain
+    assert "Content warning" in warning
+    assert manifest(plain) == manifest(warning)
+
+
 def test_a_concept_without_particulars_shows_no_empty_headings() -> None:
     document = html_of(render(Page(Concept("thing", (), "", (), ""), cells(1))))
-    for text in ("Also called", "A kind of", "Does not count", "Wikipedia", 'class="definition">'):
+    for text in (
+        "Also called",
+        "Counts too",
+        "These show it",
+        "A kind of",
+        "Does not count",
+        "Wikipedia",
+        'class="definition">',
+    ):
         assert text not in document
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import click
 import pytest
 from hypothesis import given
@@ -9,11 +12,12 @@ from hypothesis import strategies as st
 
 from imagenet_builder.cli.publish_hits import cents_of
 from imagenet_builder.concepts import concept_of, wikipedia_url
-from imagenet_builder.config import VerificationSettings
+from imagenet_builder.config import Settings, VerificationSettings
 from imagenet_builder.errors import PublishError
-from imagenet_builder.pages import PageDesigner, picture_name
+from imagenet_builder.pages import PageDesigner, PageMaker, picture_name
 from imagenet_builder.policy import Policy
 from imagenet_builder.store.publish import HitIntent
+from wordnet_synsets.errors import UnknownSynset
 from wordnet_synsets.graph import Graph, open_graph
 
 SECRET = b"k" * 32
@@ -112,3 +116,25 @@ def test_dollars_become_whole_cents(text: str, cents: int) -> None:
 def test_anything_else_is_no_amount(text: str) -> None:
     with pytest.raises(click.BadParameter):
         cents_of(text)
+
+
+def test_pages_of_sensitive_categories_and_of_those_below_them_warn(wordnet_folder: Path) -> None:
+    def warns(wnid: str, *sensitive: str) -> bool:
+        settings = Settings(verification=VerificationSettings(sensitive=sensitive))
+        project = SimpleNamespace(graph=graph, settings=settings)
+        return "Content warning" in PageMaker(project).question(wnid, ["a"])  # type: ignore[arg-type]
+
+    graph = open_graph(wordnet_folder)
+    assert not warns(DOG)
+    assert warns(DOG, DOG)
+    assert warns(DOG, "dog.n.01")
+    assert warns(DOG, "animal.n.01")
+    assert not warns(DOG, "umbrella.n.01")
+    with pytest.raises(UnknownSynset):
+        warns(DOG, "n99999999")
+
+
+def test_kinds_of_a_category_count_too_and_are_not_its_own_words() -> None:
+    concept = concept_of(open_graph(), DOG)
+    assert 1 <= len(concept.counting) <= 4
+    assert set(concept.counting).isdisjoint({concept.name, *concept.synonyms, *concept.not_counting})

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from ...database import reading
 from ...errors import RequestRefused
 from .. import notices, retyping, reviewing
-from ..courier import DeliveryFailed
 from ..notices import parse_specification
+from ..outbound import DeliveryFailed
 from ..reviewing import ReviewEntry
 from ..store import find_assignment, find_hit
 from .calls import Answer, Caller, Operation, Request, numbered_page

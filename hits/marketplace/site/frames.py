@@ -17,13 +17,12 @@ from ...errors import RequestRefused
 from ..form_answers import AnswersRefused
 from ..forms import QuestionForm
 from ..lifecycle import AssignmentState
-from ..offers import Offer, held_offer, offer
-from ..people import session_worker
+from ..offers import framed_question, held_hit
 from ..questions import Question, parse_question
-from ..store import AssignmentRecord
+from ..store import AssignmentRecord, Hit
 from ..working import NotHeld, settle, submit
 from .rendering import QUESTION_SANDBOX, html, protect
-from .visits import COOKIE, MARKETPLACE, Marketplace, form_of, see_other
+from .visits import COOKIE, MARKETPLACE, Marketplace, arrive, form_of, see_other
 
 PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
 _MOST_FIELDS = 5000
@@ -73,7 +72,7 @@ async def show_frame(request: web.Request) -> web.Response:
         raise web.HTTPForbidden(text="this question's address is not valid; open the HIT again")
     now = marketplace.clock()
     found = await asyncio.to_thread(_offered, marketplace, hit_id, assignment_id, worker_id, now)
-    question = None if found is None else parse_question(found.hit.question or "")
+    question = None if found is None else parse_question(found.question or "")
     if found is None or question is None or question.url is not None:
         raise web.HTTPForbidden(
             text="this assignment is no longer in your hands; go back to the list of HITs"
@@ -90,7 +89,7 @@ async def show_frame(request: web.Request) -> web.Response:
 
 def _form_page(
     marketplace: Marketplace,
-    found: Offer,
+    hit: Hit,
     form: QuestionForm,
     assignment_id: str,
     status: int = 200,
@@ -100,7 +99,7 @@ def _form_page(
     settings = marketplace.settings
     values = {
         "form": form,
-        "title": found.hit.hit_type.title,
+        "title": hit.hit_type.title,
         "assignment_id": assignment_id,
         "preview": assignment_id == PREVIEW,
         "given": {},
@@ -121,15 +120,14 @@ def _form_page(
 
 def _offered(
     marketplace: Marketplace, hit_id: str, assignment_id: str, worker_id: str, now: datetime
-) -> Offer | None:
+) -> Hit | None:
     settle(marketplace.engine, now)
-    found = offer(marketplace.engine, hit_id, worker_id)
+    hit, own = framed_question(marketplace.engine, hit_id, worker_id)
     if assignment_id == PREVIEW:
-        return None if found.hit.state.disposed_at is not None else found
-    own = found.own
+        return None if hit.state.disposed_at is not None else hit
     if own is None or own.assignment_id != assignment_id or own.state is not AssignmentState.ACCEPTED:
         return None
-    return found
+    return hit
 
 
 async def external_submit(request: web.Request) -> web.Response:
@@ -169,8 +167,7 @@ def _take_in(
     marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], cookie: str
 ) -> None:
     now = marketplace.clock()
-    settle(marketplace.engine, now)
-    visitor = session_worker(marketplace.engine, cookie, now) if cookie else None
+    visitor, _ = arrive(marketplace, cookie, now)
     submit(marketplace.engine, assignment_id, answers, now, visitor.worker_id if visitor else None)
 
 
@@ -178,8 +175,8 @@ def _form_again(
     marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], error: AnswersRefused
 ) -> web.Response:
     """The form with what was wrong; its answers are still there."""
-    found = held_offer(marketplace.engine, assignment_id)
-    form = None if found is None else parse_question(found.hit.question or "").form
+    found = held_hit(marketplace.engine, assignment_id)
+    form = None if found is None else parse_question(found.question or "").form
     if found is None or form is None:
         return _frame_page(marketplace, 404, "NoAssignment", "There is no such assignment.")
     given: dict[str, list[str]] = {}

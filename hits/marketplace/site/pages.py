@@ -8,14 +8,24 @@ from aiohttp import web
 
 from ...errors import RequestRefused
 from ..lifecycle import AssignmentState, Unavailable, available
-from ..offers import earnings, in_hand, next_hit, offer, open_groups, own_assignment
+from ..offers import MOST_COUNTED, earnings, in_hand, next_hit, offer, open_groups, own_assignment
 from ..people import invited_worker, sign_in, sign_out
 from ..qualifying import Guard
 from ..questions import parse_question
 from ..standing import Shortfall, keeps_from
 from ..working import CannotAccept, NotHeld, accept, give_back
 from .frames import FrameSource
-from .visits import COOKIE, Visit, WorkerVisit, for_anyone, for_workers, form_of, see_other, set_cookie
+from .visits import (
+    COOKIE,
+    Visit,
+    WorkerVisit,
+    for_anyone,
+    for_workers,
+    form_of,
+    row_of,
+    see_other,
+    set_cookie,
+)
 
 _REASONS = {
     Unavailable.HIT_UNAVAILABLE: (
@@ -34,6 +44,10 @@ _REASONS = {
     Unavailable.BLOCKED: (
         "This requester’s HITs are not open to you",
         "The requester has decided not to work with you. Everybody else’s HITs are as open to you as before.",
+    ),
+    Unavailable.STUDY_OVER: (
+        "This is not part of your study",
+        "You have taken all of its pages, or it is over. The page “Study” says how it stands.",
     ),
 }
 
@@ -74,12 +88,18 @@ async def leave(visit: Visit) -> web.Response:
 
 async def hit_list(visit: WorkerVisit) -> web.Response:
     """GET /hits"""
+    if visit.worker.from_panel:
+        return see_other("/study")
     engine, worker_id = visit.marketplace.engine, visit.worker.worker_id
     groups = await asyncio.to_thread(open_groups, engine, worker_id, visit.now)
     held = await asyncio.to_thread(in_hand, engine, worker_id)
     closed = [group for group in groups if group.missing]
     return visit.visit.page(
-        "hits.html", groups=[group for group in groups if not group.missing], closed=closed, held=held
+        "hits.html",
+        groups=[group for group in groups if not group.missing],
+        closed=closed,
+        held=held,
+        most_counted=MOST_COUNTED,
     )
 
 
@@ -135,6 +155,8 @@ async def assignment(visit: WorkerVisit) -> web.Response:
         return visit.visit.page(
             "assignment.html", frames=frame.shown, offer=found, work=work, frame=frame, seconds_left=left
         )
+    if work.session_number is not None:
+        return see_other("/study")
     following = await asyncio.to_thread(next_hit, engine, worker_id, found.hit.hit_type.number, visit.now)
     return visit.visit.page("done.html", offer=found, work=work, next_hit_id=following)
 
@@ -155,7 +177,8 @@ async def return_assignment(visit: WorkerVisit) -> web.Response:
 
 async def own_earnings(visit: WorkerVisit) -> web.Response:
     """GET /earnings"""
-    earned = await asyncio.to_thread(earnings, visit.marketplace.engine, visit.worker.worker_id)
+    before = row_of(visit.request.query.get("before", ""))
+    earned = await asyncio.to_thread(earnings, visit.marketplace.engine, visit.worker.worker_id, before)
     return visit.visit.page("earnings.html", earned=earned)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..form_answers import read_answers
 from ..settings import MarketplaceSettings
 
 FOLDER = Path(__file__).parent
@@ -46,6 +47,21 @@ def moment(when: datetime) -> str:
     return f"{when:%d %b %Y, %H:%M} UTC"
 
 
+def answers(xml: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The fields of a submission with their values, in the order of the page."""
+    return list(read_answers(xml).items())
+
+
+def account(name: str, own: str) -> str:
+    """An account of the ledger as the requester whose own is `own` reads it."""
+    kind, _, holder = name.partition(":")
+    if name == own:
+        return "you"
+    if kind in {"escrow", "study"}:
+        return "on hold"
+    return f"{kind} {holder}".strip()
+
+
 def environment(settings: MarketplaceSettings) -> Environment:
     """The site's templates; everything that is put into them is escaped."""
     templates = Environment(
@@ -55,7 +71,9 @@ def environment(settings: MarketplaceSettings) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(dollars=dollars, duration=duration, moment=moment)
+    templates.filters.update(
+        dollars=dollars, duration=duration, moment=moment, answers=answers, account=account
+    )
     templates.globals.update(settings=settings)
     return templates
 
@@ -90,7 +108,7 @@ def html(
     return response
 
 
-def protect(response: web.Response, content_security_policy: str) -> None:
+def protect(response: web.StreamResponse, content_security_policy: str) -> None:
     """Set the headers that every page carries; what a signed-in person sees is kept in no cache."""
     response.headers["Content-Security-Policy"] = content_security_policy
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -14,12 +14,13 @@ from aiohttp import web
 from jinja2 import Environment
 from sqlalchemy.engine import Engine
 
+from ...database import reading
 from ..courier import Courier
 from ..identifiers import new_token
-from ..messages import count_unread
+from ..limits import Limits
 from ..people import Worker, session_worker
 from ..settings import MarketplaceSettings
-from ..working import settle
+from ..working import anything_due, settle_due
 from .rendering import html
 
 COOKIE = "hits_session"
@@ -35,6 +36,7 @@ class Marketplace:
     secret: str
     templates: Environment
     courier: Courier
+    limits: Limits
 
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature that only this marketplace can make, for one purpose."""
@@ -120,15 +122,16 @@ def for_anyone(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
     @wraps(handler)
     async def answer_request(request: web.Request) -> web.StreamResponse:
         marketplace = request.app[MARKETPLACE]
-        if _hostname(request) == marketplace.settings.frame_host:
-            # Questions run under this name; the site must not.
-            if request.method != "GET":
-                raise web.HTTPForbidden(text="this address only shows questions")
-            raise web.HTTPFound(marketplace.settings.public_url + request.raw_path)
+        on_site(request, marketplace.settings)
         cookie = request.cookies.get(COOKIE, "")
         now = marketplace.clock()
-        worker, unread = await asyncio.to_thread(_arrive, marketplace, cookie, now)
+        worker, unread = await asyncio.to_thread(arrive, marketplace, cookie, now)
         visit = Visit(request, marketplace, cookie or new_token(), worker, now, unread)
+        wait = marketplace.limits.pages.take(visitor_of(request) if worker is None else worker.worker_id)
+        if wait:
+            answer = visit.message(429, "That was too often", f"Please wait {wait} seconds, then go on.")
+            answer.headers["Retry-After"] = str(wait)
+            return answer
         if request.method == "POST" and not await _form_is_ours(visit):
             return visit.message(
                 403,
@@ -170,6 +173,11 @@ def see_other(address: str) -> web.Response:
     return web.Response(status=303, headers={"Location": address, "Cache-Control": "no-store"})
 
 
+def row_of(text: str) -> int | None:
+    """A place in a list, from a link's query; None for anything else."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= 18 else None
+
+
 async def form_of(request: web.Request) -> Mapping[str, Any]:
     """The fields of a posted form; raises HTTPBadRequest for bytes that are not one."""
     try:
@@ -178,14 +186,33 @@ async def form_of(request: web.Request) -> Mapping[str, Any]:
         raise web.HTTPBadRequest(text="the form could not be read") from error
 
 
+def visitor_of(request: web.Request) -> str:
+    """The address that a request came from."""
+    limits = request.config_dict[MARKETPLACE].limits
+    return limits.address_of(request.remote, request.headers.getall("X-Forwarded-For", ()))
+
+
+def on_site(request: web.Request, settings: MarketplaceSettings) -> None:
+    """Send visitors of the frames' hostname away: questions run under that name, and the site must not."""
+    if _hostname(request) != settings.frame_host:
+        return
+    if request.method != "GET":
+        raise web.HTTPForbidden(text="this address only shows questions")
+    raise web.HTTPFound(settings.public_url + request.raw_path)
+
+
 def _hostname(request: web.Request) -> str:
     return request.host.rsplit(":", 1)[0].strip("[]").lower()
 
 
-def _arrive(marketplace: Marketplace, cookie: str, now: datetime) -> tuple[Worker | None, int]:
-    settle(marketplace.engine, now)
-    worker = session_worker(marketplace.engine, cookie, now) if cookie else None
-    return worker, 0 if worker is None else count_unread(marketplace.engine, worker.worker_id)
+def arrive(marketplace: Marketplace, cookie: str, now: datetime) -> tuple[Worker | None, int]:
+    """Do what is due, and say whose session the cookie is, with the number of her unread messages."""
+    with reading(marketplace.engine) as connection:
+        due = anything_due(connection, now)
+        known = session_worker(connection, cookie, now) if cookie else None
+    if due:
+        settle_due(marketplace.engine, now)
+    return known or (None, 0)
 
 
 async def _form_is_ours(visit: Visit) -> bool:

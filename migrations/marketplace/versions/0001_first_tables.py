@@ -14,12 +14,14 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-UNTAKEN = sa.text("pending + submitted + approved + rejected < max_assignments AND disposed_at IS NULL")
+UNTAKEN = sa.text("max_assignments > pending + submitted + approved + rejected AND disposed_at IS NULL")
 KEPT = sa.text("disposed_at IS NULL")
 HELD_OR_DONE = sa.text("state NOT IN ('Returned', 'Abandoned')")
 ACCEPTED = sa.text("state = 'Accepted'")
 SUBMITTED = sa.text("state = 'Submitted'")
 UNSEEN = sa.text("unseen AND disposed_at IS NULL")
+STARTED = sa.text("state = 'Started'")
+DONE = sa.text("submitted_at IS NOT NULL")
 LISTED = sa.text("deleted_at IS NULL")
 OPEN_REQUEST = sa.text("state IN ('Started', 'Pending')")
 RowNumber = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -74,12 +76,15 @@ def upgrade() -> None:
         "workers",
         sa.Column("worker_id", sa.String(length=64), nullable=False),
         sa.Column("pseudonym", sa.String(length=128), nullable=False),
+        sa.Column("participant_id", sa.String(length=64), nullable=True),
         sa.Column("invited_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("consented_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("country", sa.String(length=2), nullable=True),
         sa.Column("subdivision", sa.String(length=2), nullable=True),
         sa.Column("adult", sa.Boolean(), nullable=True),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_workers")),
+        sa.UniqueConstraint("participant_id", name=op.f("uq_workers_participant_id")),
         sa.UniqueConstraint("pseudonym", name=op.f("uq_workers_pseudonym")),
     )
     op.create_table(
@@ -319,7 +324,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_hits_untaken",
-            ["type_number", "number"],
+            ["type_number", "expires_at", "number"],
             unique=False,
             sqlite_where=UNTAKEN,
             postgresql_where=UNTAKEN,
@@ -419,11 +424,113 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_qualifications_worker_id"), ["worker_id"], unique=False)
 
     op.create_table(
+        "console_keys",
+        sa.Column("token_digest", sa.String(length=64), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "use",
+            sa.Enum("link", "session", name="use", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["requester_id"],
+            ["requesters.requester_id"],
+            name=op.f("fk_console_keys_requester_id_requesters"),
+        ),
+        sa.PrimaryKeyConstraint("token_digest", name=op.f("pk_console_keys")),
+    )
+    with op.batch_alter_table("console_keys") as batch_op:
+        batch_op.create_index(batch_op.f("ix_console_keys_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_console_keys_requester_id"), ["requester_id"], unique=False)
+
+    op.create_table(
+        "studies",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column(
+            "panel",
+            sa.Enum("prolific", name="panel", native_enum=False, create_constraint=True),
+            nullable=False,
+        ),
+        sa.Column("study_id", sa.String(length=64), nullable=False),
+        sa.Column("requester_id", sa.String(length=64), nullable=False),
+        sa.Column("entry", sa.String(length=64), nullable=False),
+        sa.Column("completion_code", sa.String(length=64), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("reward_cents", sa.BigInteger(), nullable=False),
+        sa.Column("fee_cents", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "pages > 0 AND reward_cents > 0 AND fee_cents >= 0 AND seconds > 0",
+            name=op.f("ck_studies_positive"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["requester_id"], ["requesters.requester_id"], name=op.f("fk_studies_requester_id_requesters")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_studies")),
+        sa.UniqueConstraint("entry", name=op.f("uq_studies_entry")),
+        sa.UniqueConstraint("panel", "study_id", name=op.f("uq_studies_panel_study_id")),
+    )
+    op.create_table(
+        "study_sessions",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("study_number", RowNumber, nullable=False),
+        sa.Column("session_id", sa.String(length=64), nullable=True),
+        sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "Started",
+                "Completed",
+                "Returned",
+                "TimedOut",
+                name="state",
+                native_enum=False,
+                create_constraint=True,
+            ),
+            nullable=False,
+        ),
+        sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["study_number"], ["studies.number"], name=op.f("fk_study_sessions_study_number_studies")
+        ),
+        sa.ForeignKeyConstraint(
+            ["worker_id"], ["workers.worker_id"], name=op.f("fk_study_sessions_worker_id_workers")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_study_sessions")),
+        sa.UniqueConstraint(
+            "study_number", "session_id", name=op.f("uq_study_sessions_study_number_session_id")
+        ),
+    )
+    with op.batch_alter_table("study_sessions") as batch_op:
+        batch_op.create_index(
+            "ix_study_sessions_deadline",
+            ["deadline"],
+            unique=False,
+            sqlite_where=STARTED,
+            postgresql_where=STARTED,
+        )
+        batch_op.create_index(batch_op.f("ix_study_sessions_worker_id"), ["worker_id"], unique=False)
+        batch_op.create_index(
+            "uq_study_sessions_worker_id",
+            ["worker_id"],
+            unique=True,
+            sqlite_where=STARTED,
+            postgresql_where=STARTED,
+        )
+
+    op.create_table(
         "assignments",
         sa.Column("number", RowNumber, nullable=False),
         sa.Column("assignment_id", sa.String(length=64), nullable=False),
         sa.Column("hit_number", RowNumber, nullable=False),
+        sa.Column("type_number", RowNumber, nullable=False),
         sa.Column("worker_id", sa.String(length=64), nullable=False),
+        sa.Column("session_number", RowNumber, nullable=True),
         sa.Column(
             "state",
             sa.Enum(
@@ -454,6 +561,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["worker_id"], ["workers.worker_id"], name=op.f("fk_assignments_worker_id_workers")
         ),
+        sa.ForeignKeyConstraint(
+            ["type_number"], ["hit_types.number"], name=op.f("fk_assignments_type_number_hit_types")
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_number"],
+            ["study_sessions.number"],
+            name=op.f("fk_assignments_session_number_study_sessions"),
+        ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_assignments")),
         sa.UniqueConstraint("assignment_id", name=op.f("uq_assignments_assignment_id")),
     )
@@ -472,7 +587,18 @@ def upgrade() -> None:
             sqlite_where=ACCEPTED,
             postgresql_where=ACCEPTED,
         )
+        batch_op.create_index(
+            "ix_assignments_earnings", ["worker_id", "state", "reward_cents"], unique=False
+        )
+        batch_op.create_index(
+            "ix_assignments_pace",
+            ["type_number", "number"],
+            unique=False,
+            sqlite_where=DONE,
+            postgresql_where=DONE,
+        )
         batch_op.create_index("ix_assignments_review", ["hit_number", "submitted_at", "number"], unique=False)
+        batch_op.create_index(batch_op.f("ix_assignments_session_number"), ["session_number"], unique=False)
         batch_op.create_index("ix_assignments_worker", ["worker_id", "number"], unique=False)
         batch_op.create_index(
             "uq_assignments_hit_number_worker_id",
@@ -619,13 +745,28 @@ def downgrade() -> None:
             "uq_assignments_hit_number_worker_id", sqlite_where=HELD_OR_DONE, postgresql_where=HELD_OR_DONE
         )
         batch_op.drop_index("ix_assignments_worker")
+        batch_op.drop_index(batch_op.f("ix_assignments_session_number"))
         batch_op.drop_index("ix_assignments_review")
+        batch_op.drop_index("ix_assignments_pace", sqlite_where=DONE, postgresql_where=DONE)
+        batch_op.drop_index("ix_assignments_earnings")
         batch_op.drop_index("ix_assignments_deadline", sqlite_where=ACCEPTED, postgresql_where=ACCEPTED)
         batch_op.drop_index(
             "ix_assignments_auto_approval", sqlite_where=SUBMITTED, postgresql_where=SUBMITTED
         )
 
     op.drop_table("assignments")
+    with op.batch_alter_table("study_sessions") as batch_op:
+        batch_op.drop_index(
+            "uq_study_sessions_worker_id", sqlite_where=STARTED, postgresql_where=STARTED
+        )
+        batch_op.drop_index(batch_op.f("ix_study_sessions_worker_id"))
+        batch_op.drop_index("ix_study_sessions_deadline", sqlite_where=STARTED, postgresql_where=STARTED)
+    op.drop_table("study_sessions")
+    op.drop_table("studies")
+    with op.batch_alter_table("console_keys") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_console_keys_requester_id"))
+        batch_op.drop_index(batch_op.f("ix_console_keys_expires_at"))
+    op.drop_table("console_keys")
     with op.batch_alter_table("qualifications") as batch_op:
         batch_op.drop_index(batch_op.f("ix_qualifications_worker_id"))
 

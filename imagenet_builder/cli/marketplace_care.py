@@ -1,0 +1,71 @@
+"""`imagenet-builder marketplace backup`, `restore` and `erase`: what whoever runs a marketplace owes its people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from imagenet_builder.cli import Invocation
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def backup(invocation: Invocation, file: Path) -> None:
+    """Write a copy of the marketplace's store to FILE, while it runs. It holds keys: keep it private.
+
+    \b
+    Example:
+      imagenet-builder marketplace backup marketplace-2026-11-21.backup
+    """
+    from hits.backup import back_up
+    from imagenet_builder import own_marketplace
+
+    back_up(own_marketplace.open_marketplace(invocation.project), file)
+    click.echo(f"written to {file}", err=True)
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def restore(invocation: Invocation, file: Path, yes: bool) -> None:
+    """Put the copy in FILE in the place of the marketplace's store. What came since the copy is lost.
+
+    \b
+    Example:
+      imagenet-builder marketplace restore marketplace-2026-11-21.backup
+    """
+    from hits.backup import restore as put_back
+    from imagenet_builder import own_marketplace
+
+    if not yes:
+        click.confirm(f"Replace everything on the marketplace by {file}?", abort=True)
+    put_back(own_marketplace.open_marketplace(invocation.project), file)
+    click.echo(f"restored from {file}", err=True)
+
+
+@click.command("erase")
+@click.argument("worker")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def erase(invocation: Invocation, worker: str, yes: bool) -> None:
+    """Erase what tells who WORKER (a name or worker id) is. The answers stay, under a number alone.
+
+    \b
+    Example:
+      imagenet-builder marketplace erase ada
+    """
+    from hits.marketplace import erasure
+    from hits.marketplace.settings import utc_now
+    from imagenet_builder import own_marketplace
+
+    engine = own_marketplace.open_marketplace(invocation.project)
+    worker_id = erasure.find_worker(engine, worker)
+    if not yes:
+        click.confirm(f"Erase {worker} for good?", abort=True)
+    erasure.erase(engine, worker_id, utc_now())
+    click.echo(f"{worker_id} is all that is left of that worker", err=True)
