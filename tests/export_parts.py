@@ -15,7 +15,7 @@ from PIL import Image
 
 from hits import database
 from imagenet_builder.crawl.inspect import Limits, inspect
-from imagenet_builder.project import Project
+from imagenet_builder.project import SECRET_NAME, Project
 from imagenet_builder.records import Inspected, Rights
 from imagenet_builder.selection import category_of
 from imagenet_builder.store import categories, tables
@@ -65,6 +65,8 @@ def project_with(
 ) -> Project:
     """A project in `folder` that holds `verified`, and a category for every wnid in it."""
     project = empty_project(folder, wordnet={"folder": str(wordnet_folder)}, **sections)
+    # Splits are ranked with the project's secret: the same store is divided alike in every run of a test.
+    (project.folder / SECRET_NAME).write_text("5e" * 32)
     add_verified(project, list(verified))
     return project
 
