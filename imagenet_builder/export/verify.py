@@ -24,6 +24,7 @@ MOST_THREADS = 8
 # Splits were decided on the hashes of the original files. A picture that was encoded anew may differ by a bit or two
 # from that, so pairs right at the limit prove nothing; these do.
 SURELY_NEAR = 4
+SURELY_SAME = 0.9
 GROUND_TRUTH = f"{DEVKIT}/data/ILSVRC2012_validation_ground_truth.txt"
 
 Progress = Callable[[int, int], None]
@@ -187,7 +188,7 @@ def _check_near_duplicates(folder: Path, place_of: Mapping[str, tuple[Split, str
             else:
                 hashes[path], descriptors[path] = inspected.perceptual_hash, inspected.descriptor
     sides: dict[str, dict[Split, str]] = {}
-    for path, cluster in clusters(hashes, SURELY_NEAR, descriptors).items():
+    for path, cluster in clusters(hashes, SURELY_NEAR, descriptors, same=SURELY_SAME).items():
         sides.setdefault(cluster, {}).setdefault(place_of[path][0], path)
     for across in sides.values():
         if len(across) > 1:
