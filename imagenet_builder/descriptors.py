@@ -26,6 +26,8 @@ LEAST_SPREAD = 6
 # Side of the fields that are compared.
 LOOK = 12
 HASH_ROWS, HASH_COLUMNS = 8, 9
+# How many times as wide as their distance the hash's fields are.
+OVERLAP = 2.0
 # The decoder shrinks pictures by this.
 REDUCTION = 8
 
@@ -134,7 +136,7 @@ def mirrored_hashes(hashes: Hashes) -> Hashes:
 @cache
 def _hash_weights(window: int) -> Weights:
     left, top, right, bottom = WINDOWS[window]
-    fields = np.kron(_shares(top, bottom, HASH_ROWS, 2.0), _shares(left, right, HASH_COLUMNS, 2.0))
+    fields = np.kron(_shares(top, bottom, HASH_ROWS, OVERLAP), _shares(left, right, HASH_COLUMNS, OVERLAP))
     fields = _without_slope(HASH_ROWS, HASH_COLUMNS) @ fields
     fields = fields.reshape(HASH_ROWS, HASH_COLUMNS, BYTES)
     return _whole((fields[:, 1:] - fields[:, :-1]).reshape(-1, BYTES))

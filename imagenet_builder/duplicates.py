@@ -53,7 +53,6 @@ class Clustering:
     row, the row of the first picture of its cluster.
     """
 
-    distance: int
     names: npt.NDArray[np.str_]
     hashes: Hashes
     described: Mask
@@ -110,7 +109,7 @@ def clustering(
     pictures = _Pictures(names, _values(hashes, names), descriptors)
     labels = np.arange(len(names), dtype=np.int64)
     fresh = np.ones(len(names), np.bool_)
-    if before is not None and before.distance == distance:
+    if before is not None:
         labels, fresh = pictures.recall(before)
     pictures.hash_windows()
     asking, answering = pictures.asking(fresh), pictures.answering(np.ones(len(names), np.bool_))
@@ -119,7 +118,6 @@ def clustering(
         asking, answering = pictures.asking(~fresh), pictures.answering(fresh)
         labels = _joined_near(pictures, labels, asking, answering, distance, same)
     return Clustering(
-        distance,
         np.array(names, np.str_),
         pictures.hashes,
         pictures.described,
