@@ -235,8 +235,9 @@ def _joined_near(
             apart = labels[one // asking.variants] != labels[other // answering.variants]
             one, other = one[apart], other[apart]
             sure = _confirmed(pictures, one, other, same)
-            waiting.append((one[sure] // asking.variants, other[sure] // answering.variants))
-            count += int(sure.sum())
+            if sure.any():
+                waiting.append((one[sure] // asking.variants, other[sure] // answering.variants))
+                count += int(sure.sum())
             if count >= PAIRS_AT_ONCE:
                 labels, waiting, count = _join(labels, waiting), [], 0
     return _join(labels, waiting) if waiting else labels
