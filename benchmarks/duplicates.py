@@ -1,9 +1,10 @@
 """Near-duplicates: what is found after each transformation, beside imagehash and imagededup; and a million hashes.
 
-    python benchmarks/duplicates.py [--pictures 400] [--hashes 1000000] [--quick]
+    python benchmarks/duplicates.py [--pictures 400] [--photographs FOLDER] [--hashes 1000000] [--quick]
 
 Recall: of the changed pictures, those that are paired with their original. Precision: of all pairs between originals
-and changed pictures, those that are right. A third of the pictures has little texture. The last line is JSON.
+and changed pictures, those that are right. Pictures are made up, a third of them with little texture, or those of a
+folder. All go through a JPEG file and the crawler's inspection. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -14,21 +15,39 @@ import json
 import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from imagenet_builder.crawl.inspect import difference_hash
-from imagenet_builder.descriptors import SAME, describe, mirrored, mirrored_hashes, stack
-from imagenet_builder.duplicates import HASH_MASK, NEAR, clusters
+from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.descriptors import (
+    BYTES,
+    SAME,
+    WINDOWS,
+    correlation,
+    hashes_of,
+    looks_of,
+    mirrored_hashes,
+    mirrored_looks,
+    stack,
+)
+from imagenet_builder.duplicates import NEAR, clustering, clusters
+from imagenet_builder.hamming import pairs_within
+from imagenet_builder.records import Inspected
 
 Matches = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
 SIDE = (480, 360)
 # The distances that imagehash's and imagededup's users take: their documentation's own.
 THEIR_DISTANCE = 10
+# Far from the seeds of pictures that thresholds and windows were chosen on.
+FIRST_SEED = 1_000_000
+ANYTHING = Limits(min_side=1, max_side=2**31, max_pixels=2**62, max_aspect=2.0**31, blank=0.0)
 
 
 def drawn(seed: int) -> Image.Image:
@@ -67,12 +86,26 @@ def cropped(image: Image.Image, share: float) -> Image.Image:
     return image.crop((left, top, width - left, height - top))
 
 
+def cornered(image: Image.Image, share: float) -> Image.Image:
+    """Without `share` of its width and height, all of it on the left and at the top."""
+    return image.crop((round(image.width * share), round(image.height * share), *image.size))
+
+
 def captioned(image: Image.Image) -> Image.Image:
     """With a bar of a twelfth of its height and words below."""
     width, height = image.size
     wide = Image.new("RGB", (width, height + height // 12), "white")
     wide.paste(image)
     ImageDraw.Draw(wide).text((10, height + 8), "A caption that somebody added", "black")
+    return wide
+
+
+def headed(image: Image.Image) -> Image.Image:
+    """With a black bar of a sixth of its height and large words above."""
+    width, height = image.size
+    wide = Image.new("RGB", (width, height + height // 6), "black")
+    wide.paste(image, (0, height // 6))
+    ImageDraw.Draw(wide).text((width // 10, height // 40), "WHEN YOU SEE IT", "white", font_size=height // 10)
     return wide
 
 
@@ -99,38 +132,53 @@ TRANSFORMATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "crop 5 %": lambda image: cropped(image, 0.05),
     "crop 10 %": lambda image: cropped(image, 0.10),
     "crop 20 %": lambda image: cropped(image, 0.20),
+    "crop 5 % corner": lambda image: cornered(image, 0.05),
+    "crop 10 % corner": lambda image: cornered(image, 0.10),
+    "crop 20 % corner": lambda image: cornered(image, 0.20),
     "flip": ImageOps.mirror,
+    "flip, crop 10 %": lambda image: cropped(ImageOps.mirror(image), 0.10),
     "caption bar": captioned,
+    "heading, 1/6": headed,
     "watermark": watermarked,
     "colour shift": shifted,
 }
 
 
 class Ours:
-    """Our hash; with `descriptor` confirmed, with `mirror` for mirror images too, as `crawl --exclude` does."""
+    """Our hash; `confirmed` on the descriptor; with `windows` and mirror images too, as the product does it."""
 
-    def __init__(self, *, descriptor: bool, mirror: bool) -> None:
-        self._descriptor, self._mirror = descriptor, mirror
+    def __init__(self, *, confirmed: bool, windows: bool) -> None:
+        self._confirmed, self._windows = confirmed, windows
 
-    def measure(self, image: Image.Image) -> tuple[int, bytes]:
-        grey = np.asarray(image.convert("L").reduce(4))
-        return difference_hash(grey) & HASH_MASK, describe(grey)
+    def measure(self, image: Image.Image) -> bytes:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=95)
+        found = inspect(file.getvalue(), ANYTHING)
+        if not isinstance(found, Inspected):
+            raise RuntimeError(f"a picture of the benchmark is {found.reason}")
+        return found.descriptor
 
-    def match(self, originals: list[Any], changed: list[Any]) -> Matches:
-        found = self._pairs(originals, changed, flipped=False)
-        return found | self._pairs(originals, changed, flipped=True) if self._mirror else found
+    def match(self, originals: list[bytes], changed: list[bytes]) -> Matches:
+        one, other = stack(originals), stack(changed)
+        found = self._seen(one, other)
+        return found | self._seen(other, one).T if self._windows else found
 
-    def _pairs(self, originals: list[Any], changed: list[Any], *, flipped: bool) -> Matches:
-        hashes = [np.array([hash_ for hash_, _ in side], np.uint64) for side in (originals, changed)]
-        rows = [stack([row for _, row in side]) for side in (originals, changed)]
-        if flipped:
-            hashes[1], rows[1] = mirrored_hashes(hashes[1]), mirrored(rows[1])
-        near = distances(*hashes) <= NEAR
-        if self._descriptor:
-            floats = [row.astype(np.float32) for row in rows]
-            units = [row / np.maximum(np.linalg.norm(row, axis=1, keepdims=True), 1e-9) for row in floats]
-            near &= units[0] @ units[1].T >= SAME
-        return near
+    def _seen(self, asking: npt.NDArray[np.int8], known: npt.NDArray[np.int8]) -> Matches:
+        """Which of `asking`, or their mirror images, look like which of `known` or a window in it."""
+        hashes, looks = hashes_of(asking), looks_of(asking)
+        sides = [(hashes, looks)]
+        if self._windows:
+            sides.append((mirrored_hashes(hashes), mirrored_looks(looks)))
+        found = np.zeros((len(asking), len(known)), np.bool_)
+        for window in range(len(WINDOWS) if self._windows else 1):
+            there, there_looks = hashes_of(known, window), looks_of(known, window)
+            for here, here_looks in sides:
+                near = distances(here, there) <= NEAR
+                if self._confirmed:
+                    one, other = np.nonzero(near)
+                    near[one, other] = correlation(here_looks[one], there_looks[other], window) >= SAME
+                found |= near
+        return found
 
 
 class ImageHash:
@@ -173,9 +221,9 @@ def distances(left: Hashes, right: Hashes) -> npt.NDArray[np.uint8]:
 def tools() -> dict[str, Any]:
     """Ours, and those of others that are installed."""
     found: dict[str, Any] = {
-        "hash": Ours(descriptor=False, mirror=False),
-        "hash, descriptor": Ours(descriptor=True, mirror=False),
-        "… and mirror": Ours(descriptor=True, mirror=True),
+        "hash alone": Ours(confirmed=False, windows=False),
+        "hash confirmed": Ours(confirmed=True, windows=False),
+        "ours": Ours(confirmed=True, windows=True),
     }
     others: dict[str, Callable[[], Any]] = {
         "imagehash dhash": lambda: ImageHash("dhash", NEAR),
@@ -190,9 +238,23 @@ def tools() -> dict[str, Any]:
     return found
 
 
-def quality(count: int) -> list[dict[str, Any]]:
+def pictures(count: int, folder: Path | None) -> list[Image.Image]:
+    """Made-up pictures, or those of a folder, no longer than 640 pixels."""
+    if folder is None:
+        return [encoded(drawn(FIRST_SEED + number)) for number in range(count)]
+    found = []
+    for path in sorted(folder.iterdir())[:count]:
+        with Image.open(path) as image:
+            image.draft("RGB", (640, 640))
+            small = image.convert("RGB")
+        small.thumbnail((640, 640))
+        found.append(encoded(small))
+    return found
+
+
+def quality(images: list[Image.Image]) -> list[dict[str, Any]]:
     """Recall and precision of each tool for each transformation."""
-    images = [encoded(drawn(seed)) for seed in range(count)]
+    count = len(images)
     compared = tools()
     known = {name: [tool.measure(image) for image in images] for name, tool in compared.items()}
     lines = []
@@ -212,7 +274,7 @@ def quality(count: int) -> list[dict[str, Any]]:
     return lines
 
 
-def hashes_of(kind: str, count: int) -> Hashes:
+def made_hashes(kind: str, count: int) -> Hashes:
     """Uniform hashes; or clustered ones: a tenth are a few bits away from another, and some hashes are common."""
     source = np.random.default_rng(7)
     values = source.integers(0, 2**64, count, dtype=np.uint64)
@@ -224,13 +286,39 @@ def hashes_of(kind: str, count: int) -> Hashes:
     return values
 
 
+def measured(run: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What `run` gives, in a process of its own: its peak of memory is nobody else's."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(run, *arguments).result()
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def search(count: int) -> dict[str, Any]:
+    """CPU seconds for all pairs within NEAR bits of uniform hashes, without names and clusters."""
+    values = np.unique(made_hashes("uniform", count))
+    before = cpu_seconds()
+    found = sum(len(left) for left, _ in pairs_within(values, NEAR))
+    return {
+        "hashes": "search",
+        "count": count,
+        "cpu_s": round(cpu_seconds() - before, 2),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "pairs": found,
+    }
+
+
 def all_pairs(kind: str, count: int, sample: int = 200) -> dict[str, Any]:
-    """CPU seconds for all pairs within NEAR bits of `count` hashes, and how many of a sample's pairs were missed."""
-    values = hashes_of(kind, count)
+    """CPU seconds for the clusters of `count` hashes, and how many of a sample's pairs were missed."""
+    values = made_hashes(kind, count)
     named = {f"{number:016x}": value for number, value in enumerate(values.tolist())}
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+    before, started = cpu_seconds(), time.monotonic()
     found = clusters(named)
-    after = resource.getrusage(resource.RUSAGE_SELF)
+    used, wall = cpu_seconds() - before, time.monotonic() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     keys = list(named)
     missed = pairs = 0
     for place in np.random.default_rng(1).choice(count, sample, replace=False).tolist():
@@ -242,12 +330,33 @@ def all_pairs(kind: str, count: int, sample: int = 200) -> dict[str, Any]:
     return {
         "hashes": kind,
         "count": count,
-        "cpu_s": round(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, 2),
-        "wall_s": round(time.monotonic() - started, 2),
-        "peak_mib": round(after.ru_maxrss / 1024),
+        "cpu_s": round(used, 2),
+        "wall_s": round(wall, 2),
+        "peak_mib": round(peak / 1024),
         "clusters": len(set(found.values())),
         "sampled_pairs": pairs,
         "missed": missed,
+    }
+
+
+def described(count: int, added: int) -> dict[str, Any]:
+    """CPU seconds for the clusters of pictures with descriptors (noise), and again after `added` more."""
+    rows = np.random.default_rng(3).integers(-127, 128, (count + added, BYTES), dtype=np.int8)
+    hashes = dict(
+        zip((f"{number:016x}" for number in range(len(rows))), hashes_of(rows).tolist(), strict=True)
+    )
+    descriptors = {name: row.tobytes() for name, row in zip(hashes, rows, strict=True)}
+    start = cpu_seconds()
+    before = clustering(dict(list(hashes.items())[:count]), descriptors)
+    scratch, start = cpu_seconds() - start, cpu_seconds()
+    clustering(hashes, descriptors, before)
+    return {
+        "hashes": "with windows",
+        "count": count,
+        "cpu_s": round(scratch, 2),
+        "added": added,
+        "added_cpu_s": round(cpu_seconds() - start, 2),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
 
@@ -257,28 +366,38 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pictures", type=int, default=400)
+    parser.add_argument("--photographs", type=Path, help="a folder of pictures, instead of made-up ones")
     parser.add_argument("--hashes", type=int, default=1_000_000)
+    parser.add_argument("--largest", type=int, default=10_000_000, help="for the search alone")
+    parser.add_argument("--only", choices=("quality", "scale"))
     parser.add_argument("--quick", action="store_true", help="60 pictures, 100,000 hashes")
     asked = parser.parse_args()
-    count, largest = (60, 100_000) if asked.quick else (asked.pictures, asked.hashes)
-    # First: the peak of memory is the process's own.
-    scales = [all_pairs(kind, size) for size in (largest // 10, largest) for kind in ("uniform", "clustered")]
-    lines = quality(count)
+    count, most, largest = asked.pictures, asked.hashes, asked.largest
+    if asked.quick:
+        count, most, largest = 60, 100_000, 100_000
+    scales = [] if asked.only == "quality" else scale(most, largest)
+    images = pictures(count, asked.photographs)
+    lines = [] if asked.only == "scale" else quality(images)
     names = list(dict.fromkeys(line["tool"] for line in lines))
     print(f"{'recall / precision':18}" + "".join(f"{name:>18}" for name in names))
-    for transformation in TRANSFORMATIONS:
+    for transformation in TRANSFORMATIONS if lines else ():
         row = {line["tool"]: line for line in lines if line["transformation"] == transformation}
         figures = (f"{row[name]['recall']:.2f} / {row[name]['precision']:.2f}" for name in names)
         print(f"{transformation:18}" + "".join(f"{figure:>18}" for figure in figures))
-    print(
-        f"\n{'hashes':12}{'count':>10}{'CPU s':>8}{'wall s':>8}{'peak MiB':>10}{'pairs sampled':>15}{'missed':>8}"
-    )
-    for scale in scales:
-        print(
-            f"{scale['hashes']:12}{scale['count']:10}{scale['cpu_s']:8}{scale['wall_s']:8}{scale['peak_mib']:10}"
-            f"{scale['sampled_pairs']:15}{scale['missed']:8}"
-        )
-    print(json.dumps({"benchmark": "duplicates", "pictures": count, "quality": lines, "all_pairs": scales}))
+    for line in scales:
+        print("  ".join(f"{key} {value}" for key, value in line.items()))
+    print(json.dumps({"benchmark": "duplicates", "pictures": len(images), "quality": lines, "scale": scales}))
+
+
+def scale(most: int, largest: int) -> list[dict[str, Any]]:
+    """The cost curves: clusters to `most` hashes, the search alone to `largest`, windows to a tenth of `most`."""
+    lines = [
+        measured(all_pairs, kind, size) for size in (most // 10, most) for kind in ("uniform", "clustered")
+    ]
+    sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= largest]
+    lines += [measured(search, size) for size in sizes]
+    lines += [measured(described, size, most // 1000) for size in (most // 100, most // 10)]
+    return lines
 
 
 if __name__ == "__main__":

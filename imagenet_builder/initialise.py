@@ -15,6 +15,7 @@ from .store.engine import MIGRATIONS
 
 GITIGNORE = (
     "secret.key\nmarketplace-keys.toml\n*.sqlite3*\nimages/\nreleases/\nruns/\ntest-keys/\n.exclusions/\n"
+    ".duplicates/\n"
 )
 
 

@@ -6,10 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .descriptors import stack
-from .duplicates import HASH_MASK
 from .exclusion import Exclusion
 from .records import Inspected, Reason, Rejected
 from .store import tombstones as store
@@ -29,11 +26,7 @@ class TakenDown:
     @classmethod
     def of(cls, images: Sequence[KnownImage], others: Collection[str] = ()) -> TakenDown:
         """From images, and the SHA-256 of some of which nothing else is known."""
-        pictures = Exclusion(
-            tuple(one.sha256 for one in images),
-            np.array([one.perceptual_hash & HASH_MASK for one in images], np.uint64),
-            stack([one.descriptor for one in images]),
-        )
+        pictures = Exclusion([one.sha256 for one in images], stack([one.descriptor for one in images]))
         return cls(frozenset([*pictures.names, *others]), pictures)
 
     def refuse(self, image: Inspected) -> Rejected | None:

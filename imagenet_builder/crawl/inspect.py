@@ -16,7 +16,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from imagenet_builder.descriptors import describe
+from imagenet_builder.descriptors import describe, fields_of, hashes_of, stack
 from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
 
 from .file_rights import orientation, read_exif, read_file_rights
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
+
+    from imagenet_builder.descriptors import Fields
 
     Grey = npt.NDArray[np.uint8]
 
@@ -41,16 +43,18 @@ _HARMLESS = ("unknown jfif revision", "unknown adobe color transform", "inconsis
 
 
 # EXIF orientation → what turns the stored picture upright.
-UPRIGHT: dict[int, Callable[[Grey], Grey]] = {
-    1: lambda grey: grey,
+UPRIGHT: dict[int, Callable[[Fields], Fields]] = {
+    1: lambda fields: fields,
     2: np.fliplr,
-    3: lambda grey: np.rot90(grey, 2),
+    3: lambda fields: np.rot90(fields, 2),
     4: np.flipud,
     5: np.transpose,
-    6: lambda grey: np.rot90(grey, -1),
-    7: lambda grey: np.rot90(grey, 2).T,
+    6: lambda fields: np.rot90(fields, -1),
+    7: lambda fields: np.rot90(fields, 2).T,
     8: np.rot90,
 }
+
+FIRST_ON_ITS_SIDE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +220,14 @@ def _metadata(image: ImageFile.ImageFile) -> _Metadata:
 
 
 def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: Grey) -> Inspected:
-    # Of the picture as people see it: a turned copy is a copy. Pillow has turned a TIFF already.
-    upright = grey if kind == "tiff" else UPRIGHT[metadata.orientation](grey)
+    size = (metadata.width, metadata.height)
+    if kind == "tiff":
+        # Pillow has turned it upright already.
+        fields = fields_of(grey, size if metadata.orientation < FIRST_ON_ITS_SIDE else size[::-1])
+    else:
+        # Of the picture as people see it: a turned copy is a copy.
+        fields = UPRIGHT[metadata.orientation](fields_of(grey, size))
+    descriptor = describe(fields)
     return Inspected(
         sha256=hashlib.sha256(content).hexdigest(),
         format=kind,
@@ -225,22 +235,11 @@ def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: G
         width=metadata.width,
         height=metadata.height,
         byte_count=len(content),
-        perceptual_hash=difference_hash(upright),
+        perceptual_hash=int(hashes_of(stack([descriptor]))[0].astype(np.int64)),
         orientation=metadata.orientation,
         rights=metadata.rights,
-        descriptor=describe(upright),
+        descriptor=descriptor,
     )
-
-
-def difference_hash(grey: Grey) -> int:
-    """64 bits, as a signed integer: whether each of 8 × 8 fields is darker than its right neighbour.
-
-    Equal for a picture at several sizes and qualities, or nearly: compare by Hamming distance.
-    """
-    # With a fraction: rounded means of a faint picture's fields would be equal, or not, by chance.
-    fields = np.asarray(Image.fromarray(grey.astype(np.float32)).resize((9, 8), Image.Resampling.BOX))
-    bits = np.packbits(fields[:, :-1] < fields[:, 1:])
-    return int.from_bytes(bits.tobytes(), "big", signed=True)
 
 
 def _beginning(content: bytes) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hits import database
-from imagenet_builder.duplicates import clusters
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category, Split
+from imagenet_builder.remembered import remembered_clusters
 from imagenet_builder.store.categories import selected
 from imagenet_builder.store.export import Supply, read_makers, read_supply
 from wordnet_synsets.graph import Graph
@@ -58,7 +58,7 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
     with database.reading(project.engine) as connection:
         supply = read_supply(connection, request.licences)
         categories = {category.wnid: category for category in selected(connection)}
-    cluster_of = clusters(supply.hashes, descriptors=supply.descriptors)
+    cluster_of = remembered_clusters(project.folder, supply.hashes, supply.descriptors)
     usable = {
         wnid: [sha256 for sha256 in accepted if supply.permitted is None or sha256 in supply.permitted]
         for wnid, accepted in supply.accepted.items()

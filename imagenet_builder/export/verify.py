@@ -30,6 +30,7 @@ MOST_THREADS = 8
 # Splits were decided on the hashes of the original files. A picture that was encoded anew may differ by a bit or two
 # from that, so pairs right at the limit prove nothing; these do.
 SURELY_NEAR = 4
+SURELY_SAME = 0.9
 ROWS_AT_ONCE = 10_000
 
 Progress = Callable[[int, int], None]
@@ -289,7 +290,7 @@ class _Near:
         self._pool.shutdown()
         yield from self._problems
         sides: dict[str, dict[Split, str]] = {}
-        for file, cluster in clusters(self._hashes, SURELY_NEAR, self._descriptors).items():
+        for file, cluster in clusters(self._hashes, SURELY_NEAR, self._descriptors, same=SURELY_SAME).items():
             sides.setdefault(cluster, {}).setdefault(self._split_of[file], file)
         for across in sides.values():
             if len(across) > 1:

@@ -64,8 +64,8 @@ images = sa.Table(
     sa.Column("orientation", sa.SmallInteger, nullable=False),
     # The 64 bits as a signed integer: both engines' widest.
     sa.Column("perceptual_hash", sa.BigInteger, nullable=False, index=True),
-    # 16 × 16 grey values without their slope, as int8: what confirms that two near hashes are of one picture.
-    sa.Column("descriptor", sa.LargeBinary(256)),
+    # 24 × 24 grey values as int8: windows are hashed and near hashes confirmed from them (`descriptors`).
+    sa.Column("descriptor", sa.LargeBinary(576)),
     sa.Column("stored_at", UtcDateTime, nullable=False),
 )
 

@@ -7,23 +7,36 @@ import random
 from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagenet_builder import duplicates
-from imagenet_builder.crawl.inspect import difference_hash
+from imagenet_builder import duplicates, hamming
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
+    SIDE,
+    WINDOWS,
     correlation,
     describe,
-    mirrored,
+    fields_of,
+    hashes_of,
+    looks_of,
     mirrored_hashes,
+    mirrored_looks,
     stack,
 )
-from imagenet_builder.duplicates import HASH_MASK, LEAST_TEXTURE, clusters
+from imagenet_builder.duplicates import HASH_MASK, LEAST_TEXTURE, clustering, clusters
+from imagenet_builder.hamming import pairs_between, pairs_within
+
+Grey = npt.NDArray[np.uint8]
+
+
+def described(grey: Grey) -> tuple[int, bytes]:
+    row = describe(fields_of(grey))
+    return int(hashes_of(stack([row]))[0]), row
 
 
 def names(count: int) -> list[str]:
@@ -36,26 +49,31 @@ def clusters_by_brute_force(
     """The definition itself: every pair is compared, and sets are merged until nothing changes."""
     told = descriptors or {}
 
-    def confirmed(one: str, other: str) -> bool:
-        if one not in told or other not in told:
-            return True
-        rows = [np.frombuffer(told[name], np.int8).astype(float) for name in (one, other)]
-        lengths = np.linalg.norm(rows[0]) * np.linalg.norm(rows[1])
-        return bool(lengths and rows[0] @ rows[1] / lengths >= SAME)
-
-    def near(first: str, second: str) -> bool:
-        one, other = hashes[first] & HASH_MASK, hashes[second] & HASH_MASK
-        if not confirmed(first, second):
-            return False
-        if one == other:
-            return True
+    def near(one: int, other: int) -> bool:
         plain = any(not LEAST_TEXTURE <= bits.bit_count() <= 64 - LEAST_TEXTURE for bits in (one, other))
-        return not plain and (one ^ other).bit_count() <= distance
+        return one == other or (not plain and (one ^ other).bit_count() <= distance)
+
+    def seen(first: str, second: str) -> bool:
+        """Whether the first picture, or its mirror image, looks like the second or a window in it."""
+        one = hashes[first] & HASH_MASK
+        if first not in told or second not in told:
+            return near(one, hashes[second] & HASH_MASK)
+        row, other = stack([told[first]]), stack([told[second]])
+        askers = [
+            (one, looks_of(row)),
+            (int(mirrored_hashes(np.array([one], np.uint64))[0]), mirrored_looks(looks_of(row))),
+        ]
+        return any(
+            near(asked, int(hashes_of(other, window)[0]) if window else hashes[second] & HASH_MASK)
+            and float(correlation(look, looks_of(other, window), window)[0]) >= SAME
+            for asked, look in askers
+            for window in range(len(WINDOWS))
+        )
 
     group = {name: {name} for name in hashes}
     for one in hashes:
         for other in hashes:
-            if group[one] is not group[other] and near(one, other):
+            if group[one] is not group[other] and seen(one, other):
                 merged = group[one] | group[other]
                 for member in merged:
                     group[member] = merged
@@ -81,34 +99,131 @@ def test_clusters_are_those_of_comparing_every_pair(hashes: dict[str, int], dist
     assert clusters(hashes, distance) == clusters_by_brute_force(hashes, distance)
 
 
+def textured(seed: int, width: int = 128, height: int = 96) -> Grey:
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def changes(grey: Grey) -> list[Grey]:
+    height, width = grey.shape
+    bar = np.full((height // 8, width), 255, np.uint8)
+    return [
+        grey,
+        grey[height // 12 :, : -width // 12],
+        np.fliplr(grey),
+        np.fliplr(grey)[height // 11 : -height // 11, width // 11 : -width // 11],
+        np.concatenate([grey, bar]),
+        np.full_like(grey, 128),
+    ]
+
+
+POOL = [described(changed) for seed in range(3) for changed in changes(textured(seed))]
+
+
 @st.composite
 def described_hashes(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, bytes]]:
-    """Related hashes, and for most of them a descriptor that is one of few, sometimes flat or a little changed."""
-    hashes = draw(related_hashes())
-    source = np.random.default_rng(draw(st.integers(0, 1000)))
-    kinds = [bytes(BYTES), *(source.integers(-127, 128, BYTES, dtype=np.int8).tobytes() for _ in range(3))]
-    descriptors = {}
-    for name in hashes:
-        kind = draw(st.integers(-1, 3))
-        if kind >= 0:
-            row = bytearray(kinds[kind])
-            if draw(st.booleans()) and kind:
-                row[:40] = bytes(40)
-            descriptors[name] = bytes(row)
+    """Related pictures, flat ones among them, with a few bits of their hashes changed; some without descriptor."""
+    hashes, descriptors = {}, {}
+    for name in names(draw(st.integers(0, 14))):
+        value, row = draw(st.sampled_from(POOL))
+        for bit in draw(st.lists(st.integers(0, 63), max_size=5)):
+            value ^= 1 << bit
+        hashes[name] = value - (1 << 64) * (value >> 63) if draw(st.booleans()) else value
+        if draw(st.integers(0, 4)):
+            descriptors[name] = row
     return hashes, descriptors
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(described_hashes(), st.integers(0, 10), st.sampled_from([1, 7, 50_000]))
 def test_pairs_are_confirmed_on_their_descriptors(
-    described: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int
+    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int
 ) -> None:
-    hashes, descriptors = described
+    hashes, descriptors = pictures
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "CONFIRMED_AT_ONCE", at_once)
         patch.setattr(duplicates, "PAIRS_AT_ONCE", at_once)
+        patch.setattr(duplicates, "HASHED_AT_ONCE", at_once)
         found = clusters(hashes, distance, descriptors)
     assert found == clusters_by_brute_force(hashes, distance, descriptors)
+
+
+@settings(max_examples=60, deadline=None)
+@given(described_hashes(), st.sets(st.integers(0, 13)), st.sets(st.integers(0, 13)), st.integers(0, 8))
+def test_clusters_after_additions_and_removals_are_those_from_scratch(
+    pictures: tuple[dict[str, int], dict[str, bytes]], earlier: set[int], later: set[int], distance: int
+) -> None:
+    def some(places: set[int]) -> tuple[dict[str, int], dict[str, bytes]]:
+        chosen = {name for place, name in enumerate(pictures[0]) if place in places}
+        hashes, descriptors = ({name: of[name] for name in of if name in chosen} for of in pictures)
+        return hashes, descriptors
+
+    before = clustering(*some(earlier), distance=distance)
+    after = clustering(*some(later), before, distance=distance)
+    scratch = clustering(*some(later), distance=distance)
+    assert after.clusters() == scratch.clusters()
+    assert (after.windows == scratch.windows).all()
+
+
+def test_only_new_pictures_and_broken_clusters_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    original = duplicates.hashes_of
+
+    def noticing(rows: npt.NDArray[np.int8], window: int = 0) -> npt.NDArray[np.uint64]:
+        looked.append(len(rows))
+        return original(rows, window)
+
+    pictures = [described(textured(seed)) for seed in range(20)]
+    keys = names(20)
+    hashes = {name: value for name, (value, _) in zip(keys, pictures, strict=True)}
+    rows = {name: row for name, (_, row) in zip(keys, pictures, strict=True)}
+    before = clustering({name: hashes[name] for name in keys[:19]}, rows)
+    monkeypatch.setattr(duplicates, "hashes_of", noticing)
+    asked: list[int] = []
+    between = duplicates.pairs_between
+
+    def counting(asking: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64], distance: int):  # type: ignore[no-untyped-def]
+        asked.append(min(len(asking), len(known)))
+        return between(asking, known, distance)
+
+    monkeypatch.setattr(duplicates, "pairs_between", counting)
+    assert clustering(hashes, rows, before).clusters() == clusters(hashes, descriptors=rows)
+    assert looked[: len(WINDOWS) - 1] == [1] * (len(WINDOWS) - 1)
+    assert asked[0] == 2, "the new picture and its mirror image ask"
+    assert asked[1] == len(WINDOWS), "and the others ask for it and its windows"
+
+
+@pytest.mark.parametrize("change", range(1, 5))
+def test_crops_captions_and_mirror_images_are_found(change: int) -> None:
+    found = 0
+    for seed in range(30):
+        original = textured(seed)
+        pictures = dict(zip(names(2), map(described, (original, changes(original)[change])), strict=True))
+        hashes = {name: value for name, (value, _) in pictures.items()}
+        told = clusters(hashes, descriptors={name: row for name, (_, row) in pictures.items()})
+        found += len(set(told.values())) == 1
+    assert found >= 25
+
+
+@settings(max_examples=60, deadline=None)
+@given(related_hashes(), st.integers(0, 12))
+def test_every_pair_within_the_distance_comes_once(hashes: dict[str, int], distance: int) -> None:
+    values = np.unique(np.array([value & HASH_MASK for value in hashes.values()], np.uint64))
+    asking, known = values[::2], values
+    distances = np.bitwise_count(values[:, None] ^ values[None, :])
+    for chunk in (3, 1 << 15):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hamming, "CHUNK", chunk)
+            within = [pair for batch in pairs_within(values, distance) for pair in zip(*batch, strict=True)]
+            between = [
+                pair for batch in pairs_between(asking, known, distance) for pair in zip(*batch, strict=True)
+            ]
+        left, right = np.nonzero(np.triu(distances <= distance, 1))
+        assert sorted(map(sorted, within)) == sorted(
+            map(sorted, zip(values[left], values[right], strict=True))
+        )
+        left, right = np.nonzero(distances[::2] <= distance)
+        assert sorted(between) == sorted(zip(asking[left], known[right], strict=True))
 
 
 def faint(seed: int) -> np.ndarray:
@@ -122,50 +237,87 @@ def faint(seed: int) -> np.ndarray:
 
 
 def test_pictures_of_little_texture_do_not_chain() -> None:
-    pictures = [faint(seed) for seed in range(60)]
+    pictures = [faint(seed) for seed in range(200)]
     copies = [np.asarray(Image.fromarray(grey).resize((90, 70)).resize((128, 96))) for grey in pictures]
-    every = dict(zip(names(120), [*pictures, *copies], strict=True))
-    hashes = {name: difference_hash(grey) for name, grey in every.items()}
-    descriptors = {name: describe(grey) for name, grey in every.items()}
-    by_hash = Counter(clusters(hashes).values())
-    confirmed = clusters(hashes, descriptors=descriptors)
-    assert max(by_hash.values()) > 40, "the hash alone takes different skies for one"
-    assert max(Counter(confirmed.values()).values()) <= 8
-    pairs = zip(names(120)[:60], names(120)[60:], strict=True)
-    assert sum(confirmed[one] == confirmed[other] for one, other in pairs) >= 55
+    every = dict(zip(names(400), map(described, [*pictures, *copies]), strict=True))
+    descriptors = {name: row for name, (_, row) in every.items()}
+    told = clusters({name: value for name, (value, _) in every.items()}, descriptors=descriptors)
+    assert max(Counter(told.values()).values()) <= 40
+    pairs = zip(names(400)[:200], names(400)[200:], strict=True)
+    assert sum(told[one] == told[other] for one, other in pairs) >= 190
 
 
+def test_near_hashes_of_different_pictures_are_no_pair() -> None:
+    rows = [described(textured(seed))[1] for seed in range(50)]
+    hashes = {name: 0x0F0F_3C3C_A5A5_9696 ^ (1 << place) for place, name in enumerate(names(50))}
+    assert len(set(clusters(hashes).values())) == 1
+    assert len(set(clusters(hashes, descriptors=dict(zip(names(50), rows, strict=True))).values())) == 50
+
+
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
-def test_a_descriptor_forgets_brightness_contrast_and_slope(seed: int) -> None:
+def test_looks_forget_brightness_contrast_and_slope(seed: int) -> None:
     source = np.random.default_rng(seed)
     coarse = Image.fromarray(source.integers(60, 160, (8, 8), dtype=np.uint8))
     grey = np.asarray(coarse.resize((128, 96), Image.Resampling.BICUBIC), dtype=np.float64)
     slope = np.linspace(0, 40, 128)
     changed = (0.7 * grey + 20 + slope).clip(0, 255)
-    rows = stack([describe(grey.astype(np.uint8)), describe(changed.astype(np.uint8))])
-    assert correlation(rows[:1], rows[1:])[0] > 0.99
+    looks = looks_of(stack([describe(fields_of(one.astype(np.uint8))) for one in (grey, changed)]))
+    assert correlation(looks[:1], looks[1:])[0] > 0.99
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
-def test_mirrored_hashes_and_descriptors_are_those_of_the_mirrored_picture(seed: int) -> None:
-    source = np.random.default_rng(seed)
-    coarse = Image.fromarray(source.integers(0, 256, (9, 12), dtype=np.uint8))
-    grey = np.asarray(coarse.resize((144, 96), Image.Resampling.BICUBIC))
-    rows = stack([describe(grey), describe(np.fliplr(grey))])
-    assert correlation(mirrored(rows[:1]), rows[1:])[0] > 0.999
-    hashes = np.array([difference_hash(grey) & HASH_MASK], np.uint64)
-    told, seen = int(mirrored_hashes(hashes)[0]), difference_hash(np.fliplr(grey)) & HASH_MASK
-    assert (told ^ seen).bit_count() <= 6, "fields that are equally dark count as not darker"
+def test_mirrored_hashes_and_looks_are_those_of_the_mirrored_picture(seed: int) -> None:
+    grey = textured(seed)
+    rows = stack([described(grey)[1], described(np.fliplr(grey))[1]])
+    looks = looks_of(rows)
+    assert correlation(mirrored_looks(looks[:1]), looks[1:])[0] > 0.999
+    hashes = hashes_of(rows)
+    told, seen = int(mirrored_hashes(hashes[:1])[0]), int(hashes[1])
+    assert (told ^ seen).bit_count() <= 3, "fields that are equally dark count as not darker"
+
+
+def test_a_hash_does_not_depend_on_how_many_pictures_are_looked_at_together() -> None:
+    rows = stack([described(textured(seed))[1] for seed in range(50)])
+    for window in range(len(WINDOWS)):
+        alone = [int(hashes_of(row[None, :], window)[0]) for row in rows]
+        assert hashes_of(rows, window).tolist() == alone
+
+
+def test_a_last_row_that_stands_for_a_part_of_eight_pixels_counts_as_such() -> None:
+    whole = textured(5, 800, 800)
+    sixth = whole[:641, :641]
+    shown = np.asarray(Image.fromarray(sixth).reduce(8))
+    assert shown.shape == (81, 81)
+    exact = np.asarray(Image.fromarray(sixth.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BOX))
+    told, naive = fields_of(shown, (641, 641)), fields_of(shown)
+    assert np.abs(told - exact).mean() < np.abs(naive - exact).mean() / 2
 
 
 def test_a_plain_slope_has_no_descriptor_to_compare() -> None:
     plain = np.tile(np.linspace(10, 240, 128).astype(np.uint8), (96, 1))
-    assert describe(plain) == bytes(BYTES)
+    assert described(plain)[1] == bytes(BYTES)
     first, second = names(2)
     found = clusters({first: 7, second: 7}, descriptors={first: bytes(BYTES), second: bytes(BYTES)})
     assert found[first] != found[second]
 
 
+def test_long_chains_are_joined_as_short_ones_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(4)
+    centres = source.integers(0, 2**64, 6, dtype=np.uint64)
+    values = centres[source.integers(0, 6, 400)]
+    for _ in range(3):
+        values = values ^ (np.uint64(1) << source.integers(0, 64, 400, dtype=np.uint64))
+    hashes = dict(zip(names(400), values.tolist(), strict=True))
+    monkeypatch.setattr(duplicates, "LONG_CHAIN", 10**9)
+    expected = clusters(hashes)
+    for longest in (1, 20, 60):
+        monkeypatch.setattr(duplicates, "LONG_CHAIN", longest)
+        assert clusters(hashes) == expected
+
+
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(names(30)), st.integers(-(2**63), 2**64 - 1)))
 def test_a_key_is_the_smallest_member_of_its_own_cluster(hashes: dict[str, int]) -> None:
     found = clusters(hashes)

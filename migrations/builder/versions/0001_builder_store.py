@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("byte_count", sa.BigInteger(), nullable=False),
         sa.Column("orientation", sa.SmallInteger(), nullable=False),
         sa.Column("perceptual_hash", sa.BigInteger(), nullable=False),
-        sa.Column("descriptor", sa.LargeBinary(length=256), nullable=True),
+        sa.Column("descriptor", sa.LargeBinary(length=576), nullable=True),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_images")),
     )
