@@ -8,26 +8,22 @@ hash, and rows are written by the driver alone, so that nothing is there twice.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
-import socket
-import threading
 from collections import deque
-from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from imagenet_builder.crawl.fetch import Elsewhere, Stopped
 from imagenet_builder.crawl.gather import WINDOW, Gatherer
 from imagenet_builder.crawl.politeness import user_agent
-from imagenet_builder.errors import BuilderError, ProjectError
+from imagenet_builder.errors import BuilderError
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched
 from imagenet_builder.unwanted import Unwanted
 
 from .executor import Load
+from .ray_cluster import cause, connect, machine_count, require_shared_places, signal_handlers_kept
 from .ray_worker import CrawlWorker, Order, Report, owner_of
 
 if TYPE_CHECKING:
@@ -40,10 +36,8 @@ BATCH = 200
 BATCH_SECONDS = 0.01
 # A cluster that grows on demand needs minutes for a machine.
 START_SECONDS = 600.0
-ANSWER_SECONDS = 10.0
 # Losses of one owner in a row, with nothing reported in between, that end the run.
 MOST_LOSSES = 5
-OBJECT_STORE_BYTES = 128 * 2**20
 # The workers' bucket needs its keys where they run.
 KEY_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 
@@ -67,13 +61,13 @@ class RayExecutor:
         import ray
 
         if not ray.is_initialized():
-            with _signal_handlers_kept():
-                await asyncio.to_thread(_connect, self._project.settings.ray.address)
+            with signal_handlers_kept():
+                await asyncio.to_thread(connect, self._project.settings.ray.address)
             self._shuts_down = True
         try:
-            _require_shared_places(self._project)
+            require_shared_places(self._project)
             count = self._project.settings.ray.workers or int(ray.cluster_resources().get("CPU", 1))
-            logger.info("starting %d workers on a cluster of %d machines", count, _machine_count())
+            logger.info("starting %d workers on a cluster of %d machines", count, machine_count())
             unwanted = ray.put(self._unwanted)
             self._owners = [_Owner(self._order(number, count), unwanted) for number in range(count)]
             await asyncio.gather(*(owner.start() for owner in self._owners))
@@ -163,7 +157,7 @@ class _Owner:
             await self._begin()
         except RayActorError as error:
             raise BuilderError(
-                f"a worker cannot start on the cluster: {_cause(error)}; is this version of imagenet-builder "
+                f"a worker cannot start on the cluster: {cause(error)}; is this version of imagenet-builder "
                 "installed on every machine?"
             ) from error
         self._reports = asyncio.create_task(self._listen())
@@ -245,7 +239,7 @@ class _Owner:
             self._order.number + 1,
             self._order.owners,
             len(self._aboard),
-            _cause(error),
+            cause(error),
         )
         # Ray may only have lost sight of it: there must not be two who ask the same hosts.
         self._kill()
@@ -254,7 +248,7 @@ class _Owner:
         if self._losses >= MOST_LOSSES:
             raise BuilderError(
                 f"worker {self._order.number + 1} was lost {self._losses} times in a row, the last time because "
-                f"{_cause(error)}; what was fetched is kept: mend the cluster and run the command again"
+                f"{cause(error)}; what was fetched is kept: mend the cluster and run the command again"
             )
 
         if self._stopping:
@@ -293,82 +287,3 @@ class _Owner:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             # Not awaited: if the worker is lost now, the report that is waited for says so.
             self._worker.take.remote(batch)
-
-
-def _connect(address: str) -> None:
-    import ray
-
-    # It announces what is none of the user's business, such as who has the handler of SIGTERM.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    address = address or os.environ.get("RAY_ADDRESS", "")
-    if address.startswith("ray://"):
-        raise ProjectError(
-            f"the crawl does not run through Ray's client ({address}): run it on a machine of the cluster, with "
-            'address = "auto" under [ray]'
-        )
-    _require_answer(address)
-    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    if not address or address == "local":
-        quiet |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    try:
-        ray.init(address=address or "local", **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ProjectError(
-            f"cannot reach the Ray cluster {address or '(one of this machine)'}: {_cause(error)}; correct "
-            "`address` under [ray]"
-        ) from error
-
-
-@contextlib.contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Put this process's handlers back: Ray's own of SIGTERM aborts the process three seconds later."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _require_answer(address: str) -> None:
-    """Raise ProjectError where nothing listens at `address`: Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-    except OSError as error:
-        raise ProjectError(
-            f"nothing answers at the Ray cluster's address {address}: {error.strerror or error}; correct "
-            "`address` under [ray]"
-        ) from error
-
-
-def _machine_count() -> int:
-    import ray
-
-    return sum(bool(node["Alive"]) for node in ray.nodes())
-
-
-def _require_shared_places(project: Project) -> None:
-    """Raise ProjectError where the cluster has several machines and the project's places are on one."""
-    machines = _machine_count()
-    if machines == 1:
-        return
-    if project.images.is_folder:
-        raise ProjectError(
-            f"the cluster has {machines} machines, and they do not share the folder {project.images.name}: set "
-            'url = "s3://…" under [images]'
-        )
-    if project.engine.url.get_backend_name() == "sqlite":
-        raise ProjectError(
-            f"the cluster has {machines} machines: a crawl of that size needs PostgreSQL; set [store] url"
-        )
-
-
-def _cause(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from imagenet_builder.records import (
 from imagenet_builder.store import candidates as shown
 from imagenet_builder.store import crawl as sql
 from imagenet_builder.store import queries, search, tables
+from imagenet_builder.store.bulk import update_rows
 from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.engine import MIGRATIONS, open_store
 from imagenet_builder.store.queries import AskedQuery, DropRule
@@ -354,3 +356,23 @@ def test_what_was_found_is_shown_by_category_and_reason(engine: sa.Engine) -> No
         assert [row.reason for row in latest] == ["not-found", "timeout"]
         assert shown.ended(connection, "failed", (CAT,)) == []
         assert shown.counts_by_category(connection, (CAT,)) == [cat]
+
+
+def test_text_that_copy_would_misread_arrives_as_it_was(engine: sa.Engine) -> None:
+    asked = ask(engine, "x")
+    odd = "tab\t, line\nfeed, \\N, \\., quote \" ' , back\\slash"
+    record(engine, asked, SearchPage((dataclasses.replace(candidate(1), title=odd, page_url=None),), None))
+    [row] = rows(engine, tables.candidates)
+    assert (row["title"], row["page_url"]) == (odd, None)
+
+
+def test_a_row_that_the_store_refuses_changes_nothing_and_is_sqlalchemys_error(engine: sa.Engine) -> None:
+    record(engine, ask(engine, "x"), page(1))
+    [row] = rows(engine, tables.candidates)
+    with pytest.raises(sa.exc.IntegrityError), database.writing(engine) as connection:
+        update_rows(connection, tables.candidates, "id", [{"id": row["id"], "state": "stored"}])
+    if engine.url.get_backend_name() == "postgresql":
+        # Refused by COPY, which SQLAlchemy knows nothing of.
+        with pytest.raises(sa.exc.DataError), database.writing(engine) as connection:
+            update_rows(connection, tables.candidates, "id", [{"id": row["id"], "rank": "no number"}])
+    assert rows(engine, tables.candidates) == [row]
