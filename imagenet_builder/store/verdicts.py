@@ -16,6 +16,7 @@ from hits.model import Answer, Decision, ReportReason
 from imagenet_builder.policy import Policy
 from imagenet_builder.verdicts import ANSWERS, DECISIONS, Asked, Ballots, Controls, Decided, latest_asked
 
+from .chunks import chunks
 from .columns import integer, load_columns, read_columns
 from .tables import controls, hit_questions, hits, questions, verdicts, votes, watermarks
 
@@ -87,7 +88,7 @@ def touched_questions(connection: sa.Connection, after: int, closing: Sequence[i
     queries = [
         sa.select(votes.c.question_id).where(votes.c.id > after, votes.c.counts),
         abandoned,
-        *(on_page.where(hit_questions.c.hit_id == hit_id) for hit_id in closing),
+        *(on_page.where(hit_questions.c.hit_id.in_(some)) for some in chunks(closing)),
     ]
     found = [_ids(connection, query) for query in queries]
     return np.unique(np.concatenate(found))
