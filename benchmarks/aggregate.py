@@ -257,7 +257,7 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
         if url:
             settings = load_settings(project.folder / "imagenet-builder.toml", {})
             project = Project(project.folder, _with_store(settings, url))
-            database.upgrade(project.engine, MIGRATIONS)
+            database.upgrade(database.open_engine(url), MIGRATIONS)
         fill(project.engine, votes)
         server = ServerClock(project.engine)
 

@@ -10,19 +10,18 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hits import database
-from hits.consensus import LEARNING, RULES
+from hits.consensus import RULES
 from hits.errors import MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus, Decision
 
 from . import exclusions, marketplace_keys
 from .answering import ReadPage, read_page
+from .deciding import Deciding
 from .errors import ProjectError
 from .reconcile import utc_now
 from .store import aggregate as store
@@ -31,7 +30,6 @@ from .store import verdicts as verdict_store
 from .store import workers as worker_store
 from .store.publish import StoredHit
 from .store.verdicts import ReportedPicture
-from .verdicts import NO_CONTROLS, NOBODY, PROVISIONAL, Decided, Evidence, Finality, Integers, decide
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -43,10 +41,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AGGREGATE_LOCK = "aggregate"
-# HITs whose assignments are stored in one transaction, and verdicts written in one: both stay short.
-HITS_AT_ONCE, VERDICTS_AT_ONCE = 50, 100_000
-# Up to so many votes a rule that learns is fitted to all of them in every run: that takes about a second.
-VOTES_TO_REFIT = 300_000
+# HITs whose assignments are stored in one transaction, so that it stays short.
+HITS_AT_ONCE = 50
 COLLECTABLE = (AssignmentStatus.SUBMITTED, AssignmentStatus.APPROVED)
 
 Progress = Callable[[str, int, int], None]
@@ -125,25 +121,14 @@ def settle_verdicts(project: Project, *, now: datetime | None = None) -> int:
     with database.exclusive_lock(project.engine, AGGREGATE_LOCK):
         with database.reading(project.engine) as connection:
             provisional = verdict_store.decisions(connection)[1]
-        return _Aggregation(project, now or utc_now(), _silent).settle() if provisional else 0
+        if not provisional:
+            return 0
+        ignoring = project.settings.verification.ignore_excluded
+        return Deciding(project.engine, now or utc_now(), ignore_excluded=ignoring).settle()
 
 
 def _silent(stage: str, done: int, total: int) -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """What to decide. By `chosen` questions' votes and the controls that stood beside them, or by all votes (None).
-
-    `completed` HITs bring no more votes; `rule` replaces that of the pages; verdicts on `only` these are written.
-    """
-
-    completed: Sequence[int]
-    rule: str | None
-    finality: Finality = PROVISIONAL
-    chosen: Integers | None = None
-    only: Integers | None = None
 
 
 class _Aggregation:
@@ -155,8 +140,9 @@ class _Aggregation:
         self.now = now
         self.progress = progress
         self.collected = Collected()
-        # The last vote that this run's verdicts know of.
-        self.seen = 0
+        self.deciding = Deciding(
+            self.engine, now, ignore_excluded=project.settings.verification.ignore_excluded
+        )
 
     def run(self, rule: str | None, finalise: bool) -> AggregateReport:
         _check_rule(rule)
@@ -173,10 +159,10 @@ class _Aggregation:
                 failures.append(error)
         excluded = exclusions.review(self.engine, self.now) if self.collected.assignments else 0
         failures += self._tell()
-        changed = self._decide(completed, rule, finalise)
+        changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
             store.record_collected(connection, completed, self.now)
-            verdict_store.move_watermark(connection, self.seen, self.now)
+            verdict_store.move_watermark(connection, self.deciding.seen, self.now)
         failures += self._delete_bars(endpoints)
         report = self._report(len(completed), changed, excluded)
         _log(report)
@@ -271,58 +257,6 @@ class _Aggregation:
             self.collected.paid_cents += payment.cost_cents
             self.progress("payments", number, len(owed))
 
-    def _decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
-        """Bring verdicts up to the votes; returns how many changed."""
-        with database.reading(self.engine) as connection:
-            self.seen = verdict_store.latest_vote(connection)
-            if finalise:
-                return self._decide_by(connection, _Task(completed, rule, Finality(True, everything=True)))
-            if rule is None:
-                after = verdict_store.watermark(connection)
-                touched = verdict_store.touched_questions(connection, after, completed)
-                if self.project.settings.verification.ignore_excluded:
-                    since = verdict_store.watermark_moved_at(connection)
-                    touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
-            else:
-                touched = verdict_store.unsettled_questions(connection)
-            if not touched.size:
-                return 0
-            learning = LEARNING & ({rule} if rule else verdict_store.rules_asked(connection))
-            if not learning or (rule is None and self.seen > VOTES_TO_REFIT):
-                return self._decide_by(connection, _Task(completed, rule, chosen=touched))
-            only = np.union1d(touched, verdict_store.unsettled_questions(connection))
-            return self._decide_by(connection, _Task(completed, rule, only=only))
-
-    def settle(self) -> int:
-        """Refit every rule to all votes; what waits for no more becomes final. Returns how many verdicts changed."""
-        with database.reading(self.engine) as connection:
-            self.seen = verdict_store.latest_vote(connection)
-            changed = self._decide_by(connection, _Task((), None, Finality(fitted=True)))
-        with database.writing(self.engine) as connection:
-            verdict_store.move_watermark(connection, self.seen, self.now)
-        return changed
-
-    def _decide_by(self, connection: sa.Connection, task: _Task) -> int:
-        some = task.chosen is not None
-        if task.chosen is not None:
-            verdict_store.choose(connection, task.chosen)
-        asked = verdict_store.asked(connection, chosen=some, closing=task.completed)
-        if task.rule is not None:
-            asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
-        learning = any(policy.learns for policy in asked.policies)
-        evidence = Evidence(
-            verdict_store.ballots(connection, chosen=some),
-            verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
-            self._ignored(connection),
-        )
-        return sum(self._write(found, task.only) for found in decide(asked, evidence, task.finality))
-
-    def _ignored(self, connection: sa.Connection) -> Integers:
-        """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
-        if self.project.settings.verification.ignore_excluded:
-            return worker_store.excluded(connection)
-        return NOBODY
-
     def _tell(self) -> list[MarketplaceUnavailable | ProjectError]:
         """Let the platforms know who gets no more work."""
         failures: list[MarketplaceUnavailable | ProjectError] = []
@@ -352,17 +286,6 @@ class _Aggregation:
                 with database.writing(self.engine) as connection:
                     publish_store.record_bar(connection, hit_id, None)
         return failures
-
-    def _write(self, found: Decided, only: Integers | None = None) -> int:
-        rows = (
-            np.arange(found.question.size) if only is None else np.flatnonzero(np.isin(found.question, only))
-        )
-        changed = 0
-        for start in range(0, rows.size, VERDICTS_AT_ONCE):
-            with database.writing(self.engine) as connection:
-                some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
-                changed += verdict_store.supersede(connection, some, self.now)
-        return changed
 
     def _report(self, closed: int, changed: int, excluded: int) -> AggregateReport:
         with database.reading(self.engine) as connection:

@@ -63,8 +63,10 @@ def first_batches(
     return [batch for batch in batches if batch.pictures]
 
 
-def next_batches(engine: sa.Engine) -> dict[str, list[Batch]]:
+def next_batches(engine: sa.Engine, endpoint: str, *, live: bool) -> dict[str, list[Batch]]:
     """Category → the questions that want another vote, those of one earlier page together.
+
+    Only what was last asked on the same endpoint, for the same kind of money: play never turns into spending.
 
     Judged by each question's own policy, by all votes that are stored; what stands on an open page waits for it, and
     what was decided for good is left.
@@ -82,7 +84,9 @@ def next_batches(engine: sa.Engine) -> dict[str, list[Batch]]:
         found = decide(asked, evidence, Finality(fitted=True))
         wanting = [one.question[one.wanting] for one in found]
         chosen = np.intersect1d(np.concatenate(wanting), unsettled) if wanting else unsettled[:0]
-        pages = publish_store.latest_pages(connection, chosen.tolist())
+        here = publish_store.hits_on(connection, endpoint, live=live)
+        latest = publish_store.latest_pages(connection, chosen.tolist())
+    pages = {question: page for question, page in latest.items() if page.hit_id in here}
     policies = {
         int(question): asked.policies[number]
         for question, number in zip(asked.question, asked.policy, strict=True)

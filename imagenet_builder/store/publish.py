@@ -221,6 +221,13 @@ def latest_pages(connection: sa.Connection, question_ids: Collection[int]) -> di
     }
 
 
+def hits_on(connection: sa.Connection, endpoint: str, *, live: bool) -> set[int]:
+    """The HITs of an endpoint, with play money or live."""
+    return set(
+        connection.scalars(sa.select(hits.c.id).where(hits.c.endpoint == endpoint, hits.c.live == live))
+    )
+
+
 def categories_at_work(connection: sa.Connection) -> set[str]:
     """The categories with open HITs."""
     return set(connection.scalars(sa.select(hits.c.wnid).where(hits.c.state.in_(OPEN)).distinct()))

@@ -16,6 +16,7 @@ from hits.model import Answer, Decision, ReportReason
 from imagenet_builder.policy import Policy
 from imagenet_builder.verdicts import ANSWERS, DECISIONS, Asked, Ballots, Controls, Decided, latest_asked
 
+from .chunks import chunks
 from .columns import integer, load_columns, read_columns
 from .tables import controls, hit_questions, hits, questions, verdicts, votes, watermarks
 
@@ -87,7 +88,7 @@ def touched_questions(connection: sa.Connection, after: int, closing: Sequence[i
     queries = [
         sa.select(votes.c.question_id).where(votes.c.id > after, votes.c.counts),
         abandoned,
-        *(on_page.where(hit_questions.c.hit_id == hit_id) for hit_id in closing),
+        *(on_page.where(hit_questions.c.hit_id.in_(some)) for some in chunks(closing)),
     ]
     found = [_ids(connection, query) for query in queries]
     return np.unique(np.concatenate(found))
@@ -144,12 +145,12 @@ def asked(connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = (
     )
     policies: dict[int, Policy] = {}
     still_open: list[int] = []
-    for row in connection.execute(
-        sa.select(hits.c.id, hits.c.state, hits.c.rule, hits.c.votes_wanted, hits.c.rounds)
-    ):
-        policies[row.id] = Policy.stored(row.rule, row.votes_wanted, row.rounds)
-        if row.state in OPEN:
-            still_open.append(row.id)
+    pages = sa.select(hits.c.id, hits.c.state, hits.c.rule, hits.c.votes_wanted, hits.c.rounds)
+    for some in chunks(np.unique(hit).tolist()):
+        for row in connection.execute(pages.where(hits.c.id.in_(some))):
+            policies[row.id] = Policy.stored(row.rule, row.votes_wanted, row.rounds)
+            if row.state in OPEN:
+                still_open.append(row.id)
     waiting = np.isin(hit, np.setdiff1d(still_open, closing))
     return latest_asked(_whole(question), _whole(hit), waiting, _whole(category), policies)
 
@@ -219,6 +220,8 @@ def supersede(connection: sa.Connection, found: Decided, now: datetime) -> int:
         .where(
             verdicts.c.superseded_at.is_(None),
             ~verdicts.c.final,
+            # Named, so that the index of standing verdicts serves: most rows are none of these.
+            verdicts.c.question_id.in_(sa.select(new.question_id)),
             sa.exists().where(verdicts.c.question_id == new.question_id, same, new.final == 1),
         )
         .values(final=True)
@@ -272,29 +275,25 @@ def _insertion(found: Decided, now: datetime) -> sa.Insert:
 
 def decisions(connection: sa.Connection) -> tuple[dict[Decision, int], int]:
     """How many questions stand accepted, rejected and undecided; and how many of all that provisionally."""
-    standing = verdicts.c.superseded_at.is_(None)
-    rows = connection.execute(
-        sa.select(verdicts.c.decision, verdicts.c.final, sa.func.count())
-        .where(standing)
-        .group_by(verdicts.c.decision, verdicts.c.final)
-    )
-    counts = dict.fromkeys(Decision, 0)
-    provisional = 0
-    for decision, final, number in rows:
-        counts[Decision(decision)] += number
-        provisional += 0 if final else number
-    return counts, provisional
+    # One pass over what may be millions of rows: grouping them would sort them.
+    sums = [sa.func.sum(sa.case((verdicts.c.decision == decision, 1), else_=0)) for decision in Decision]
+    provisional = sa.func.sum(sa.case((verdicts.c.final, 0), else_=1))
+    row = connection.execute(sa.select(*sums, provisional).where(verdicts.c.superseded_at.is_(None))).one()
+    *numbers, waiting = (int(number or 0) for number in row)
+    return dict(zip(Decision, numbers, strict=True)), waiting
 
 
 def reported_pictures(connection: sa.Connection) -> list[ReportedPicture]:
     """The questions that any worker reported, controls among them."""
+    # Written out, so that the index of reports serves.
+    is_report = votes.c.answer == sa.literal_column(f"'{Answer.REPORT}'")
     rows = connection.execute(
         sa.select(questions.c.sha256, questions.c.wnid, votes.c.report_reason)
         .select_from(votes.join(questions))
-        .where(votes.c.answer == Answer.REPORT)
-        .order_by(questions.c.wnid, questions.c.sha256)
+        .where(is_report)
     )
-    return _grouped((sha256, wnid, ReportReason(reason)) for sha256, wnid, reason in rows)
+    ordered = sorted(rows, key=lambda row: (row.wnid, row.sha256))
+    return _grouped((sha256, wnid, ReportReason(reason)) for sha256, wnid, reason in ordered)
 
 
 def _grouped(rows: Iterable[tuple[str, str, ReportReason]]) -> list[ReportedPicture]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from hits import database
 from hits.model import Answer, Decision
-from imagenet_builder import aggregate as aggregation
+from imagenet_builder import deciding
 from imagenet_builder.aggregate import aggregate, settle_verdicts
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.project import Project
@@ -176,7 +176,7 @@ def test_a_run_decides_the_questions_with_new_votes_alone(
         decided.append(asked.question.tolist())
         return decide(asked, evidence, finality)
 
-    monkeypatch.setattr("imagenet_builder.aggregate.decide", watched)
+    monkeypatch.setattr("imagenet_builder.deciding.decide", watched)
     for worker in range(3):
         for page in range(4):
             vote(project, worker, page)
@@ -222,7 +222,7 @@ def test_final_verdicts_do_not_depend_on_when_aggregation_ran(
     tmp_path: Path, rule: str, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if large:
-        monkeypatch.setattr(aggregation, "VOTES_TO_REFIT", 0)
+        monkeypatch.setattr(deciding, "VOTES_TO_REFIT", 0)
     cast = [(worker, page) for worker in range(4) for page in range(4)]
     often = asked_project(tmp_path / "often", f"sqlite:///{tmp_path}/often.sqlite3", rule)
     once = asked_project(tmp_path / "once", f"sqlite:///{tmp_path}/once.sqlite3", rule)
@@ -242,7 +242,7 @@ def test_final_verdicts_do_not_depend_on_when_aggregation_ran(
 def test_on_a_large_store_a_rule_that_learns_gives_touched_questions_a_provisional_verdict(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aggregation, "VOTES_TO_REFIT", 0)
+    monkeypatch.setattr(deciding, "VOTES_TO_REFIT", 0)
     with database.writing(project.engine) as connection:
         connection.execute(hits.update().values(rule="dawid-skene"))
     for worker in range(3):
@@ -286,7 +286,7 @@ def test_with_nothing_provisional_there_is_nothing_to_settle(
     def not_called(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("imagenet_builder.aggregate.decide", not_called)
+    monkeypatch.setattr("imagenet_builder.deciding.decide", not_called)
     assert settle_verdicts(project) == 0
 
 

@@ -13,7 +13,8 @@ from hits.marketplace.settings import utc_now
 from hits.model import Answer
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.errors import PublishError
-from imagenet_builder.publish import PAGES_TO_TRUST, PublishReport, PublishRequest, publish
+from imagenet_builder.planning import PAGES_TO_TRUST
+from imagenet_builder.publish import PublishReport, PublishRequest, publish
 from imagenet_builder.reconcile import reconcile
 from imagenet_builder.store import ledger
 from imagenet_builder.store.tables import assignments, hits, reservations

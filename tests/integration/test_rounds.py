@@ -57,6 +57,16 @@ def answer(made: Verification, worker: str, hit_id: str, says: Callable[[Picture
     )
 
 
+def wrong_on(made: Verification, doubtful: set[Picture]) -> Callable[[Picture], bool]:
+    """The truth, but for some pictures."""
+    return lambda picture: made.truth[picture] != (picture in doubtful)
+
+
+def always(made: Verification, hard: set[Picture], said: bool) -> Callable[[Picture], bool]:
+    """The truth, but one answer to hard pictures."""
+    return lambda picture: said if picture in hard else made.truth[picture]
+
+
 def votes_a_question(made: Verification) -> dict[Picture, int]:
     rows = made.rows(
         sa.select(questions.c.sha256, questions.c.wnid, sa.func.count())
@@ -74,7 +84,7 @@ def test_a_majority_asks_two_and_a_third_only_where_they_differ(tmp_path: Path, 
         assert (first.cost.pages, first.votes, first.most_votes) == (2, 2, 3)
         for hit_id in open_pages(made):
             answer(made, "anna", hit_id, made.truth.__getitem__)
-            answer(made, "ben", hit_id, lambda picture: made.truth[picture] != (picture in disputed))
+            answer(made, "ben", hit_id, wrong_on(made, disputed))
         report = aggregate(made.project)
         assert report.provisional == len(disputed)
         assert report.hits_open == 0
@@ -120,6 +130,21 @@ def test_the_policy_is_that_of_the_page_whatever_the_settings_say_later(
         assert stored == [("majority", 2, rounds), ("majority", 1, rounds)]
 
 
+def test_what_was_asked_for_play_money_is_not_asked_on_for_real_money(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    with in_rounds(tmp_path, wordnet_folder, 4) as made:
+        publish(made.project)
+        (page,) = open_pages(made)
+        answer(made, "anna", page, lambda picture: True)
+        answer(made, "ben", page, lambda picture: False)
+        aggregate(made.project)
+        settings = override(made.project.settings, "marketplace", live_endpoint=made.marketplace.url)
+        live = dataclasses.replace(made.project, settings=settings)
+        assert publish(live, PublishRequest(live=True), confirm=lambda plan: None).nothing
+        assert publish(made.project).asked_again == 4
+
+
 def test_earlier_voters_are_kept_out_and_told_why_and_others_are_not(
     tmp_path: Path, wordnet_folder: Path
 ) -> None:
@@ -158,7 +183,7 @@ def test_a_worker_who_knows_few_of_a_page_is_let_in_and_only_new_votes_count(
         for number, page in enumerate(pages):
             doubtful = set(sorted(asked_on(made, page))[:3])
             answer(made, workers[2 * number], page, made.truth.__getitem__)
-            answer(made, workers[2 * number + 1], page, lambda one, d=doubtful: made.truth[one] != (one in d))
+            answer(made, workers[2 * number + 1], page, wrong_on(made, doubtful))
         aggregate(made.project)
         report = publish(made.project)
         assert (report.cost.pages, report.asked_again) == (1, 9)
@@ -176,7 +201,7 @@ def test_a_short_page_waits_for_company_while_its_category_is_at_work(
         done, still_open = open_pages(made)
         doubtful = set(sorted(asked_on(made, done))[:4])
         answer(made, "anna", done, made.truth.__getitem__)
-        answer(made, "ben", done, lambda picture: made.truth[picture] != (picture in doubtful))
+        answer(made, "ben", done, wrong_on(made, doubtful))
         aggregate(made.project)
         assert publish(made.project).nothing
         made.marketplace.client().update_expiration_for_hit(HITId=still_open, ExpireAt=0)
@@ -196,13 +221,7 @@ def test_dawid_skene_asks_on_until_the_target_or_the_most(tmp_path: Path, wordne
         assert (first.votes, first.most_votes, first.questions) == (1, 4, 36)
         for number in range(8):
             for page in open_pages(made):
-                side = number % 2 == 0
-                answer(
-                    made,
-                    f"worker {number}",
-                    page,
-                    lambda picture, s=side: s if picture in hard else made.truth[picture],
-                )
+                answer(made, f"worker {number}", page, always(made, hard, number % 2 == 0))
             aggregate(made.project)
             if publish(made.project).nothing:
                 break

@@ -467,6 +467,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("votes", schema=None) as batch_op:
         batch_op.create_index("ix_votes_question_id", ["question_id"], unique=False)
+        batch_op.create_index(
+            "ix_votes_reported",
+            ["question_id"],
+            unique=False,
+            sqlite_where=sa.text("answer = 'report'"),
+            postgresql_where=sa.text("answer = 'report'"),
+        )
         batch_op.create_index(batch_op.f("ix_votes_worker_id"), ["worker_id"], unique=False)
         batch_op.create_index(
             "uq_votes_counting",
@@ -558,6 +565,11 @@ def downgrade() -> None:
             "uq_votes_counting", sqlite_where=sa.text("counts"), postgresql_where=sa.text("counts")
         )
         batch_op.drop_index(batch_op.f("ix_votes_worker_id"))
+        batch_op.drop_index(
+            "ix_votes_reported",
+            sqlite_where=sa.text("answer = 'report'"),
+            postgresql_where=sa.text("answer = 'report'"),
+        )
         batch_op.drop_index("ix_votes_question_id")
 
     op.drop_table("votes")

@@ -1,0 +1,115 @@
+"""Bringing verdicts up to the votes: which questions are decided anew, by which votes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hits import database
+from hits.consensus import LEARNING
+
+from .store import verdicts as verdict_store
+from .store import workers as worker_store
+from .verdicts import NO_CONTROLS, NOBODY, PROVISIONAL, Decided, Evidence, Finality, Integers, decide
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+# Verdicts written in one transaction, so that it stays short.
+VERDICTS_AT_ONCE = 100_000
+# Up to so many votes a rule that learns is fitted to all of them in every run: that takes about a second.
+VOTES_TO_REFIT = 300_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """What to decide. By `chosen` questions' votes and the controls that stood beside them, or by all votes (None).
+
+    `completed` HITs bring no more votes; `rule` replaces that of the pages; verdicts on `only` these are written.
+    """
+
+    completed: Sequence[int]
+    rule: str | None
+    finality: Finality = PROVISIONAL
+    chosen: Integers | None = None
+    only: Integers | None = None
+
+
+class Deciding:
+    """One run's decisions; `seen` is the last vote that its verdicts know of.
+
+    `ignore_excluded` leaves the votes of excluded workers out of rules that count heads.
+    """
+
+    def __init__(self, engine: sa.Engine, now: datetime, *, ignore_excluded: bool) -> None:
+        self.engine = engine
+        self.now = now
+        self.ignore_excluded = ignore_excluded
+        self.seen = 0
+
+    def decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
+        """Bring verdicts up to the votes; returns how many changed."""
+        with database.reading(self.engine) as connection:
+            self.seen = verdict_store.latest_vote(connection)
+            if finalise:
+                return self._decide_by(connection, _Task(completed, rule, Finality(True, everything=True)))
+            if rule is None:
+                after = verdict_store.watermark(connection)
+                touched = verdict_store.touched_questions(connection, after, completed)
+                if self.ignore_excluded:
+                    since = verdict_store.watermark_moved_at(connection)
+                    touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
+            else:
+                touched = verdict_store.unsettled_questions(connection)
+            if not touched.size:
+                return 0
+            learning = LEARNING & ({rule} if rule else verdict_store.rules_asked(connection))
+            if not learning or (rule is None and self.seen > VOTES_TO_REFIT):
+                return self._decide_by(connection, _Task(completed, rule, chosen=touched))
+            only = np.union1d(touched, verdict_store.unsettled_questions(connection))
+            return self._decide_by(connection, _Task(completed, rule, only=only))
+
+    def settle(self) -> int:
+        """Refit every rule to all votes; what waits for no more becomes final. Returns how many verdicts changed."""
+        with database.reading(self.engine) as connection:
+            self.seen = verdict_store.latest_vote(connection)
+            changed = self._decide_by(connection, _Task((), None, Finality(fitted=True)))
+        with database.writing(self.engine) as connection:
+            verdict_store.move_watermark(connection, self.seen, self.now)
+        return changed
+
+    def _decide_by(self, connection: sa.Connection, task: _Task) -> int:
+        some = task.chosen is not None
+        if task.chosen is not None:
+            verdict_store.choose(connection, task.chosen)
+        asked = verdict_store.asked(connection, chosen=some, closing=task.completed)
+        if task.rule is not None:
+            asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
+        learning = any(policy.learns for policy in asked.policies)
+        evidence = Evidence(
+            verdict_store.ballots(connection, chosen=some),
+            verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
+            self._ignored(connection),
+        )
+        return sum(self._write(found, task.only) for found in decide(asked, evidence, task.finality))
+
+    def _ignored(self, connection: sa.Connection) -> Integers:
+        """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
+        if self.ignore_excluded:
+            return worker_store.excluded(connection)
+        return NOBODY
+
+    def _write(self, found: Decided, only: Integers | None = None) -> int:
+        rows = (
+            np.arange(found.question.size) if only is None else np.flatnonzero(np.isin(found.question, only))
+        )
+        changed = 0
+        for start in range(0, rows.size, VERDICTS_AT_ONCE):
+            with database.writing(self.engine) as connection:
+                some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
+                changed += verdict_store.supersede(connection, some, self.now)
+        return changed
