@@ -10,6 +10,7 @@ is JSON.
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import ctypes
 import json
@@ -180,11 +181,14 @@ def measured(command: list[str], log: Path) -> tuple[float, float, float]:
     # Its orphans were given to this process, which is their reaper: their CPU counts once they are waited for.
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.1)
-                if not orphans():
-                    break
+        try:
+            ended = os.waitpid(-1, os.WNOHANG)[0]
+        except ChildProcessError:
+            break
+        if not ended:
+            time.sleep(0.1)
+            if not orphans():
+                break
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return cpu, time.monotonic() - started, peak
@@ -273,6 +277,9 @@ def main() -> None:
     asked = parser.parse_args()
     count, rounds = (400, 1) if asked.quick else (asked.pictures, asked.rounds)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for package in ("hits", "imagenet_builder", "wordnet_synsets"):
+        # As pip does for what it installs: an editable installation may not be allowed to keep bytecode.
+        compileall.compile_dir(Path(__file__).parents[1] / package, quiet=1)
     runs: list[Run] = []
     with (
         tempfile.TemporaryDirectory() as made,

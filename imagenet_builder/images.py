@@ -86,7 +86,7 @@ class ImageStore:
         def upload(sha256: str) -> None:
             obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
 
-        with ThreadPoolExecutor(min(_UPLOADS, len(contents))) as threads:
+        with ThreadPoolExecutor(_UPLOADS) as threads:
             list(threads.map(upload, contents))
 
     def _write_files(self, folder: Path, contents: Mapping[str, bytes]) -> None:

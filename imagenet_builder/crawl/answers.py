@@ -34,18 +34,20 @@ async def read_body(
     if not cut and response.content_length is not None and response.content_length > most_bytes:
         return too_large
     undo = zlib.decompressobj(wbits=47) if coding in CODINGS else None
-    content = bytearray()
+    parts, length = [], 0
     async for chunk in response.content.iter_any():
         try:
             # One byte more than allowed tells a bomb without unpacking it.
-            content += undo.decompress(chunk, most_bytes + 1 - len(content)) if undo else chunk
+            part = undo.decompress(chunk, most_bytes + 1 - length) if undo else chunk
         except zlib.error as error:
             return Rejected(Reason.DAMAGED, f"its {coding} coding: {error}")
-        if len(content) > most_bytes:
-            return bytes(content[:most_bytes]) if cut else too_large
+        parts.append(part)
+        length += len(part)
+        if length > most_bytes:
+            return b"".join(parts)[:most_bytes] if cut else too_large
     if undo is not None and not undo.eof:
         return Failed(Reason.INTERRUPTED, True, f"its {coding} coding ends early")
-    return bytes(content)
+    return b"".join(parts)
 
 
 def read_file(path: Path | None, most_bytes: int) -> bytes | Rejected | Failed:

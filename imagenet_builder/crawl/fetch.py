@@ -273,11 +273,13 @@ class Fetcher:
                 begun = self._judge_headers(response, address, clock() - started)
                 if begun.refusal is not None or begun.location is not None or begun.unchanged:
                     return begun
-                wanted, left = expected_bytes(response, most_bytes), (limit.when() or 0.0) - clock()
-                limit.reschedule(None)
-                await self._room.take(wanted)
+                wanted = expected_bytes(response, most_bytes)
+                if not self._room.take_now(wanted):
+                    left = (limit.when() or 0.0) - clock()
+                    limit.reschedule(None)
+                    await self._room.take(wanted)
+                    limit.reschedule(clock() + left)
                 reserved = wanted
-                limit.reschedule(clock() + left)
                 content = await read_body(response, most_bytes, cut=cut)
             if isinstance(content, bytes):
                 kept, reserved = reserved, 0

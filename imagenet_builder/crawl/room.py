@@ -19,10 +19,16 @@ class Room:
         """Bytes that are taken now."""
         return self._taken
 
+    def take_now(self, count: int) -> bool:
+        """Take `count` bytes if they fit and nobody waits."""
+        if self._waiting or not self._fits(count):
+            return False
+        self._taken += count
+        return True
+
     async def take(self, count: int) -> None:
         """Wait until `count` bytes fit, and take them."""
-        if not self._waiting and self._fits(count):
-            self._taken += count
+        if self.take_now(count):
             return
         served = asyncio.get_running_loop().create_future()
         self._waiting.append((count, served))

@@ -10,8 +10,10 @@ import os
 import pickle
 import signal
 import socket
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -25,6 +27,9 @@ START_SECONDS = 120.0
 MEBIBYTE = 2**20
 # Memory that a worker and this process share is kept for the next content up to here.
 KEPT_BYTES = 4 * MEBIBYTE
+# Held by who changes the environment, which belongs to the whole process.
+_ENVIRONMENT = threading.Lock()
+_THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 # Messages are preceded by their length.
 LENGTH_BYTES = 8
 
@@ -108,11 +113,28 @@ class ProcessPool(Generic[Result]):
         self.close()
 
     def _start(self) -> _Worker:
+        with _ENVIRONMENT, _one_thread_each():
+            forkserver.ensure_running()
         worker = _Worker(self._context, self._work, self._memory)
         self._alive.add(worker)
         if self._closed:
             worker.kill()
         return worker
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that start meanwhile get no threads for linear algebra: there is a worker for every processor."""
+    usual = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in usual.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class _Worker:

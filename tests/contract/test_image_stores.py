@@ -46,6 +46,14 @@ def test_storing_twice_stores_once(images: ImageStore) -> None:
     assert list(images) == [hashlib.sha256(b"one").hexdigest()]
 
 
+def test_many_are_stored_in_one_call(images: ImageStore) -> None:
+    contents = {hashlib.sha256(content).hexdigest(): content for content in (b"a", b"b" * 300_000, b"")}
+    images.put_all(contents)
+    images.put_all(contents)
+    images.put_all({})
+    assert {sha256: images.get(sha256) for sha256 in images} == contents
+
+
 def test_every_stored_hash_is_listed_and_nothing_else(images: ImageStore) -> None:
     stored = {images.put(str(number).encode()) for number in range(20)}
     assert sorted(images) == sorted(stored)

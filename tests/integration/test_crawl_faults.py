@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
@@ -18,11 +19,13 @@ from hits import database
 from imagenet_builder.config import override
 from imagenet_builder.crawl import politeness
 from imagenet_builder.crawl.crawl import crawl
+from imagenet_builder.crawl.fetch import Fetcher
 from imagenet_builder.crawl.report import CrawlReport
 from imagenet_builder.errors import ImageStoreError, ProjectError, SourceError
 from imagenet_builder.project import Project
 from imagenet_builder.sources.folder import Folder
 from imagenet_builder.store import tables
+from imagenet_builder.store.crawl import PendingCandidate
 from tests.builder_store import add_categories, empty_project
 from tests.fault_server import GOOD, FaultServer, fault_server
 from tests.mediawiki_server import picture
@@ -443,6 +446,25 @@ def test_a_host_that_is_down_is_given_up_by_name_and_others_go_on(
         assert reasons.keys() == {"server-error", "host-down"}
         assert all(found[url].retryable for url in down)
         assert server.asked["/failing"] == reasons["server-error"] <= politeness.BREAK_AFTER + 1
+
+
+async def test_fetching_does_not_run_ahead_of_inspection(server: FaultServer, tmp_path: Path) -> None:
+    project = project_for(tmp_path, server, connections=2, per_host=32)
+    pending = [
+        PendingCandidate(number, WNID, f"{server.address}/good?seed={number}", "x") for number in range(3)
+    ]
+    async with Fetcher(project.settings.crawl, "test", {}) as fetcher:
+        first, _ = [await fetcher.fetch(candidate) for candidate in pending[:2]]
+        third = asyncio.create_task(fetcher.fetch(pending[2]))
+        await asyncio.wait({third}, timeout=0.5)
+        assert not third.done()
+        fetcher.let_next(first)
+        assert (await third).content is not None
+        # What has no content holds nothing back.
+        fetcher.let_next(first)
+        for _ in range(3):
+            missing = PendingCandidate(9, WNID, f"{server.address}/missing", "x")
+            assert (await fetcher.fetch(missing)).content is None
 
 
 def test_few_bytes_in_flight_slow_a_crawl_and_lose_nothing(server: FaultServer, tmp_path: Path) -> None:

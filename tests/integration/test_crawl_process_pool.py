@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import hashlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_builder.crawl.inspect import Limits, inspect
-from imagenet_builder.executors.local import MEBIBYTE, ProcessPool, WorkerLost
+from imagenet_builder.executors.local import KEPT_BYTES, MEBIBYTE, ProcessPool, WorkerLost
 from imagenet_builder.records import Inspected, Reason, Rejected
 from tests.mediawiki_server import picture
 
@@ -33,6 +34,12 @@ def obey(content: bytes) -> str:
         raise ValueError(argument)
     elif order == "grow":
         return str(len(bytearray(int(argument) * MEBIBYTE)))
+    elif order == "length":
+        return "x" * int(argument.rstrip())
+    elif order == "digest":
+        return hashlib.sha256(content).hexdigest()
+    elif order == "threads":
+        return str(sum(1 for _ in Path("/proc/self/task").iterdir()))
     elif order == "pid":
         return str(os.getpid())
     return argument
@@ -42,6 +49,31 @@ async def test_many_calls_give_their_own_results() -> None:
     with ProcessPool(obey, workers=2) as pool:
         answers = await asyncio.gather(*(pool.run(f"say {number}".encode()) for number in range(200)))
     assert answers == [str(number) for number in range(200)]
+
+
+async def test_contents_and_answers_of_any_length_come_over_whole() -> None:
+    lengths = [0, 1, 3 * KEPT_BYTES, 10, KEPT_BYTES, KEPT_BYTES + 1, 5]
+    contents = [b"digest " + os.urandom(1).hex().encode() * length for length in lengths]
+    with ProcessPool(obey, workers=1) as pool:
+        for content in contents:
+            assert await pool.run(content) == hashlib.sha256(content).hexdigest()
+        assert await pool.run(b"length 5000000") == "x" * 5_000_000
+
+
+async def test_a_call_that_is_cancelled_leaves_its_place_to_the_next() -> None:
+    with ProcessPool(obey, workers=1) as pool:
+        hanging = asyncio.create_task(pool.run(b"hang"))
+        waiting = asyncio.create_task(pool.run(b"say next"))
+        await asyncio.sleep(0.2)
+        hanging.cancel()
+        assert await waiting == "next"
+
+
+async def test_a_worker_has_one_thread_and_this_process_keeps_its_environment() -> None:
+    before = dict(os.environ)
+    with ProcessPool(obey, workers=4, preload=("numpy",)) as pool:
+        assert await asyncio.gather(*(pool.run(b"threads") for _ in range(4))) == ["1"] * 4
+    assert dict(os.environ) == before
 
 
 async def test_a_worker_that_dies_takes_only_its_own_call_along() -> None:

@@ -68,6 +68,51 @@ async def test_no_more_connections_than_allowed_are_held_at_once() -> None:
     assert most == 3
 
 
+async def test_who_waits_is_served_in_turn_and_woken_only_then() -> None:
+    class Watched(Host):
+        looks = 0
+
+        def _has_room(self) -> bool:
+            self.looks += 1
+            return super()._has_room()
+
+    clock = Clock()
+    watched = Watched(2, 0.0, clock=clock, sleep=clock.sleep)
+    served = []
+
+    async def visit(number: int) -> None:
+        async with watched.turn():
+            served.append(number)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(visit(number) for number in range(500)))
+    assert served == list(range(500))
+    assert watched.looks < 5 * 500, "the work of a turn grows with how many wait"
+
+
+async def test_a_turn_that_is_given_to_one_who_left_goes_to_the_next() -> None:
+    gentle = host(Clock(), connections=1)
+    free, served = asyncio.Event(), []
+
+    async def visit(number: int) -> None:
+        async with gentle.turn():
+            served.append(number)
+            if number == 0:
+                await free.wait()
+        if number == 0:
+            # The turn was given to the third just now, and it has not run since.
+            visits[2].cancel()
+
+    visits = [asyncio.create_task(visit(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    visits[1].cancel()
+    free.set()
+    await asyncio.wait(visits)
+    assert served == [0, 3]
+    async with gentle.turn():
+        pass
+
+
 async def test_requests_start_at_least_the_delay_apart() -> None:
     clock = Clock()
     gentle = host(clock, connections=1, delay=2.0)

@@ -51,6 +51,18 @@ def test_files_that_are_not_the_stores_are_passed_over(tmp_path: Path) -> None:
     assert images.put(b"picture") == sha256
 
 
+def test_what_a_killed_write_left_hinders_no_other(tmp_path: Path) -> None:
+    images = open_image_store("images", relative_to=tmp_path)
+    sha256 = images.put(b"picture")
+    path = path_of(tmp_path / "images", sha256)
+    path.unlink()
+    for number in (1, 2):
+        path.with_name(f"{sha256}#{number}").write_bytes(b"pict")
+    images.put(b"picture")
+    assert images.get(sha256) == b"picture"
+    assert len(list(path.parent.iterdir())) == 3
+
+
 @pytest.mark.parametrize("url", ["ftp://host/x", "http://host/x", "s3://", "nonsense://x"])
 def test_an_address_that_cannot_be_used_is_named(tmp_path: Path, url: str) -> None:
     with pytest.raises(ImageStoreError, match="cannot use the image store") as caught:
