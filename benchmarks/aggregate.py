@@ -48,7 +48,7 @@ def crowd(n_tasks: int, workers: int = WORKERS, seed: int = 0) -> Votes:
     truth = (generator.random(n_tasks) < 0.4).astype(np.int64)
     task = np.repeat(np.arange(n_tasks), VOTES_A_TASK)
     # Three different workers a task: neighbours in a circle.
-    worker = (np.repeat(generator.integers(0, workers, n_tasks), VOTES_A_TASK) + task * 0) % workers
+    worker = np.repeat(generator.integers(0, workers, n_tasks), VOTES_A_TASK)
     worker = (worker + np.tile(np.arange(VOTES_A_TASK) * 7, n_tasks)) % workers
     right = generator.random(task.size) < generator.uniform(0.6, 0.99, workers)[worker]
     return Votes(task, worker, np.where(right, truth[task], 1 - truth[task]), n_tasks=n_tasks)
@@ -153,7 +153,16 @@ def _rows_before_votes(n_tasks: int, pages: int, images: int) -> Any:
         ("wnid", "sense_key", "name", "lemmas", "gloss", "position", "selected_at"),
         ((wnid, wnid, wnid, "[]", "", place, NOW) for place, wnid in enumerate(wnids)),
     )
-    columns = ("sha256", "format", "mode", "width", "height", "byte_count", "orientation", "perceptual_hash")
+    columns: tuple[str, ...] = (
+        "sha256",
+        "format",
+        "mode",
+        "width",
+        "height",
+        "byte_count",
+        "orientation",
+        "perceptual_hash",
+    )
     yield (
         tables.images,
         (*columns, "stored_at"),
