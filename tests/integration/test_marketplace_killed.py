@@ -34,7 +34,7 @@ settings = MarketplaceSettings(url, f"http://127.0.0.1:{port}", f"http://localho
                                sign_ins_per_minute=0, misses_per_minute=0, pages_per_minute=0)
 web.run_app(create_app(settings), host="127.0.0.1", port=port, print=None)
 """
-KILLS = 4
+KILLS = 3
 SEATS = 3
 HITS = 60
 
