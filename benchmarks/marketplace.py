@@ -5,8 +5,8 @@
 A server process on a store with 10,000 open HITs is worked on over HTTP by 200 simulated workers who each accept,
 look, and submit; a second process, this one, makes the load, and its own CPU is not counted. Counted are the user
 and system time of the server process and, on PostgreSQL, of all processes of its postmaster, from /proc. Then the
-store is filled with `--stored` small HITs of other types, most of them done, and list and worker pages are measured
-again. Prints a table and, last, one line of JSON. `--postgres` is the address of an empty database on this machine.
+store is filled with 10,000 small HITs of other types, most of them done, and list and worker pages are measured;
+then with `--stored` more, and they are measured again. Prints a table and, last, one line of JSON. `--postgres` is the address of an empty database on this machine.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from hits.page import render
 
 WORKERS = 200
 CONNECTIONS = 16
+STORED_AT_FIRST = 10_000
 AIMS = {"round ms sqlite": 8 + 2, "round ms postgresql": 8, "create ms": 4, "memory MiB": 500, "growth": 2}
 TICKS = os.sysconf("SC_CLK_TCK")
 BATCH = 10_000
@@ -100,10 +101,14 @@ def _family(parent: int) -> list[int]:
 
 def main() -> None:
     """Measure SQLite and, where it is named, PostgreSQL."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="a twentieth of everything")
     parser.add_argument("--postgres", help="the address of an empty database on this machine")
-    parser.add_argument("--stored", type=int, default=1_000_000, help="small HITs in the store for the last part")
+    parser.add_argument(
+        "--stored", type=int, default=1_000_000, help="small HITs in the store for the last part"
+    )
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--serve", nargs=2, metavar=("URL", "PORT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -115,7 +120,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         urls = [f"sqlite:///{folder}/marketplace.sqlite3", *filter(None, [arguments.postgres])]
         for url in urls:
-            found.append(measure(url, 10_000 // shrink, arguments.stored // shrink, arguments.rounds // shrink))
+            found.append(
+                measure(url, 10_000 // shrink, arguments.stored // shrink, arguments.rounds // shrink)
+            )
     print_table(found)
     print(json.dumps({figures.engine: figures.measured for figures in found} | {"aims": AIMS}))
 
@@ -151,7 +158,7 @@ def measure(url: str, open_hits: int, stored: int, rounds: int) -> Figures:
     try:
         server = Server(settings_for(url, port), engine, keys, process.pid, _postmaster(engine))
         asyncio.run(load(server, figures, rounds))
-        fill_stored(engine, min(open_hits, stored))
+        fill_stored(engine, STORED_AT_FIRST)
         small = asyncio.run(page_costs(server))
         fill_stored(engine, stored)
         large = asyncio.run(page_costs(server))
@@ -182,7 +189,8 @@ def question(number: int) -> str:
     """A verification page of 48 pictures."""
     concept = Concept("umbrella", ("gamp",), "a lightweight handheld collapsible canopy", ("canopy",), "")
     cells = tuple(
-        Cell(f"p{number}-{place}", f"http://127.0.0.1:9/pictures/{number:08x}{place:024x}.jpg") for place in range(48)
+        Cell(f"p{number}-{place}", f"http://127.0.0.1:9/pictures/{number:08x}{place:024x}.jpg")
+        for place in range(48)
     )
     return render(Page(concept, cells))
 
@@ -218,8 +226,19 @@ def fill_stored(engine: Engine, count: int) -> None:
         made, done = [], []
         for number in range(first + start, first + min(start + BATCH, count)):
             is_open = number % 19 == 0
-            row = {**model, "number": number, "hit_id": new_entity_id(), "type_number": types[number % len(types)]}
-            row |= {"max_assignments": 1, "pending": 0, "submitted": 0, "approved": int(not is_open), "rejected": 0}
+            row = {
+                **model,
+                "number": number,
+                "hit_id": new_entity_id(),
+                "type_number": types[number % len(types)],
+            }
+            row |= {
+                "max_assignments": 1,
+                "pending": 0,
+                "submitted": 0,
+                "approved": int(not is_open),
+                "rejected": 0,
+            }
             made.append(row)
             if not is_open:
                 done.append(_done(row, worker_ids[number % len(worker_ids)], now))
@@ -268,7 +287,9 @@ class Worker:
         """Accept a HIT, see its page in its frame, submit; False if others were faster."""
         form = {"csrf": self.csrf}
         address = f"{self.base}/hits/{hit_id}/accept"
-        async with self.session.post(address, data=form, headers=self.headers, allow_redirects=False) as answer:
+        async with self.session.post(
+            address, data=form, headers=self.headers, allow_redirects=False
+        ) as answer:
             if answer.status == 409:
                 return False
             assert answer.status == 303, answer.status
@@ -390,7 +411,9 @@ def creation(server: Server, session: aiohttp.ClientSession, number: int) -> Cal
     signed = dict(request.headers.items())
 
     async def call() -> None:
-        async with session.post(server.settings.public_url + "/", data=body.encode(), headers=signed) as answer:
+        async with session.post(
+            server.settings.public_url + "/", data=body.encode(), headers=signed
+        ) as answer:
             assert answer.status == 200, await answer.text()
             await answer.read()
 
