@@ -5,8 +5,9 @@
 A server process on a store with 10,000 open HITs is worked on over HTTP by 200 simulated workers who each accept,
 look, and submit; a second process, this one, makes the load, and its own CPU is not counted. Counted are the user
 and system time of the server process and, on PostgreSQL, of all processes of its postmaster, from /proc. Then the
-store is filled with `--stored` small HITs of other types, most of them done, and list and worker pages are measured
-again. Prints a table and, last, one line of JSON. `--postgres` is the address of an empty database on this machine.
+store is filled with 10,000 small HITs of other types, most of them done, and list and worker pages are measured;
+then with `--stored` more, and they are measured again. Prints a table and, last, one line of JSON. `--postgres`
+is the address of an empty database on this machine.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ from hits.page import render
 
 WORKERS = 200
 CONNECTIONS = 16
+STORED_AT_FIRST = 10_000
 AIMS = {"round ms sqlite": 8 + 2, "round ms postgresql": 8, "create ms": 4, "memory MiB": 500, "growth": 2}
 TICKS = os.sysconf("SC_CLK_TCK")
 BATCH = 10_000
@@ -157,7 +160,7 @@ def measure(url: str, open_hits: int, stored: int, rounds: int) -> Figures:
     try:
         server = Server(settings_for(url, port), engine, keys, process.pid, _postmaster(engine))
         asyncio.run(load(server, figures, rounds))
-        fill_stored(engine, min(open_hits, stored))
+        fill_stored(engine, STORED_AT_FIRST)
         small = asyncio.run(page_costs(server))
         fill_stored(engine, stored)
         large = asyncio.run(page_costs(server))
@@ -262,7 +265,6 @@ def _done(row: dict[str, Any], worker_id: str, now: Any) -> dict[str, Any]:
         "reward_cents": 35, "fee_cents": 7, "accepted_at": begun, "deadline": now,
         "submitted_at": begun + timedelta(seconds=90), "ended_at": begun, "approved_at": now, "answer": "<x/>",
         "type_number": row["type_number"],
-        "type_number": row["type_number"],
     }  # fmt: skip
 
 
@@ -348,13 +350,13 @@ async def load(server: Server, figures: Figures, rounds: int) -> None:
             open_ids = list(connection.scalars(sa.select(hits.c.hit_id)))
         draw = random.Random(0)
         tasks = [(worker, draw.choice(open_ids)) for worker in draw.choices(crew, k=2 * rounds)]
-        await saturate([lambda w=w, h=h: w.round(h) for w, h in tasks[: rounds // 4]])
+        await saturate([partial(w.round, h) for w, h in tasks[: rounds // 4]])
         cpu, begun = server.cpu_seconds(), time.monotonic()
-        done = await saturate([lambda w=w, h=h: w.round(h) for w, h in tasks[rounds // 4 : rounds]])
+        done = await saturate([partial(w.round, h) for w, h in tasks[rounds // 4 : rounds]])
         wall = time.monotonic() - begun
         figures.measured["round ms"] = 1000 * (server.cpu_seconds() - cpu) / done
         figures.measured["rounds a second"] = done / wall
-        waits = await paced([lambda w=w, h=h: w.round(h) for w, h in tasks[rounds:]], done / wall / 2)
+        waits = await paced([partial(w.round, h) for w, h in tasks[rounds:]], done / wall / 2)
         figures.measured["p50 s at half"] = waits[len(waits) // 2]
         figures.measured["p99 s at half"] = waits[int(len(waits) * 0.99)]
         calls = [creation(server, session, number) for number in range(max(50, rounds // 2))]
@@ -427,7 +429,7 @@ async def page_costs(server: Server, times: int = 100) -> dict[str, float]:
         for name, path in (("list", "/hits"), ("earnings", "/earnings")):
             await crew[0].get(path)
             cpu = server.cpu_seconds()
-            await saturate([lambda w=crew[n % len(crew)], p=path: w.get(p) for n in range(times)])
+            await saturate([partial(crew[n % len(crew)].get, path) for n in range(times)])
             found[name] = 1000 * (server.cpu_seconds() - cpu) / times
     return found
 

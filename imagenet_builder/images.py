@@ -82,9 +82,14 @@ class ImageStore:
 
     def _upload(self, contents: Mapping[str, bytes]) -> None:
         import obstore
+        from obstore.exceptions import GenericError
 
         def upload(sha256: str) -> None:
-            obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
+            try:
+                obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
+            except GenericError:
+                # Of two who write one key in the same moment, Swift answers one without an ETag, which counts as failed.
+                obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
 
         with ThreadPoolExecutor(_UPLOADS) as threads:
             list(threads.map(upload, contents))

@@ -54,7 +54,7 @@ def create_app(
             web.post("/", requester_api),
             web.get("/frame/{hit_id:[A-Z0-9]{1,64}}", show_frame),
             web.post("/mturk/externalSubmit", external_submit),
-            web.static("/static", STATIC),
+            web.get("/static/{name:[a-z]{1,40}[.][a-z]{2,5}}", static_file),
         ]
     )
     app.on_response_prepare.append(_harden)
@@ -83,6 +83,14 @@ async def requester_api(request: web.Request) -> web.Response:
         marketplace.courier,
     )
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+async def static_file(request: web.Request) -> web.StreamResponse:
+    """GET /static/{name}: one of the site's own files, which lie in one folder."""
+    path = STATIC / request.match_info["name"]
+    if not path.is_file():
+        raise web.HTTPNotFound
+    return web.FileResponse(path)
 
 
 @web.middleware

@@ -39,7 +39,7 @@ from .tables import DONE, HELD_OR_DONE, UNTAKEN, assignments, hit_types, hits, r
 
 MOST_GROUPS = 200
 PAGE_SIZE = 50
-MOST_COUNTED = 100
+MOST_COUNTED = 50
 _PACE_SAMPLE = 20
 _LEAST_SAMPLE = 3
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ..errors import RequestRefused
 
+_LONGEST_COMPARED = 256
 KNOWN_ANSWERS = "ScoreMyKnownAnswers/2011-09-01"
 PLURALITY = "SimplePlurality/2011-09-01"
 Level = Literal["Assignment", "HIT"]
@@ -142,16 +143,16 @@ def known_answers(policy: Policy, answers: Answers) -> tuple[dict[str, bool], in
 
 
 def plurality(policy: Policy, submissions: Mapping[str, Answers]) -> Agreement:
-    """What the submissions (by assignment) agree on: a question's most frequent answer, if it has the threshold.
+    """What the submissions (by assignment) agree on: a question's most frequent answer, if its share in percent is
+    greater than the threshold, as "HIT Review Policies" in the API reference has it. White space around answers and
+    answers of more than 256 characters do not count.
 
     Ties agree on nothing. A worker's score is the share of the agreed answers that were hers; the HIT's is the
     share of questions that were agreed on.
     """
     threshold = policy.numbers["QuestionAgreementThreshold"]
     given = {
-        assignment: {
-            question: "|".join(sorted(answers.get(question, ()))) for question in policy.question_ids
-        }
+        assignment: {question: _comparable(answers.get(question, ())) for question in policy.question_ids}
         for assignment, answers in submissions.items()
     }
     agreed: dict[str, str] = {}
@@ -159,7 +160,7 @@ def plurality(policy: Policy, submissions: Mapping[str, Answers]) -> Agreement:
         counts = Counter(own[question] for own in given.values() if own[question]).most_common(2)
         if not counts or (len(counts) > 1 and counts[0][1] == counts[1][1]):
             continue
-        if 100 * counts[0][1] >= threshold * len(given):
+        if 100 * counts[0][1] > threshold * len(given):
             agreed[question] = counts[0][0]
     scores = {
         assignment: 100 * sum(own[question] == answer for question, answer in agreed.items()) // len(agreed)
@@ -168,3 +169,8 @@ def plurality(policy: Policy, submissions: Mapping[str, Answers]) -> Agreement:
         for assignment, own in given.items()
     }
     return Agreement(agreed, 100 * len(agreed) // len(policy.question_ids), scores)
+
+
+def _comparable(values: Sequence[str]) -> str:
+    said = "|".join(sorted(value.strip() for value in values))
+    return said if len(said) <= _LONGEST_COMPARED else ""

@@ -89,7 +89,7 @@ async def test(visit: WorkerVisit) -> web.Response:
     problems: dict[str, str] = {}
     given: dict[str, list[str]] = {}
     if visit.request.method == "POST":
-        form = await visit.request.post()
+        form = await form_of(visit.request)
         fields = [(name, value) for name, value in form.items() if isinstance(value, str)]
         try:
             await asyncio.to_thread(submit_test, engine, type_id, worker_id, fields, visit.now)

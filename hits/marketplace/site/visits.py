@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from jinja2 import Environment
 from sqlalchemy.engine import Engine
 
@@ -179,10 +180,13 @@ def row_of(text: str) -> int | None:
 
 
 async def form_of(request: web.Request) -> Mapping[str, Any]:
-    """The fields of a posted form; raises HTTPBadRequest for bytes that are not one."""
+    """The fields of a posted form; raises HTTPBadRequest for bytes that are not one.
+
+    aiohttp's reader of multipart bodies reports some of them by its parser's errors, some by assertions.
+    """
     try:
         return await request.post()
-    except (UnicodeDecodeError, ValueError, LookupError) as error:
+    except (HttpProcessingError, UnicodeDecodeError, ValueError, LookupError, AssertionError) as error:
         raise web.HTTPBadRequest(text="the form could not be read") from error
 
 
