@@ -6,7 +6,9 @@ import errno
 import hashlib
 import itertools
 import os
+import random
 import re
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,6 +26,9 @@ BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
 # Requests to a bucket at once.
 _UPLOADS = 16
+# Seconds before an upload is tried again: of several who write one key in the same moment, Swift answers all but one
+# without an ETag, which counts as failed.
+_UPLOADED_AGAIN = (0.1, 0.3, 1.0)
 _HASH = re.compile(r"[0-9a-f]{64}")
 # A file is written under its name with a number behind it, and renamed.
 _LEFTOVER = re.compile(r"[0-9a-f]{64}#\d+")
@@ -85,11 +90,14 @@ class ImageStore:
         from obstore.exceptions import GenericError
 
         def upload(sha256: str) -> None:
-            try:
-                obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
-            except GenericError:
-                # Of two who write one key in the same moment, Swift answers one without an ETag, which counts as failed.
-                obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
+            for wait in (*_UPLOADED_AGAIN, None):
+                try:
+                    obstore.put(self._store, _key(sha256), contents[sha256], use_multipart=False)
+                    return
+                except GenericError:
+                    if wait is None:
+                        raise
+                time.sleep(wait * random.uniform(0.5, 1))
 
         with ThreadPoolExecutor(_UPLOADS) as threads:
             list(threads.map(upload, contents))
