@@ -23,7 +23,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.installed
-	$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,postgres,ray,lists,test]'
+	$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[train,postgres,ray,test]'
 	touch $@
 
 # WordNet 3.0: what is there already, else Debian's package (as root), else NLTK's downloader.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib.util
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from imagenet_builder.records import Candidate, Category, Query, Rights, SearchP
 
 from .json_api import read_position
 from .licences import licence_of_setting, read_code
-from .list_files import PARQUET, ListFile, ListRow, Position, Wanted
+from .list_files import ListFile, ListRow, Position, Wanted
 from .matching import check_place, read_query, write_query
 from .remote_files import is_bucket
 
@@ -171,8 +170,6 @@ def build(settings: Settings, folder: Path) -> UrlList:
         suffix = Path(place).suffix.lower()
         if suffix in (".gz", ".zst", ".bz2", ".xz", ".zip"):
             raise ProjectError(f"[url_list] paths: {place} is compressed: unpack it, or make it Parquet")
-        if suffix in PARQUET and importlib.util.find_spec("pyarrow") is None:
-            raise ProjectError(f"{place} needs pyarrow: pip install 'imagenet-builder[lists]'")
         if not is_bucket(place) and not (folder / place).is_file():
             raise ProjectError(f"there is no list {folder / place}: correct `paths` under [url_list]")
     lists = [ListFile(place, folder / place, settings.url_list) for place in dict.fromkeys(paths)]
