@@ -132,11 +132,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection to read by (a snapshot on SQLite, each statement's own on PostgreSQL); nothing is committed."""
+    """A connection in a read transaction (a snapshot on SQLite); nothing is committed."""
     with translated(engine), engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            # As each statement of READ COMMITTED sees its own snapshot, without two round trips around them.
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 

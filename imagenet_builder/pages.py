@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from .project import Project
 
 
+def room(settings: VerificationSettings, known: int) -> int:
+    """How many questions a page holds beside its controls, of which there are `known`."""
+    return settings.page_size - min(settings.controls, known)
+
+
 @dataclass(frozen=True, slots=True)
 class PageDesigner:
     """Lays one category's questions out as HITs; pure but for the tokens."""
@@ -35,10 +40,6 @@ class PageDesigner:
     live: bool
     reward_cents: int | None
     seconds_per_picture: float
-
-    def room(self, known: int) -> int:
-        """How many questions a page holds beside its controls, of which there are `known`."""
-        return self.settings.page_size - min(self.settings.controls, known)
 
     def design(
         self, wnid: str, policy: Policy, pending: Sequence[str], known: Sequence[str], earlier: int

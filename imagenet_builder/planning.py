@@ -14,7 +14,7 @@ from hits import database
 from . import asking, pictures
 from .asking import Batch
 from .errors import PublishError
-from .pages import PageDesigner, PageMaker
+from .pages import PageDesigner, PageMaker, room
 from .publication import (
     NOTHING,
     PublishReport,
@@ -171,13 +171,21 @@ class Planner:
             subset_asked = subset is not None and wnid in store.categories_with_rule(
                 connection, subset.rule, subset.votes
             )
-        room = self._designer().room(len(controls))
-        key = hmac.digest(self.project.secret, f"subset:{wnid}".encode(), hashlib.sha256)
+        most = self._room(controls)
+        # The project's key is made at first use: not by a run that may still be refused.
+        key = b"" if subset is None else self.project.secret
         batches = asking.first_batches(
-            self.policy, pending, room=max(room, 1), subset_asked=subset_asked, key=key
+            self.policy,
+            pending,
+            room=most,
+            subset_asked=subset_asked,
+            key=hmac.digest(key, f"subset:{wnid}".encode(), hashlib.sha256),
         )
-        again = [asking.full_pages(batch, max(room, 1)) if at_work else batch for batch in again]
+        again = [asking.full_pages(batch, most) if at_work else batch for batch in again]
         return Unasked(wnid, batches + [batch for batch in again if batch.pictures], controls, earlier)
+
+    def _room(self, controls: Sequence[str]) -> int:
+        return max(room(self.project.settings.verification, len(controls)), 1)
 
     def _make_thumbnails(self, category: Unasked) -> frozenset[str]:
         """Make what is missing; returns the pictures to ask about that cannot be shown."""
@@ -207,11 +215,11 @@ class Planner:
         designer = self._designer()
         asked = [sha256 for sha256 in batch.pictures if sha256 not in unshowable]
         controls = [sha256 for sha256 in category.controls if sha256 not in unshowable]
-        room = len(asked) if batch.first else max(designer.room(len(controls)), 1)
+        most = len(asked) if batch.first else self._room(controls)
         intents: list[HitIntent] = []
         # Questions that are asked again stay with those that had the same voters: page by page, not shuffled all.
-        for start in range(0, len(asked), max(room, 1)):
+        for start in range(0, len(asked), max(most, 1)):
             earlier = category.earlier + laid_out + len(intents)
-            some = asked[start : start + room]
+            some = asked[start : start + most]
             intents += designer.design(category.wnid, batch.policy, some, controls, earlier)
         return intents

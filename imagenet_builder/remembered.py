@@ -14,6 +14,7 @@ import numpy as np
 
 from . import descriptors as looks
 from .duplicates import LEAST_TEXTURE, NEAR, Clustering, clustering
+from .errors import ProjectError
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def remembered_clusters(
     """The clusters of these pictures, as `duplicates.clusters` gives them, from what the last call in `folder` knew.
 
     What is kept is only ever a shortcut: a file that is missing, damaged or of another method is made again. Raises
-    OSError where it cannot be written.
+    ProjectError where it cannot be written.
     """
     place = folder / FOLDER / f"{_method()}.npz"
     before = _read(place)
@@ -58,7 +59,15 @@ def _read(place: Path) -> Clustering | None:
 
 
 def _write(place: Path, clusters: Clustering) -> None:
-    place.parent.mkdir(exist_ok=True)
     beside = place.with_name(f"{place.stem}.{os.getpid()}.npz")
-    np.savez(beside, **{field.name: getattr(clusters, field.name) for field in fields(Clustering)})
-    beside.replace(place)
+    try:
+        place.parent.mkdir(exist_ok=True)
+        np.savez(beside, **{field.name: getattr(clusters, field.name) for field in fields(Clustering)})
+        beside.replace(place)
+    except OSError as error:
+        if place.parent.is_dir():
+            beside.unlink(missing_ok=True)
+        raise ProjectError(
+            f"cannot keep the near-duplicates found in {place.parent}: {error.strerror}; make room there, or make it a "
+            "folder that can be written"
+        ) from error

@@ -11,6 +11,7 @@ import pytest
 from imagenet_builder import remembered
 from imagenet_builder.descriptors import BYTES, hashes_of, stack
 from imagenet_builder.duplicates import Clustering, clusters
+from imagenet_builder.errors import ProjectError
 from imagenet_builder.remembered import FOLDER, remembered_clusters
 
 
@@ -86,3 +87,12 @@ def test_a_picture_whose_descriptor_changed_is_compared_again(tmp_path: Path) ->
 
 def test_no_pictures_have_no_clusters(tmp_path: Path) -> None:
     assert remembered_clusters(tmp_path, {}, {}) == {}
+
+
+def test_where_nothing_can_be_kept_one_line_says_so_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("in the way")
+    with pytest.raises(
+        ProjectError, match=r"cannot keep the near-duplicates found in .*\.duplicates: File exists"
+    ):
+        remembered_clusters(tmp_path, *pictures(6))
+    assert [path.name for path in tmp_path.iterdir()] == [FOLDER]
