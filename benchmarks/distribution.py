@@ -38,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 from crawl import picture  # noqa: E402
 
 from hits import database  # noqa: E402
+from imagenet_builder.descriptors import BYTES  # noqa: E402
 from imagenet_builder.executors.ray_worker import owner_of  # noqa: E402
 from imagenet_builder.records import Fetched, Inspected  # noqa: E402
 from imagenet_builder.store import crawl as sql  # noqa: E402
@@ -309,7 +310,7 @@ def candidate(name: str, query_id: int) -> dict[str, Any]:
 
 def fetched(key: int) -> Fetched:
     """An outcome as workers report it."""
-    image = Inspected(f"{key:064x}", "jpeg", "RGB", 500, 375, 200_000, key, descriptor=bytes(256))
+    image = Inspected(f"{key:064x}", "jpeg", "RGB", 500, 375, 200_000, key, descriptor=bytes(BYTES))
     return Fetched(image, NOW, http_status=200, robots="allowed", etag='"5f3-6a1"', last_modified="yesterday")
 
 

@@ -33,6 +33,7 @@ from PIL import Image
 
 from hits import database
 from imagenet_builder.config import SETTINGS_NAME, load_settings
+from imagenet_builder.descriptors import BYTES
 from imagenet_builder.export import release as writing
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.description import ReleasePicture
@@ -147,7 +148,7 @@ def _rows(numbers: range, classes: Sequence[str], random: np.random.Generator) -
     hashes = random.integers(-(2**63), 2**63 - 1, len(numbers))
     # Every hundredth is like the one before it, but for a bit.
     hashes[1::100] = hashes[0::100][: len(hashes[1::100])] ^ 1
-    descriptors = random.integers(-127, 128, (len(numbers), 256), dtype=np.int8)
+    descriptors = random.integers(-127, 128, (len(numbers), BYTES), dtype=np.int8)
     descriptors[1::100] = descriptors[0::100][: len(descriptors[1::100])]
     rows: dict[str, list[Any]] = {name: [] for name in ("images", "candidates", "questions", "verdicts")}
     for number, value, descriptor in zip(numbers, hashes.tolist(), descriptors, strict=True):
