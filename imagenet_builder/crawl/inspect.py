@@ -10,7 +10,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import simplejpeg
@@ -35,10 +35,22 @@ if TYPE_CHECKING:
 PILLOW_NAMES = {"jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP"}
 JPEG_MODES = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}
 FEW_BYTES = 16
+# What decoding one picture may take, so that a worker stays under 512 MiB with its content and its own code.
+DECODING_BYTES = 360 * 2**20
+# Bytes that Pillow holds for a pixel, by mode: 4 for all others.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
+# Times that: libwebp draws on canvases of its own, libtiff may decode one strip that is the whole picture.
+_COPIES = {"webp": 4, "tiff": 2}
+# Values a pixel that libjpeg keeps, two bytes each, where a picture comes in several scans; 4 for all others.
+_SCANNED_VALUES = {"Gray": 1.0, "444": 3.0, "422": 2.0, "440": 2.0, "420": 1.5, "411": 1.5}
+_SCANNED_BYTES = 8
+# So much of a picture is turned into grey at once: copies of all of it would take several times its memory.
+_BAND_PIXELS = 4_000_000
 
 # Markers (ITU-T T.81, table B.1): restarts stand below the end, segments without pixels above the start of a scan.
 _END, _FIRST_SEGMENT = 0xD9, 0xDB
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+_NO_MEMORY = "Insufficient memory"
 _HARMLESS = ("unknown jfif revision", "unknown adobe color transform", "inconsistent progression sequence")
 
 
@@ -55,6 +67,9 @@ UPRIGHT: dict[int, Callable[[Fields], Fields]] = {
 }
 
 FIRST_ON_ITS_SIDE = 5
+
+
+_TOO_MUCH_MEMORY = "decoding it takes more memory than a worker may use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +122,19 @@ def inspect(content: bytes, limits: Limits) -> Inspected | Rejected:
     except _Refusal as refusal:
         return refusal.rejected
     except MemoryError:
-        return Rejected(Reason.DAMAGED, "decoding it takes more memory than a worker may use")
+        return Rejected(Reason.TOO_LARGE, _TOO_MUCH_MEMORY)
     except Exception as error:  # noqa: BLE001  Decoders raise of every kind: each means that the file is bad.
         return Rejected(Reason.DAMAGED, _one_line(error))
 
 
 def _inspect_jpeg(content: bytes, limits: Limits) -> Inspected:
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(content, strict=False)
+        height, width, colours, sampling = simplejpeg.decode_jpeg_header(content, strict=False)
     except ValueError as error:
         raise _Refusal(Reason.DAMAGED, _one_line(error)) from error
     _check_size(width, height, limits)
+    if width * height * _SCANNED_BYTES > DECODING_BYTES and _is_progressive(content):
+        _check_memory(2 * _SCANNED_VALUES.get(colours, _SCANNED_VALUES.get(sampling, 4.0)), width, height)
     grey = _decode_jpeg(content, width, height)
     _check_blank(grey, limits)
     # Opening reads the segments in front of the picture and decodes nothing.
@@ -138,12 +155,19 @@ def _decode_jpeg(content: bytes, width: int, height: int) -> Grey:
         )
         return grey[:, :, 0]
     except ValueError as error:
+        if _NO_MEMORY in str(error):
+            raise _Refusal(Reason.TOO_LARGE, _TOO_MUCH_MEMORY) from error
         if not is_harmless(str(error)):
             raise _Refusal(Reason.DAMAGED, _one_line(error)) from error
     # libjpeg stopped at a warning that real cameras cause. Pillow goes on over it, to the end of the picture.
     with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
         image.draft("L", (max(1, width // 8), max(1, height // 8)))
         return np.asarray(image.convert("L"))
+
+
+def _is_progressive(content: bytes) -> bool:
+    with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
+        return "progressive" in image.info
 
 
 def is_harmless(warning: str) -> bool:
@@ -172,7 +196,10 @@ def _inspect_other(content: bytes, kind: str, limits: Limits) -> Inspected:
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             raise _Refusal(Reason.ANIMATED, f"{frames} {'pages' if kind == 'tiff' else 'frames'}")
-        mode, metadata = image.mode, _metadata(image)
+        mode = image.mode
+        # Before all else: to find a PNG's metadata, Pillow decodes it.
+        _check_memory(_PIXEL_BYTES.get(mode, 4) * _COPIES.get(kind, 1), *image.size)
+        metadata = _metadata(image)
         # From here on Pillow has turned a TIFF upright: what is stored was read before.
         image.load()
         grey = _grey(image)
@@ -182,16 +209,30 @@ def _inspect_other(content: bytes, kind: str, limits: Limits) -> Inspected:
 
 def _grey(image: Image.Image) -> Grey:
     """Grey at an eighth, as for JPEG; what is transparent counts as white, as viewers show it."""
-    small = image.reduce(8) if image.mode in ("L", "RGB", "RGBA", "LA", "CMYK") else image
-    if small.mode in ("RGBA", "LA", "PA") or "transparency" in small.info:
-        clear = small.convert("RGBA")
-        white = Image.new("RGBA", clear.size, "white")
-        small = Image.alpha_composite(white, clear)
-    if small.mode.startswith(("I", "F")):
-        wide = np.asarray(small, dtype=np.float64)
-        low, high = float(wide.min()), float(wide.max())
-        return ((wide - low) * (255.0 / (high - low or 1.0))).astype(np.uint8)
-    return np.asarray(small.convert("L"))
+    rows = max(8, _BAND_PIXELS // image.width // 8 * 8)
+    measured = image.mode.startswith(("I", "F"))
+    # One pair, because these modes have one band.
+    darkest, brightest = cast("tuple[float, float]", image.getextrema()) if measured else (0.0, 255.0)
+    bands = []
+    for top in range(0, image.height, rows):
+        band = image
+        if rows < image.height:
+            band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if measured:
+            values = np.asarray(band.convert("F").reduce(8))
+            bands.append(((values - darkest) * (255.0 / (brightest - darkest or 1.0))).astype(np.uint8))
+        else:
+            bands.append(np.asarray(_on_white(band).convert("L")))
+    return np.concatenate(bands)
+
+
+def _on_white(band: Image.Image) -> Image.Image:
+    """An eighth of `band`, without transparency."""
+    if band.mode not in ("RGBA", "LA", "PA") and "transparency" not in band.info:
+        direct = band if band.mode in ("L", "RGB", "CMYK") else band.convert("RGB")
+        return direct.reduce(8)
+    clear = band.convert("RGBA").reduce(8)
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -202,6 +243,11 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         raise _Refusal(Reason.TOO_LARGE, size)
     if max(width, height) > limits.max_aspect * min(width, height):
         raise _Refusal(Reason.ASPECT, size)
+
+
+def _check_memory(pixel_bytes: float, width: int, height: int) -> None:
+    if pixel_bytes * width * height > DECODING_BYTES:
+        raise _Refusal(Reason.TOO_LARGE, f"{width}×{height}: {_TOO_MUCH_MEMORY}")
 
 
 def _check_blank(grey: Grey, limits: Limits) -> None:

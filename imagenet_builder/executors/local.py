@@ -57,7 +57,7 @@ class ProcessPool(Generic[Result]):
         *,
         workers: int,
         seconds: float = 60.0,
-        memory: int = 1024 * MEBIBYTE,
+        memory: int = 448 * MEBIBYTE,
         preload: tuple[str, ...] = (),
     ) -> None:
         self._work = work
