@@ -30,8 +30,11 @@ class FaultServer:
     asked_of: Counter[tuple[str, str]] = field(default_factory=Counter)
     most_at_once: Counter[str] = field(default_factory=Counter)
     robots: str = "User-agent: *\nDisallow: /private/\n"
-    # Set in tests: where /elsewhere redirects to.
+    # Set in tests: where /elsewhere redirects to, and how many /together waits for.
     elsewhere: str = ""
+    together: int = 0
+    gathered: int = 0
+    all_there: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def authority(self) -> str:
@@ -158,6 +161,20 @@ async def elsewhere(server: FaultServer, request: web.Request) -> web.StreamResp
     raise web.HTTPFound(server.elsewhere)
 
 
+async def together(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    """Nobody gets an answer before so many ask at once as the test waits for."""
+    server.gathered += 1
+    try:
+        if server.gathered >= server.together:
+            server.all_there.set()
+        await asyncio.wait_for(server.all_there.wait(), 60)
+    except TimeoutError:
+        return web.Response(status=503)
+    finally:
+        server.gathered -= 1
+    return _jpeg()
+
+
 async def into_private(server: FaultServer, request: web.Request) -> web.StreamResponse:
     raise web.HTTPFound("/private/a.jpg")
 
@@ -216,6 +233,7 @@ HANDLERS: dict[str, Handler] = {
     "/loop": looping,
     "/moved": moved,
     "/elsewhere": elsewhere,
+    "/together": together,
     "/into-private": into_private,
     "/to-a-file": to_a_file,
     "/gzipped": gzipped,
@@ -231,11 +249,16 @@ HANDLERS: dict[str, Handler] = {
 
 @contextlib.contextmanager
 def fault_server(
-    *, robots_status: int = 200, delay: float = 0.0, more_addresses: Sequence[str] = ()
+    *,
+    robots_status: int = 200,
+    delay: float = 0.0,
+    more_addresses: Sequence[str] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator[FaultServer]:
     """Run a server on loopback in a thread of its own; `delay` seconds pass before every answer.
 
-    It is reached at `more_addresses` (127.0.0.2 …) too, on the same port.
+    It is reached at `more_addresses` (127.0.0.2 …) too, on the same port; at `host` 0.0.0.0 at every address of the
+    machine.
     """
     server, at_once = FaultServer(), Counter[str]()
     ready, loop = threading.Event(), asyncio.new_event_loop()
@@ -264,12 +287,12 @@ def fault_server(
     async def serve() -> None:
         runner = web.AppRunner(_application(answer), shutdown_timeout=0.1, access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, host, 0, backlog=4096)
         await site.start()
-        host, port = runner.addresses[0][:2]
-        for address in more_addresses:
-            await web.TCPSite(runner, address, port).start()
-        server.address = f"http://{host}:{port}"
+        address, port = runner.addresses[0][:2]
+        for other in more_addresses:
+            await web.TCPSite(runner, other, port).start()
+        server.address = f"http://{address}:{port}"
         ready.set()
         await stopping.wait()
         await runner.cleanup()

@@ -6,14 +6,19 @@ network's, or a cloud's metadata service.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import ipaddress
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from hits.addresses import is_public
+
+# Names looked up at once. The event loop's own threads are few, and the store and the image store work in them.
+LOOKUPS = 64
 
 
 class ForbiddenAddress(OSError):
@@ -29,22 +34,34 @@ class AddressGuard(AbstractResolver):
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(address.lower() for address in allowed)
-        self._resolver: ThreadedResolver | None = None
+        self._threads = ThreadPoolExecutor(LOOKUPS, "look-up")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The addresses of `host`; raises ForbiddenAddress if any of them is not public."""
-        if self._resolver is None:
-            self._resolver = ThreadedResolver()
-        found = await self._resolver.resolve(host, port, family)
+        look_up = functools.partial(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         if not self._is_allowed(host, port):
-            for result in found:
-                self._require_public(result["host"], host)
-        return found
+            for *_, address in found:
+                self._require_public(str(address[0]), host)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Let no look-up begin any more; those under way end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def check_literal(self, host: str, port: int) -> None:
         """Raise ForbiddenAddress if `host` is an address, written as numbers, that must not be asked."""

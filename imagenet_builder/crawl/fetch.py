@@ -29,6 +29,8 @@ MOST_REDIRECTS = 5
 # After enough of these in a row a host counts as down.
 SIGNS_OF_ILLNESS = (Reason.UNREACHABLE, Reason.TIMEOUT, Reason.INTERRUPTED, Reason.SERVER_ERROR)
 CONNECT_SECONDS = 10.0
+# Idle connections count as open files: of a crawl of many hosts there are this many seconds' worth.
+IDLE_SECONDS = 5.0
 # A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
 IF_NONE_MATCH, IF_MODIFIED_SINCE = "If-None-Match", "If-Modified-Since"
@@ -104,7 +106,9 @@ class Fetcher:
 
     async def __aenter__(self) -> Fetcher:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, resolver=self._guard, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(
+                limit=0, resolver=self._guard, ttl_dns_cache=300, keepalive_timeout=IDLE_SECONDS
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Pictures are compressed already; a coding could only be a bomb.
             headers={"User-Agent": self._agent, "Accept": self._accept, "Accept-Encoding": "identity"},
@@ -120,6 +124,7 @@ class Fetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+        await self._guard.close()
 
     async def fetch(self, candidate: PendingCandidate) -> Download:
         """Download a candidate's picture, trying again where that may help.

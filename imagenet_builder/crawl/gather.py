@@ -20,6 +20,7 @@ from imagenet_builder.unwanted import Unwanted
 from . import inspect as inspection
 from .fetch import Download, Fetcher
 from .keep import Keeper
+from .open_files import allow_connections
 
 # Candidates at work at once: most of them wait for their host's turn and hold nothing.
 WINDOW = 1000
@@ -31,8 +32,6 @@ class Gatherer:
     `owns` says for a URL whether its host may be asked from here; a redirect to one that may not raises
     fetch.Elsewhere.
     """
-
-    window = WINDOW
 
     def __init__(
         self,
@@ -46,6 +45,8 @@ class Gatherer:
         workers: int | None = None,
         owns: Callable[[str], bool] | None = None,
     ) -> None:
+        # So that every connection finds work, be it on as many hosts.
+        self.window = max(WINDOW, 2 * settings.connections)
         self._settings = settings
         self._agent = agent
         self._keeper = Keeper(images)
@@ -59,6 +60,7 @@ class Gatherer:
         self._fetcher: Fetcher
 
     async def __aenter__(self) -> Gatherer:
+        allow_connections(self._settings.connections)
         self._pool = _inspection_pool(self._settings, self._workers)
         self._fetcher = Fetcher(self._settings, self._agent, self._sources, owns=self._owns)
         await self._fetcher.__aenter__()

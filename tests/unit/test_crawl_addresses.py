@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
+import threading
 
 import pytest
 from hypothesis import given
@@ -92,3 +95,31 @@ async def test_only_the_very_host_and_port_that_are_allowed_pass() -> None:
 
 def test_a_name_is_left_to_the_resolver() -> None:
     AddressGuard().check_literal("pictures.example", 80)
+
+
+async def test_names_are_looked_up_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(40)
+
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        together.wait(60)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    guard = AddressGuard()
+    found = await asyncio.gather(*(guard.resolve(f"host{number}.example", 80) for number in range(40)))
+    await guard.close()
+    assert [results[0]["host"] for results in found] == ["93.184.216.34"] * 40
+
+
+async def test_a_name_with_a_private_address_among_its_addresses_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80))
+            for address in ("93.184.216.34", "10.0.0.5")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(ForbiddenAddress, match=r"10\.0\.0\.5"):
+        await AddressGuard().resolve("pictures.example", 80)
