@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -39,18 +40,21 @@ PATHS = (
 
 
 def source(address: str, paths: tuple[str, ...] = PATHS) -> ProposingSource:
-    return ProposingSource([address + path for path in paths], page_size=7, seconds=0.01)
+    return ProposingSource([address + path for path in paths], page_size=max(7, len(paths) // 20), seconds=0.01)
 
 
-def project_for(folder: Path, server: FaultServer) -> Project:
-    project = empty_project(folder, crawl={"allow_addresses": [server.authority], "connections": 4})
+def project_for(folder: Path, server: FaultServer, per_category: int = 500) -> Project:
+    project = empty_project(
+        folder,
+        crawl={"allow_addresses": [server.authority], "connections": 4, "per_category": per_category},
+    )
     add_categories(project, *WNIDS)
     return project
 
 
-def crawl_here(folder: str, address: str) -> None:
+def crawl_here(folder: str, address: str, *paths: str) -> None:
     """What a crawling process runs."""
-    crawl(find_project(Path(folder)), sources=[source(address)])
+    crawl(find_project(Path(folder)), sources=[source(address, paths or PATHS)])
 
 
 def command_here(folder: str, address: str, *paths: str) -> None:
@@ -115,6 +119,49 @@ def test_a_crawl_killed_at_any_stage_and_run_again_ends_as_an_undisturbed_one(tm
         # Bytes may be stored whose row was not committed: they are found again under the same name.
         assert set(killed.images) == set(undisturbed.images)
         assert stored(killed) == stored(undisturbed)
+
+
+# Faults whose outcome does not depend on what was asked before.
+FAULTS = (
+    *("/endless", "/hung-up", "/oversize", "/empty", "/loop", "/moved", "/into-private", "/to-a-file"),
+    *("/gzipped", "/gzip-bomb", "/gzip-lie", "/reserved", "/forbidden", "/broken-off"),
+)
+
+
+@pytest.mark.parametrize(
+    "kills", [20, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3000)])]
+)
+def test_random_kills_change_nothing(kills: int, tmp_path: Path) -> None:
+    rng = random.Random(kills)
+    many = (f"/good?seed={number}" for number in range(100, 100 + 30 * kills))
+    paths = tuple(rng.sample(everything := (*PATHS, *FAULTS, *many), len(everything)))
+    with fault_server(delay=0.03) as server:
+        undisturbed = project_for(tmp_path / "undisturbed", server, len(paths))
+        crawl(undisturbed, sources=[source(server.address, paths)])
+        killed = project_for(tmp_path / "killed", server, len(paths))
+        commits = set()
+        for _ in range(kills):
+            with child(__name__, "crawl_here", str(killed.folder), server.address, *paths) as process:
+                _wait_at_random(rng, server, process)
+                assert process.poll() is None, "it had ended before it could be killed"
+            commits.add(count(killed, tables.candidates.c.ended_at.is_not(None)))
+            assert all(killed.images.get(sha256) for sha256 in stored(killed)), "a row came before its bytes"
+        assert len(commits) > kills // 4, "hardly any kill came between two commits"
+        crawl(killed, sources=[source(server.address, paths)])
+    assert rows(killed) == rows(undisturbed)
+    assert len(rows(killed)) == len(paths) * len(WNIDS)
+    assert stored(killed) == stored(undisturbed)
+    assert set(killed.images) == set(undisturbed.images)
+
+
+def _wait_at_random(rng: random.Random, server: FaultServer, process: subprocess.Popen[str]) -> None:
+    """Wait for a moment of a crawl's start, or for one after its first request."""
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0.1, 1.0))
+        return
+    begun = server.asked.total()
+    wait_for(lambda: server.asked.total() > begun, process)
+    time.sleep(rng.uniform(0.0, 1.5))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
