@@ -33,6 +33,8 @@ class FaultServer:
     # Set in tests: where /elsewhere redirects to, and how many /together waits for.
     elsewhere: str = ""
     together: int = 0
+    # Set in tests: what is at /files/NAME.
+    files: dict[str, bytes] = field(default_factory=dict)
     gathered: int = 0
     all_there: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -279,6 +281,8 @@ def fault_server(
             await asyncio.sleep(delay)
         if request.path == "/robots.txt":
             return web.Response(status=robots_status, text=server.robots if robots_status == 200 else "")
+        if (content := server.files.get(request.path.removeprefix("/files/"))) is not None:
+            return _jpeg(content)
         handler = HANDLERS.get(request.path, missing)
         with contextlib.suppress(ConnectionError):
             return await handler(server, request)
@@ -296,6 +300,11 @@ def fault_server(
         ready.set()
         await stopping.wait()
         await runner.cleanup()
+        # Those who were let wait for ever.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     stopping = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))

@@ -40,7 +40,9 @@ PATHS = (
 
 
 def source(address: str, paths: tuple[str, ...] = PATHS) -> ProposingSource:
-    return ProposingSource([address + path for path in paths], page_size=max(7, len(paths) // 20), seconds=0.01)
+    return ProposingSource(
+        [address + path for path in paths], page_size=max(7, len(paths) // 20), seconds=0.01
+    )
 
 
 def project_for(folder: Path, server: FaultServer, per_category: int = 500) -> Project:
