@@ -123,3 +123,20 @@ async def test_a_name_with_a_private_address_among_its_addresses_is_refused(
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with pytest.raises(ForbiddenAddress, match=r"10\.0\.0\.5"):
         await AddressGuard().resolve("pictures.example", 80)
+
+
+async def test_a_name_that_turns_to_a_private_address_is_refused_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter(["93.184.216.34", "169.254.169.254"])
+
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    guard = AddressGuard()
+    first = await guard.resolve("rebinding.example", 80)
+    # The connection goes to these numbers, and not to the name once more.
+    assert [result["host"] for result in first] == ["93.184.216.34"]
+    with pytest.raises(ForbiddenAddress, match=r"169\.254\.169\.254"):
+        await guard.resolve("rebinding.example", 80)
