@@ -42,6 +42,8 @@ HASHED_AT_ONCE = 4_096
 # A chain of so many hashes is compared with the rest only, not within itself.
 LONG_CHAIN = 500
 MOST_CHAINS = 32
+# One in so many of a long chain at least stands beside another of it when hashes are sorted.
+CROWDED = 20
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,8 @@ class _Pictures:
 
 
 def _values(hashes: Mapping[str, int], names: Sequence[str]) -> Hashes:
-    return np.fromiter((hashes[name] & HASH_MASK for name in names), np.uint64, len(names))
+    unsigned = map(HASH_MASK.__and__, map(hashes.__getitem__, names))
+    return np.fromiter(unsigned, np.uint64, len(names))
 
 
 def _joined_near(
@@ -292,18 +295,29 @@ def _joined_labels(distinct: Hashes, distance: int) -> Places:
     """Labels of chains of near hashes. Neighbours are joined first: of long chains little is left to compare then."""
     labels = np.arange(len(distinct), dtype=np.int64)
     rest = np.flatnonzero(_textured(distinct))
-    for pieces in (1, 2):
-        labels = _joined_pairs(distinct, labels, pairs_within(distinct[rest], distance, neighbours=pieces))
-        if np.bincount(labels[rest], minlength=1).max() < LONG_CHAIN:
-            break
-    for _ in range(MOST_CHAINS):
+    if _is_crowded(distinct[rest], distance):
+        for pieces in (1, 2):
+            labels = _joined_pairs(
+                distinct, labels, pairs_within(distinct[rest], distance, neighbours=pieces)
+            )
         sizes = np.bincount(labels[rest], minlength=1)
-        if sizes.max() < LONG_CHAIN:
-            break
-        inside = labels[rest] == sizes.argmax()
-        chain, rest = rest[inside], rest[~inside]
-        labels = _joined_pairs(distinct, labels, pairs_between(distinct[chain], distinct[rest], distance))
+        longest = sizes.argsort()[::-1][:MOST_CHAINS]
+        longest = longest[sizes[longest] >= LONG_CHAIN]
+        chains = [rest[labels[rest] == label] for label in longest]
+        chained, rest = rest[np.isin(labels[rest], longest)], rest[~np.isin(labels[rest], longest)]
+        labels = _joined_pairs(distinct, labels, pairs_between(distinct[chained], distinct[rest], distance))
+        for place, chain in enumerate(chains):
+            others = np.concatenate([rest[:0], *chains[place + 1 :]])
+            labels = _joined_pairs(
+                distinct, labels, pairs_between(distinct[chain], distinct[others], distance)
+            )
     return _joined_pairs(distinct, labels, pairs_within(distinct[rest], distance))
+
+
+def _is_crowded(ascending: Hashes, distance: int) -> bool:
+    """Whether there may be long chains: of LONG_CHAIN hashes in one, some stand side by side."""
+    side_by_side = np.bitwise_count(ascending[1:] ^ ascending[:-1]) <= distance
+    return int(side_by_side.sum()) >= LONG_CHAIN // CROWDED
 
 
 def _joined_pairs(distinct: Hashes, labels: Places, pairs: Iterator[tuple[Hashes, Hashes]]) -> Places:

@@ -8,7 +8,7 @@ by moving its bits back. A pair is told by one choice only: that of the first `k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb
@@ -62,6 +62,11 @@ class _Table:
     def back(self, values: Values) -> Values:
         return _moved(values, tuple((_shifted(mask, shift), -shift) for mask, shift in self.moves))
 
+    def pairs_back(self, pairs: Sequence[Pairs]) -> Pairs:
+        """Batches of pairs of moved values as one batch of the values themselves."""
+        left, right = zip(*pairs, strict=True)
+        return self.back(np.concatenate(left)), self.back(np.concatenate(right))
+
     def told(self, differences: Values) -> npt.NDArray[np.bool_]:
         """Which of the pairs with these `differences` no earlier table tells."""
         wanted = np.ones(len(differences), np.bool_)
@@ -77,24 +82,33 @@ def pairs_within(values: Values, distance: int, *, neighbours: int = 0) -> Itera
     maybe several times: a cheap part of them all.
     """
     step_limit = 1 if neighbours else len(values)
+    end = len(values)
     pieces = neighbours or _pieces(len(values), len(values) // 2, distance)
     for table in _tables(distance, pieces):
         moved = table.moved(values)
         moved.sort()
-        for start in range(0, len(moved), CHUNK):
+        for start in range(0, end, CHUNK):
+            places, left = np.arange(start, min(start + CHUNK, end)), moved[start : start + CHUNK]
+            found, count = [], 0
             for step in range(1, step_limit + 1):
-                left, right = moved[start : start + CHUNK], moved[start + step : start + step + CHUNK]
-                left = left[: len(right)]
-                differences = left ^ right
-                if not (differences <= table.low).any():
+                kept = int(np.searchsorted(places, end - step))
+                right = moved[places[:kept] + step]
+                differences = left[:kept] ^ right
+                # Who has no key in common with this one has none with those further on.
+                together = np.flatnonzero(differences <= table.low)
+                if not len(together):
                     break
-                near = np.flatnonzero(
-                    (np.bitwise_count(differences) <= distance) & (differences <= table.low)
-                )
+                places, left, differences = places[together], left[together], differences[together]
+                near = np.flatnonzero(np.bitwise_count(differences) <= distance)
                 if len(near) and not neighbours:
                     near = near[table.told(differences[near])]
-                if len(near):
-                    yield table.back(left[near]), table.back(right[near])
+                found.append((left[near], left[near] ^ differences[near]))
+                count += len(near)
+                if count >= CHUNK:
+                    yield table.pairs_back(found)
+                    found, count = [], 0
+            if count:
+                yield table.pairs_back(found)
 
 
 def pairs_between(asking: Values, known: Values, distance: int) -> Iterator[Pairs]:

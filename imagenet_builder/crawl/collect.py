@@ -1,4 +1,7 @@
-"""From pending candidates to rows: an executor gathers each and stores its bytes; only then the row is committed."""
+"""From pending candidates to rows: an executor gathers each and stores its bytes; only then the row is committed.
+
+While the search goes on, what it has found so far is collected already.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from imagenet_builder.errors import ProjectError
@@ -21,6 +25,7 @@ from imagenet_builder.store.thread import StoreThread
 from imagenet_builder.taken_down import read_taken_down
 from imagenet_builder.unwanted import Unwanted
 
+from .arrivals import Arrivals
 from .fetch import Stopped
 from .flight import Flight, unless_stopped
 from .metrics import SECONDS as METRICS_SECONDS
@@ -29,6 +34,18 @@ from .recorder import Recorder
 from .report import Progress, ProgressListener, Tally
 
 PAGE = 2000
+
+
+@dataclass(slots=True)
+class _Aboard:
+    """An address at work: the candidates that end as it does, and how it went once that is known.
+
+    `is_recorded` once the Recorder has what those candidates came to.
+    """
+
+    candidate_ids: list[int]
+    fetched: Fetched | None = None
+    is_recorded: bool = False
 
 
 class Collector:
@@ -53,42 +70,60 @@ class Collector:
         self._tally = tally
         self._clock = clock
         self._listener = listener
+        self._which = Which()
+        self._unwanted = Unwanted()
         self._recorder: Recorder
-        self._done = self._total = self._kept_bytes = 0
+        self._arrivals: Arrivals
+        self._aboard: dict[str, _Aboard] = {}
+        self._waiting_before = self._done = self._kept_bytes = 0
 
-    async def run(self, stop: asyncio.Event, *, retry: bool = False, refresh: bool = False) -> None:
-        """Collect every waiting candidate, or until `stop` is set; with `refresh`, look after the stored ones.
+    async def prepare(self, *, retry: bool = False, refresh: bool = False) -> None:
+        """Look at what is to be left out, and at what waits already; with `refresh`, of the stored ones.
 
-        Raises ImageStoreError, DatabaseError, and ProjectError for a folder to exclude that cannot be read and for an
-        executor that cannot work.
+        Raises DatabaseError, and ProjectError for a folder to exclude that cannot be read.
         """
-        unwanted = Unwanted(
+        self._unwanted = Unwanted(
             await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder),
             await self._store.read(read_taken_down),
         )
         stale = self._clock() - timedelta(days=self._settings.fresh_days)
-        which = Which(retry, stale if refresh else None)
+        searches = not retry and not refresh
+        self._which = Which(retry, stale if refresh else None, self._clock() if searches else None)
         self._recorder = Recorder(self._store, sql.commit_checks if refresh else sql.commit_outcomes)
-        self._total = await self._store.read(
-            functools.partial(sql.waiting_count, scope=self._scope, which=which)
+        self._waiting_before = await self._store.read(
+            functools.partial(sql.waiting_count, scope=self._scope, which=self._which)
         )
-        if not self._total:
+
+    async def run(self, stop: asyncio.Event, arrivals: Arrivals) -> None:
+        """Collect every waiting candidate, and those that arrive, until none will any more or `stop` is set.
+
+        Raises ImageStoreError, DatabaseError, and ProjectError for an executor that cannot work.
+        """
+        self._arrivals = arrivals
+        while not self._total and not arrivals.is_over and not stop.is_set():
+            await unless_stopped(arrivals.wait(), stop)
+        if not self._total or stop.is_set():
             return
         self._listener(Progress("fetch", 0, self._total))
         self._kept_bytes = await self._store.read(sql.kept_bytes)
         async with contextlib.AsyncExitStack() as stack:
-            opened = open_executor(self._project, self._sources, unwanted, self._clock)
+            opened = open_executor(self._project, self._sources, self._unwanted, self._clock)
             executor = await unless_stopped(stack.enter_async_context(opened), stop)
             if executor is not None:
-                await self._fly(executor, which, stop)
+                await self._fly(executor, stop)
 
-    async def _fly(self, executor: Executor, which: Which, stop: asyncio.Event) -> None:
+    @property
+    def _total(self) -> int:
+        return self._waiting_before + self._arrivals.count
+
+    async def _fly(self, executor: Executor, stop: asyncio.Event) -> None:
         flight = Flight(executor.window, stop)
         commits = asyncio.create_task(self._recorder.commit_regularly(flight))
         try:
             flight.when_stopping(executor.stop)
+            flight.when_stopping(self._arrivals.wake)
             async with self._measured(executor, flight):
-                async for candidate in self._waiting(which):
+                async for candidate in self._waiting(flight):
                     if self._is_full or not await flight.start(self._collect(candidate, executor, flight)):
                         break
                 await flight.land()
@@ -149,21 +184,47 @@ class Collector:
         self._tally.quota_reached = 0 < quota <= self._kept_bytes
         return self._tally.quota_reached
 
-    async def _waiting(self, which: Which) -> AsyncIterator[PendingCandidate]:
+    async def _waiting(self, flight: Flight) -> AsyncIterator[PendingCandidate]:
+        """What waits and is not at work, page by page; then what arrives."""
         after = 0
-        while True:
+        while not flight.is_stopping:
+            is_over = self._arrivals.is_over
+            await self._let_recorded_go()
             page = await self._store.read(
-                functools.partial(sql.waiting, scope=self._scope, which=which, after=after, limit=PAGE)
+                functools.partial(sql.waiting, scope=self._scope, which=self._which, after=after, limit=PAGE)
             )
             for candidate in page.candidates:
-                yield candidate
-            if page.after is None:
-                return
+                if not await self._joins(candidate):
+                    self._aboard[candidate.url] = _Aboard([candidate.candidate_id, *candidate.also])
+                    yield candidate
             after = page.after
+            if not page.has_more:
+                if is_over:
+                    return
+                await self._arrivals.wait()
+
+    async def _let_recorded_go(self) -> None:
+        """Forget the addresses that ended, once the store knows: the next page is read after this commit."""
+        recorded = [url for url, there in self._aboard.items() if there.is_recorded]
+        await self._recorder.commit()
+        for url in recorded:
+            del self._aboard[url]
+
+    async def _joins(self, candidate: PendingCandidate) -> bool:
+        """Whether its address is at work, or has ended just now: then the candidate ends as that does."""
+        there = self._aboard.get(candidate.url)
+        if there is None:
+            return False
+        ids = (candidate.candidate_id, *candidate.also)
+        joining = [candidate_id for candidate_id in ids if candidate_id not in there.candidate_ids]
+        there.candidate_ids += joining
+        if there.fetched is not None:
+            await self._record(joining, replace(there.fetched, attempts=0), refresh=candidate.refresh)
+        return True
 
     async def _collect(self, candidate: PendingCandidate, executor: Executor, flight: Flight) -> None:
         try:
-            fetched = self._from_known(candidate) or await executor.gather(candidate)
+            fetched = candidate.ended or self._from_known(candidate) or await executor.gather(candidate)
         except Stopped:
             return
         outcome = fetched.outcome
@@ -171,9 +232,17 @@ class Collector:
             self._kept_bytes += outcome.byte_count
             if self._is_full:
                 flight.cut_short()
-        for candidate_id in (candidate.candidate_id, *candidate.also):
+        there = self._aboard[candidate.url]
+        there.fetched = fetched
+        first, *others = there.candidate_ids
+        await self._record([first], fetched, refresh=candidate.refresh)
+        await self._record(others, replace(fetched, attempts=0), refresh=candidate.refresh)
+        there.is_recorded = True
+
+    async def _record(self, candidate_ids: Sequence[int], fetched: Fetched, *, refresh: bool) -> None:
+        for candidate_id in candidate_ids:
             await self._recorder.record(candidate_id, fetched)
-            self._tally.count(outcome, refresh=candidate.refresh)
+            self._tally.count(fetched.outcome, refresh=refresh)
             self._done += 1
         self._listener(
             Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")

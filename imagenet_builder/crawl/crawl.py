@@ -1,4 +1,4 @@
-"""The crawl: search for candidates, then fetch and inspect the pending ones; stopped anywhere, it goes on there."""
+"""The crawl: search for candidates while the pending ones are fetched; stopped anywhere, it goes on there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import gc
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import aiohttp
@@ -27,6 +27,7 @@ from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.queries import DropRule
 from imagenet_builder.store.thread import StoreThread
 
+from .arrivals import Arrivals
 from .collect import Collector
 from .flight import unless_stopped
 from .politeness import user_agent
@@ -99,7 +100,13 @@ async def _crawl(
     )
     with StoreThread(project.engine) as store, _stopped_by_signals(stop):
         await store.write(functools.partial(sql.apply_licences, scope=scope, now=clock()))
-        if not retry and not refresh:
+        collector = Collector(project, store, sources, scope, tally, clock, listener)
+        await collector.prepare(retry=retry, refresh=refresh)
+        arrivals = Arrivals()
+        if retry or refresh:
+            arrivals.end()
+            await collector.run(stop, arrivals)
+        else:
             async with _api_session(project) as session:
                 search = Search(
                     store,
@@ -112,12 +119,34 @@ async def _crawl(
                     tally,
                     clock,
                     listener,
+                    arrivals,
                 )
-                await unless_stopped(search.run(categories), stop)
-        if not stop.is_set():
-            collector = Collector(project, store, sources, scope, tally, clock, listener)
-            await collector.run(stop, retry=retry, refresh=refresh)
+                async with _beside(search.run(categories), arrivals, stop):
+                    await collector.run(stop, arrivals)
     return tally.report(categories=len(categories), interrupted=stop.is_set())
+
+
+@contextlib.asynccontextmanager
+async def _beside(search: Awaitable[None], arrivals: Arrivals, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Search while this is entered; a search that fails stops the fetching, as a signal would, and is raised here."""
+
+    async def run() -> None:
+        try:
+            await unless_stopped(search, stop)
+        except Exception:
+            stop.set()
+            raise
+        finally:
+            arrivals.end()
+
+    searching = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        # Over already, unless fetching ended early: the quota is reached, or the store fails.
+        searching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await searching
 
 
 def _check_licences(settings: CrawlSettings) -> None:

@@ -18,10 +18,12 @@ async def unless_stopped(work: Awaitable[Result], stop: asyncio.Event) -> Result
     Transactions that have begun are finished (StoreThread).
     """
     task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not task.done():
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
         task.cancel()
+        await asyncio.wait({task})
     with contextlib.suppress(asyncio.CancelledError):
         return await task
     return None
@@ -47,7 +49,7 @@ class Flight:
     async def start(self, work: Coroutine[Any, Any, None]) -> bool:
         """Start `work` when there is room; False, and nothing is started, once the flight is stopping."""
         await self._room.acquire()
-        if self._ending:
+        if self.is_stopping:
             work.close()
             return False
         task = asyncio.create_task(work)
@@ -67,7 +69,7 @@ class Flight:
 
     async def land(self) -> None:
         """Wait until all tasks have ended; when stopping, GRACE_SECONDS for those at work, none after a failure."""
-        while self._tasks and not self._ending:
+        while self._tasks and not self.is_stopping:
             self._landed.clear()
             await self._landed.wait()
         if self._tasks and self.failure is None:
@@ -79,7 +81,8 @@ class Flight:
         self._watch.cancel()
 
     @property
-    def _ending(self) -> bool:
+    def is_stopping(self) -> bool:
+        """Whether nothing begins any more."""
         return self._stop.is_set() or self._is_cut_short or self.failure is not None
 
     async def _watch_stop(self) -> None:

@@ -20,6 +20,7 @@ from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.queries import AskedQuery, DropRule
 from imagenet_builder.store.thread import StoreThread
 
+from .arrivals import Arrivals
 from .report import Progress, ProgressListener, Tally
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Search:
     tally: Tally
     clock: Callable[[], datetime]
     listener: ProgressListener
+    arrivals: Arrivals = field(default_factory=Arrivals)
     rooms: dict[str, int] = field(default_factory=dict)
 
     async def run(self, categories: Sequence[Category]) -> None:
@@ -181,6 +183,7 @@ class Search:
         self.rooms = rooms
         self.tally.pages += len(recorded)
         self.tally.new_candidates += sum(one.new for one in recorded)
+        self.arrivals.add(sum(one.new - one.refusals.total() for one in recorded))
         for reason in (Reason.LICENCE, Reason.TAKEN_DOWN):
             if refused := sum(one.refusals[reason] for one in recorded):
                 self.tally.ended["rejected", reason] += refused

@@ -8,6 +8,7 @@ hash, and rows are written by the driver alone, so that nothing is there twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections import deque
@@ -23,7 +24,14 @@ from imagenet_builder.records import Fetched
 from imagenet_builder.unwanted import Unwanted
 
 from .executor import Load
-from .ray_cluster import cause, connect, machine_count, require_shared_places, signal_handlers_kept
+from .ray_cluster import (
+    cause,
+    connect,
+    machine_count,
+    require_shared_places,
+    signal_handlers_kept,
+    standard_output_kept,
+)
 from .ray_worker import CrawlWorker, Order, Report, owner_of
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ class RayExecutor:
         self._unwanted = unwanted
         self._owners: list[_Owner] = []
         self._shuts_down = False
+        self._entered = contextlib.ExitStack()
 
     @property
     def window(self) -> int:
@@ -60,11 +69,12 @@ class RayExecutor:
     async def __aenter__(self) -> RayExecutor:
         import ray
 
-        if not ray.is_initialized():
-            with signal_handlers_kept():
-                await asyncio.to_thread(connect, self._project.settings.ray.address)
-            self._shuts_down = True
+        self._entered.enter_context(standard_output_kept())
         try:
+            if not ray.is_initialized():
+                with signal_handlers_kept():
+                    await asyncio.to_thread(connect, self._project.settings.ray.address)
+                self._shuts_down = True
             require_shared_places(self._project)
             count = self._project.settings.ray.workers or int(ray.cluster_resources().get("CPU", 1))
             logger.info("starting %d workers on a cluster of %d machines", count, machine_count())
@@ -119,12 +129,13 @@ class RayExecutor:
         )
 
     async def _end(self) -> None:
-        for owner in self._owners:
-            await owner.end()
-        if self._shuts_down:
-            import ray
+        with self._entered:
+            for owner in self._owners:
+                await owner.end()
+            if self._shuts_down:
+                import ray
 
-            await asyncio.to_thread(ray.shutdown)
+                await asyncio.to_thread(ray.shutdown)
 
 
 class _Owner:

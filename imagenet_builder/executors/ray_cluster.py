@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO, cast
 
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.project import Project
 
+logger = logging.getLogger(__name__)
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 OBJECT_STORE_BYTES = 128 * 2**20
 ANSWER_SECONDS = 10.0
 
@@ -55,6 +60,30 @@ def signal_handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def standard_output_kept() -> Iterator[None]:
+    """Log what Ray's own threads print: whoever reads this program's standard output wants its answer alone."""
+    with contextlib.redirect_stdout(cast(TextIO, _OthersOutput(sys.stdout))):
+        yield
+
+
+class _OthersOutput:
+    """Standard output but for Ray's threads, which have no setting for where they write."""
+
+    def __init__(self, stdout: TextIO) -> None:
+        self._stdout = stdout
+
+    def write(self, text: str) -> int:
+        if not threading.current_thread().name.startswith("ray_"):
+            return self._stdout.write(text)
+        if line := _COLOUR.sub("", text).strip():
+            logger.info("%s", line)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)
 
 
 def _require_answer(address: str) -> None:

@@ -42,8 +42,8 @@ class PendingCandidate:
     """A candidate whose picture is to be fetched; `also` are others with the same address, which end as it does.
 
     `known` is what was stored from the address before, if anything; with `refresh` it is this candidate's own picture,
-    which is only looked after. `redirects` and `attempts` are those that another owner of hosts made before it gave the
-    candidate away.
+    which is only looked after. `ended` is what its address came to in this run, if that was no picture. `redirects`
+    and `attempts` are those that another owner of hosts made before it gave the candidate away.
     """
 
     candidate_id: int
@@ -52,6 +52,7 @@ class PendingCandidate:
     source: str
     also: tuple[int, ...] = ()
     known: Known | None = None
+    ended: Fetched | None = None
     refresh: bool = False
     redirects: int = 0
     attempts: int = 0
@@ -59,10 +60,11 @@ class PendingCandidate:
 
 @dataclass(frozen=True, slots=True)
 class WaitingPage:
-    """Candidates to fetch, and the id after which the next page begins (None: there is none)."""
+    """Candidates to fetch, the id after which the next page begins, and whether more wait there at this moment."""
 
     candidates: tuple[PendingCandidate, ...]
-    after: int | None
+    after: int
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,13 @@ class Scope:
 class Which:
     """Which candidates a run fetches: the pending ones; with `retry` those that failed and may succeed; else, with
     `stored_before`, the stored ones that were looked at last before that time.
+
+    `began` is when the run began: what an address has come to since then is not asked for again.
     """
 
     retry: bool = False
     stored_before: datetime | None = None
+    began: datetime | None = None
 
     def condition(self) -> sa.ColumnElement[bool]:
         """Candidates of this kind."""
@@ -136,8 +141,8 @@ def waiting_count(connection: Connection, scope: Scope, which: Which) -> int:
 def waiting(connection: Connection, scope: Scope, which: Which, *, after: int, limit: int) -> WaitingPage:
     """Up to `limit` candidates with an id over `after`.
 
-    Ordered by id, so that one run takes each at most once. Of those with the same address only the first is given,
-    with the others: what is fetched for one category is not fetched again for another.
+    Ordered by id, so that one run takes each at most once. Of those over `after` with the same address only the first
+    is given, with the others: what is fetched for one category is not fetched again for another.
     """
     table = candidates.c
     wanted = sa.and_(scope.condition(), which.condition(), scope.allowed())
@@ -148,7 +153,8 @@ def waiting(connection: Connection, scope: Scope, which: Which, *, after: int, l
         .limit(limit)
     ).all()
     urls = {row.url for row in rows if row.url.startswith("http")}
-    same, known = _at_addresses(connection, wanted, urls)
+    same, known = _at_addresses(connection, sa.and_(wanted, table.id > after), urls)
+    ended = _ended_since(connection, which.began, urls) if which.began is not None else {}
     page = tuple(
         PendingCandidate(
             row.id,
@@ -157,14 +163,15 @@ def waiting(connection: Connection, scope: Scope, which: Which, *, after: int, l
             row.source,
             also,
             known.get(row.url),
+            ended.get(row.url),
             refresh=which.stored_before is not None,
         )
         for row in rows
-        # A smaller id among them: that one was given on an earlier page, and this one ends with it.
+        # A smaller id among them: that one is given here, and this one ends with it.
         if (also := tuple(other for other in same.get(row.url, ()) if other != row.id)) == ()
         or row.id < min(also)
     )
-    return WaitingPage(page, rows[-1].id if len(rows) == limit else None)
+    return WaitingPage(page, rows[-1].id if rows else after, has_more=len(rows) == limit)
 
 
 def _at_addresses(
@@ -191,6 +198,23 @@ def _at_addresses(
             if sha256 is not None:
                 known[url] = Known(sha256, at, etag, last_modified, robots, FileRights(*rights))
     return waiting_ids, known
+
+
+def _ended_since(connection: Connection, began: datetime, urls: Collection[str]) -> dict[str, Fetched]:
+    """By URL: how what was fetched from there since `began` was rejected or failed."""
+    c = candidates.c
+    ended: dict[str, Fetched] = {}
+    for chunk in chunks(urls):
+        rows = connection.execute(
+            sa.select(c.url, c.state, c.reason, c.detail, c.retryable, c.ended_at, c.http_status, c.robots, c.opt_out)
+            .where(c.url.in_(chunk), c.ended_at >= began, c.state.in_(("rejected", "failed")))
+            .where(c.reason != Reason.LICENCE)
+        )  # fmt: skip
+        for url, state, reason, detail, retryable, at, http_status, robots, opt_out in rows:
+            why, told = Reason(reason), detail or ""
+            outcome = Rejected(why, told) if state == "rejected" else Failed(why, retryable, told)
+            ended[url] = Fetched(outcome, at, 0, http_status, robots, opt_out)
+    return ended
 
 
 def kept_bytes(connection: Connection) -> int:

@@ -68,9 +68,7 @@ def command_here(folder: str, address: str, *paths: str) -> None:
 def rows(project: Project) -> dict[tuple[str, str], tuple[object, ...]]:
     c = tables.candidates.c
     with database.reading(project.engine) as connection:
-        found = connection.execute(
-            sa.select(c.wnid, c.url, c.rank, c.state, c.reason, c.retryable, c.sha256, c.attempts)
-        )
+        found = connection.execute(sa.select(c.wnid, c.url, c.rank, c.state, c.reason, c.retryable, c.sha256))
         return {(row.wnid, row.url): tuple(row[2:]) for row in found}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
@@ -42,10 +43,10 @@ from tests.real_parts import free_port
 __all__ = ["in_one_process", "server"]
 
 
-def command_here(folder: str, port: str) -> None:
+def command_here(folder: str, port: str, *options: str) -> None:
     """The command line, with the pictures of many hosts for a source."""
     crawl_module.open_sources = lambda *_: (source_at(port),)
-    sys.exit(run_command(command_line.main, "--project", folder, "crawl", "--executor", "ray"))
+    sys.exit(run_command(command_line.main, "--project", folder, "crawl", "--executor", "ray", *options))
 
 
 def on_cluster(
@@ -130,6 +131,21 @@ def test_a_killed_driver_takes_its_workers_along_and_is_resumed(
     assert process.returncode == 0, talk
     assert without_attempts(project) == without_attempts(in_one_process)
     assert set(project.images) == set(in_one_process.images)
+
+
+def test_what_ray_says_of_a_lost_worker_stays_out_of_the_json_on_stdout(
+    server: FaultServer, in_one_process: Project, tmp_path: Path
+) -> None:
+    # The command's own cluster: only its driver is told of what happens there.
+    project = on_cluster(tmp_path / "project", server, "", host_delay=0.3)
+    with child(__name__, "command_here", str(project.folder), port_of(server), "--json") as process:
+        soon(lambda: ended(project, "stored") >= 5 and worker_pids())
+        kill_worker()
+        answer, talk = process.communicate(timeout=120)
+    assert process.returncode == 0, talk
+    assert json.loads(answer)["interrupted"] is False
+    assert "(raylet)" in talk
+    assert without_attempts(project) == without_attempts(in_one_process)
 
 
 def test_a_stopped_driver_commits_what_is_done_and_leaves_with_130(
