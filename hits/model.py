@@ -79,13 +79,14 @@ class Cell:
 class Page:
     """A page of questions on one concept, as a worker sees it.
 
-    `examples` are addresses of pictures that show the concept. On a `sensitive` page workers are warned, and every
-    picture is blurred until they choose to see it.
+    `examples` are addresses of pictures that show the concept, `counter_examples` of some that show a sibling. On a
+    `sensitive` page workers are warned, and every picture is blurred until they choose to see it.
     """
 
     concept: Concept
     cells: tuple[Cell, ...]
     examples: tuple[str, ...] = ()
+    counter_examples: tuple[str, ...] = ()
     sensitive: bool = False
 
 

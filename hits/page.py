@@ -39,6 +39,7 @@ def render(page: Page) -> str:
     document = _template().render(
         concept=_printable(page.concept),
         examples=page.examples,
+        counter_examples=page.counter_examples,
         sensitive=page.sensitive,
         manifest=_embedded(page),
     )
@@ -75,7 +76,7 @@ def _check(page: Page) -> None:
         raise ValueError("a page needs pictures")
     if len({cell.name for cell in page.cells}) != len(page.cells):
         raise ValueError("two cells of a page have one name")
-    for address in page.examples:
+    for address in (*page.examples, *page.counter_examples):
         if not address.startswith(("http://", "https://")) or _NOT_XML.search(address):
             raise ValueError(f"an example has no http(s) address: {address!r}")
     address = page.concept.wikipedia_url

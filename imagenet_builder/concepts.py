@@ -47,6 +47,12 @@ def _kinds(graph: Graph, wnid: str) -> tuple[str, ...]:
 
 
 def _siblings(graph: Graph, wnid: str) -> tuple[str, ...]:
+    words = dict.fromkeys(graph[sibling].words[0] for sibling in siblings_of(graph, wnid))
+    return tuple(words)[:NOT_COUNTING]
+
+
+def siblings_of(graph: Graph, wnid: str) -> list[str]:
+    """The synsets beside a synset that do not count as it, those with the most kinds first."""
     own = {word.casefold() for word in graph[wnid].words}
     siblings = {
         sibling
@@ -57,6 +63,4 @@ def _siblings(graph: Graph, wnid: str) -> tuple[str, ...]:
         and wnid not in graph.ancestors(sibling)
     }
     # Synsets with many kinds are those that people know by name.
-    known_first = sorted(siblings, key=lambda sibling: (-len(graph.children(sibling)), sibling))
-    words = dict.fromkeys(graph[sibling].words[0] for sibling in known_first)
-    return tuple(words)[:NOT_COUNTING]
+    return sorted(siblings, key=lambda sibling: (-len(graph.children(sibling)), sibling))

@@ -17,6 +17,7 @@ from hits.pricing import fee_cents, reward_cents
 
 from .concepts import concept_of
 from .errors import ProjectError, PublishError
+from .examples import Examples, examples_of
 from .store.publish import HitIntent, IntendedSlot, StoredHit
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ class PageDesigner:
 
 
 class PageMaker:
-    """Renders HITs: the same HIT always gives the same page."""
+    """Renders HITs: within a run the same HIT always gives the same page."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self._known_examples: dict[str, Examples] = {}
         self.pictures_url = project.settings.marketplace.pictures_url.rstrip("/")
         if not self.pictures_url.startswith(("http://", "https://")):
             raise ProjectError(
@@ -105,12 +107,30 @@ class PageMaker:
 
     def question(self, wnid: str, names: Sequence[str]) -> str:
         """The HTMLQuestion of a page. Raises PageTooLarge."""
-        cells = tuple(Cell(name, f"{self.pictures_url}/{name}.jpg") for name in names)
+        addresses = self._addresses(names)
+        cells = tuple(Cell(name, address) for name, address in zip(names, addresses, strict=True))
         graph = self.project.graph
         # Resolved now, so that a misspelt category is an error and not a page without its warning.
         named = {graph.resolve(name).wnid for name in self.project.settings.verification.sensitive}
         sensitive = not named.isdisjoint({wnid, *graph.ancestors(wnid)})
-        return render(Page(concept_of(graph, wnid), cells, sensitive=sensitive))
+        found = self._examples(wnid)
+        page = Page(
+            concept_of(graph, wnid),
+            cells,
+            examples=self._addresses(found.showing),
+            counter_examples=self._addresses(found.not_showing),
+            sensitive=sensitive,
+        )
+        return render(page)
+
+    def _examples(self, wnid: str) -> Examples:
+        """The same for all pages of a category that one run makes."""
+        if wnid not in self._known_examples:
+            self._known_examples[wnid] = examples_of(self.project, wnid)
+        return self._known_examples[wnid]
+
+    def _addresses(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f"{self.pictures_url}/{name}.jpg" for name in names)
 
     def check_fits(self, intent: HitIntent) -> None:
         """Raise PageTooLarge now rather than between two HITs; a category's first page is its largest."""

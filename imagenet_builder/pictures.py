@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from hits import database
 
-from . import renditions
+from . import examples, renditions
 from .errors import ImageStoreError
 from .store import publish as store
+from .store import tombstones
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -87,7 +88,7 @@ def _is_readable(project: Project, sha256: str) -> bool:
 
 
 def create_app(project: Project) -> web.Application:
-    """The server of `GET /{name}.jpg`: the thumbnail that some HIT shows under a name, else 404.
+    """The server of `GET /{name}.jpg`: the thumbnail that some HIT shows, or has as an example, under a name; else 404.
 
     Mount it under the path of `[marketplace] pictures_url`.
     """
@@ -109,10 +110,19 @@ def create_app(project: Project) -> web.Application:
 
 
 def _picture(project: Project, name: str) -> bytes | None:
-    if not NAME.fullmatch(name):
-        return None
-    with database.reading(project.engine) as connection:
-        sha256 = store.picture_named(connection, name)
+    if NAME.fullmatch(name):
+        with database.reading(project.engine) as connection:
+            sha256 = store.picture_named(connection, name)
+    else:
+        sha256 = _example_named(project, name)
     if sha256 is None:
         return None
     return project.images.get(thumbnail(project, sha256).rendition_sha256)
+
+
+def _example_named(project: Project, name: str) -> str | None:
+    sha256 = examples.picture_of(project.secret, name) if examples.NAME.fullmatch(name) else None
+    if sha256 is None:
+        return None
+    with database.reading(project.engine) as connection:
+        return None if tombstones.taken_down(connection, sha256) else sha256

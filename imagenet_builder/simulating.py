@@ -17,11 +17,11 @@ from .store import publish as store
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from hits.simulation import SimulationReport
+    from hits.simulation import Shown, SimulationReport
 
     from .project import Project
 
-Truths = Mapping[tuple[str, str], bool]
+    Truths = Mapping[tuple[str, str], Shown]
 
 
 def simulate_workers(
@@ -33,12 +33,15 @@ def simulate_workers(
     assumed_yield: float = 0.5,
     seed: int = 0,
     max_pages: int | None = None,
+    arrivals_an_hour: float | None = None,
+    pace: float = 0.0,
     picture_sample: float = 1.0,
 ) -> SimulationReport:
     """Let `workers` simulated people, of `profiles` in turn, answer every HIT that the running site offers.
 
-    `truths` maps (sha256, wnid) to whether the picture shows the category; of others a share `assumed_yield`
-    does. Raises ProjectError for an unknown profile and SimulationError when the site cannot be used.
+    `truths` maps (sha256, wnid) to whether the picture shows the category, or "sibling" for what is near to it; of
+    others a share `assumed_yield` does. Raises ProjectError for an unknown profile and SimulationError when the
+    site cannot be used.
     """
     from hits.simulation import PROFILES, SimulatedWorker, simulate
 
@@ -59,12 +62,14 @@ def simulate_workers(
             seed=seed,
             max_pages=max_pages,
             assumed_yield=assumed_yield,
+            arrivals_an_hour=arrivals_an_hour,
+            pace=pace,
             picture_sample=picture_sample,
         )
     )
 
 
-def truth_by_picture_name(engine: sa.Engine, truths: Truths) -> dict[str, bool]:
+def truth_by_picture_name(engine: sa.Engine, truths: Truths) -> dict[str, Shown]:
     """Translate (sha256, wnid) → truth into the names under which HITs show the pictures."""
     if not truths:
         return {}
@@ -73,13 +78,13 @@ def truth_by_picture_name(engine: sa.Engine, truths: Truths) -> dict[str, bool]:
     return {name: truths[sha256, wnid] for name, sha256, wnid in shown if (sha256, wnid) in truths}
 
 
-def read_truths(path: Path) -> dict[tuple[str, str], bool]:
-    """Read a file of JSON lines `{"sha256": …, "wnid": …, "truth": true}`. Raises ProjectError."""
+def read_truths(path: Path) -> dict[tuple[str, str], Shown]:
+    """Read JSON lines `{"sha256": …, "wnid": …, "truth": true}`, or false, or "sibling". Raises ProjectError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"cannot read {path}: {error}") from error
-    truths: dict[tuple[str, str], bool] = {}
+    truths: dict[tuple[str, str], Shown] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -93,7 +98,13 @@ def read_truths(path: Path) -> dict[tuple[str, str], bool]:
     return truths
 
 
-def _truth(line: Mapping[str, object]) -> tuple[tuple[str, str], bool]:
-    if not isinstance(line["truth"], bool):
-        raise ValueError("truth is true or false")
-    return (str(line["sha256"]), str(line["wnid"])), line["truth"]
+def _truth(line: Mapping[str, object]) -> tuple[tuple[str, str], Shown]:
+    truth = line["truth"]
+    shown: Shown
+    if isinstance(truth, bool):
+        shown = truth
+    elif truth == "sibling":
+        shown = "sibling"
+    else:
+        raise ValueError("truth is true, false or sibling")
+    return (str(line["sha256"]), str(line["wnid"])), shown

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from xml.etree.ElementTree import Element, ParseError, SubElement
 
+import regex
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ..errors import HitsError
 from .forms import Choice, FormQuestion, FreeText, QuestionForm
 from .questions import ANSWERS_NAMESPACE, answers_document, clean_text
+
+LONGEST_MATCH_SECONDS = 0.1
+_FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
 
 OTHER = ":other"
 """What follows a question's identifier in the name of its field for another answer."""
@@ -83,6 +88,9 @@ def _text_problem(field: FreeText, text: str, required: bool) -> str | None:
         return f"write at least {field.least_length} characters"
     if field.most_length is not None and len(text) > field.most_length:
         return f"write at most {field.most_length} characters"
+    if field.pattern and not _matches(field.pattern, field.pattern_flags, text):
+        wanted = field.pattern_text.strip().rstrip(".") or "the answer has another form than is asked for"
+        return f"mind this: {wanted}"
     if not field.numeric:
         return None
     try:
@@ -94,6 +102,30 @@ def _text_problem(field: FreeText, text: str, required: bool) -> str | None:
     if field.most is not None and number > field.most:
         return f"write a number up to {field.most}"
     return None
+
+
+def _matches(pattern: str, flags: str, text: str) -> bool:
+    """Whether a requester's expression matches; one that cannot be read, or takes too long, stops no worker."""
+    expression = _compiled(pattern, flags)
+    if expression is None:
+        return True
+    try:
+        return expression.search(text, timeout=LONGEST_MATCH_SECONDS, concurrent=True) is not None
+    except TimeoutError:
+        return True
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str, flags: str) -> regex.Pattern[str] | None:
+    """A JavaScript expression, of which nearly all mean the same here; None for those that do not."""
+    # As in JavaScript, \d and \w are of ASCII only.
+    chosen = regex.ASCII
+    for flag in flags:
+        chosen |= _FLAGS.get(flag, 0)
+    try:
+        return regex.compile(pattern, chosen)
+    except (regex.error, RecursionError):
+        return None
 
 
 def read_answers(xml: str) -> dict[str, tuple[str, ...]]:

@@ -34,7 +34,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class FreeText:
-    """A field for text. `pattern` is for the browser alone: a requester's expression may take for ever."""
+    """A field for text; `pattern` is a JavaScript regular expression that must match somewhere in it."""
 
     default: str = ""
     lines: int = 1
@@ -44,6 +44,7 @@ class FreeText:
     least: int | None = None
     most: int | None = None
     pattern: str | None = None
+    pattern_flags: str = ""
     pattern_text: str = ""
 
 
@@ -192,6 +193,7 @@ class _Reader:
             least=_bound(bounds, "minValue"),
             most=_bound(bounds, "maxValue"),
             pattern=None if pattern is None else pattern.get("regex"),
+            pattern_flags="" if pattern is None else pattern.get("flags", ""),
             pattern_text="" if pattern is None else pattern.get("errorText", ""),
         )
 

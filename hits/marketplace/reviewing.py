@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -80,23 +80,29 @@ class _Report:
     ) -> None:
         self._write(subject_id, kind, key=key, value=str(value), question_id=question)
 
-    def decide(self, action: str, assignment_id: str, reason: str | None) -> None:
-        """Approve or reject a submission that still waits."""
+    def decide(self, action: Literal["Approve", "Reject"], assignment_id: str, reason: str | None) -> None:
+        """Approve or reject a submission; one that was decided so before counts as done, otherwise as failed."""
+        target = AssignmentState.APPROVED if action == "Approve" else AssignmentState.REJECTED
         hit, assignment = lock_assignment(self.connection, assignment_id)
-        if assignment.state is not AssignmentState.SUBMITTED:
-            return
-        if action == "Approve":
+        outcome: dict[str, Any] = {"succeeded": True, "result": target.value}
+        if assignment.state is AssignmentState.SUBMITTED and action == "Approve":
             pay(self.connection, hit, assignment, self.now, reason)
-        else:
+        elif assignment.state is AssignmentState.SUBMITTED:
             refuse(self.connection, hit, assignment, reason or _NO_REASON, self.now)
-        self._write(assignment_id, "Assignment", action=action, succeeded=True, result=reason)
+        elif assignment.state is target:
+            outcome["result"] = f"Already {target.value.lower()}"
+        else:
+            outcome = _failed(f"the assignment is {assignment.state}", "InvalidAssignmentState")
+        self._write(assignment_id, "Assignment", action=action, **outcome)
 
     def extend(self, policy: Policy) -> None:
         """One more assignment, up to the policy's most, with at least its time."""
         hit = find_hit(self.connection, self.hit.hit_id, lock=True)
-        if hit.state.max_assignments >= policy.numbers["ExtendMaximumAssignments"]:
-            return
         outcome: dict[str, Any] = {"succeeded": True, "result": "1 assignment more"}
+        if hit.state.max_assignments >= policy.numbers["ExtendMaximumAssignments"]:
+            outcome["result"] = f"It has {hit.state.max_assignments} assignments already"
+            self._write(hit.hit_id, "HIT", action="Extend", **outcome)
+            return
         try:
             with self.connection.begin_nested():
                 state = extend_locked(self.connection, hit, 1, self.now)
@@ -104,8 +110,12 @@ class _Report:
                 extended = replace(state, expires_at=max(state.expires_at, least))
                 save_state(self.connection, hit, extended)
         except RequestRefused as error:
-            outcome = {"succeeded": False, "result": str(error), "error_code": error.code}
+            outcome = _failed(str(error), error.code)
         self._write(hit.hit_id, "HIT", action="Extend", **outcome)
+
+
+def _failed(result: str, code: str) -> dict[str, Any]:
+    return {"succeeded": False, "result": result, "error_code": f"AWS.MechanicalTurk.{code}"}
 
 
 def review_submission(connection: Connection, hit: Hit, assignment: AssignmentRecord, now: datetime) -> None:
@@ -169,15 +179,21 @@ def _considered(connection: Connection, hit: Hit, policy: Policy) -> list[Assign
 def _apply(report: _Report, policy: Policy, agreement: Agreement) -> None:
     hit_id = report.hit.hit_id
     for question in policy.question_ids:
-        if question in agreement.agreed:
-            report.result(hit_id, "HIT", "AgreedAnswer", agreement.agreed[question], question)
-    report.result(hit_id, "HIT", "HITAgreementScore", agreement.hit_score)
-    for assignment_id, score in agreement.worker_scores.items():
-        report.result(assignment_id, "Assignment", "WorkerAgreementScore", score)
-    for assignment_id, score in agreement.worker_scores.items():
-        if policy.reaches("ApproveIfWorkerAgreementScoreIsAtLeast", score):
+        found = agreement.agreed.get(question)
+        report.result(hit_id, "HIT", "AgreedAnswerFound", "false" if found is None else "true", question)
+        if found is not None:
+            report.result(hit_id, "HIT", "AgreedAnswer", found.answer, question)
+            report.result(hit_id, "HIT", "AnswerAgreementScore", found.score, question)
+    report.result(hit_id, "HIT", "HitAgreementScore", agreement.hit_score)
+    for assignment_id, conformity in agreement.workers.items():
+        where = (assignment_id, "Assignment")
+        report.result(*where, "WorkerAgreementScore", conformity.score)
+        report.result(*where, "PluralityAnswersCorrect", conformity.correct)
+        report.result(*where, "PluralityAnswersIncorrect", conformity.incorrect)
+    for assignment_id, conformity in agreement.workers.items():
+        if policy.reaches("ApproveIfWorkerAgreementScoreIsAtLeast", conformity.score):
             report.decide("Approve", assignment_id, policy.texts.get("ApproveReason"))
-        elif policy.below("RejectIfWorkerAgreementScoreIsLessThan", score):
+        elif policy.below("RejectIfWorkerAgreementScoreIsLessThan", conformity.score):
             report.decide("Reject", assignment_id, policy.texts.get("RejectReason"))
     if policy.below("ExtendIfHITAgreementScoreIsLessThan", agreement.hit_score):
         report.extend(policy)

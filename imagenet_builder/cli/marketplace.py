@@ -193,12 +193,12 @@ def layout(invocation: Invocation, page: Path, name: str | None, height: int) ->
     "--profile",
     default="careful,careful,hurried",
     show_default=True,
-    help="Kinds of worker, in turn: careful, hurried, random, spamming.",
+    help="Kinds of worker, in turn: careful, hurried, confused-by-siblings, random, always-yes.",
 )
 @click.option(
     "--truth",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help='JSON lines {"sha256": …, "wnid": …, "truth": true}: what the workers see in the pictures.',
+    help='JSON lines {"sha256": …, "wnid": …, "truth": true}, or false, or "sibling": what is in the pictures.',
 )
 @click.option(
     "--assumed-yield",
@@ -209,6 +209,18 @@ def layout(invocation: Invocation, page: Path, name: str | None, height: int) ->
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of what they answer.")
 @click.option("--max-pages", type=click.IntRange(1), help="Stop after so many pages.")
+@click.option(
+    "--arrivals",
+    type=click.FloatRange(0, min_open=True),
+    help="How many of them come in an hour, at random times.  [default: all at once]",
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Take their time: 1 as long as people, 0.1 a tenth of it, 0 none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def simulate(
@@ -219,6 +231,8 @@ def simulate(
     assumed_yield: float,
     seed: int,
     max_pages: int | None,
+    arrivals: float | None,
+    pace: float,
     as_json: bool,
 ) -> None:
     """Let simulated workers sign in and answer every open page, over HTTP. The marketplace must be running.
@@ -227,7 +241,7 @@ def simulate(
 
     \b
     Example:
-      imagenet-builder marketplace simulate --workers 6 --profile careful,hurried,spamming
+      imagenet-builder marketplace simulate --workers 50 --profile careful,confused-by-siblings,always-yes
     """
     from imagenet_builder.simulating import read_truths, simulate_workers
 
@@ -239,6 +253,8 @@ def simulate(
         assumed_yield=assumed_yield,
         seed=seed,
         max_pages=max_pages,
+        arrivals_an_hour=arrivals,
+        pace=pace,
     )
     answers = {answer.value: count for answer, count in report.answers.items()}
     if as_json:
@@ -246,3 +262,7 @@ def simulate(
         return
     click.echo(f"pages    {report.pages}, by worker {', '.join(map(str, report.pages_by_worker))}")
     click.echo(f"answers  {', '.join(f'{count} {answer}' for answer, count in answers.items())}")
+    click.echo(
+        f"people   would work {report.worked_seconds / 3600:.2f} hours in all, "
+        f"{report.span_seconds / 3600:.2f} from the first arrival to the last page"
+    )

@@ -50,7 +50,7 @@ class DemoPlan:
         "careful",
         "hurried",
         "careful",
-        "spamming",
+        "always-yes",
         "careful",
     )
 

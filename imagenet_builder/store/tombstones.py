@@ -48,6 +48,11 @@ def is_taken_down(sha256: sa.ColumnElement[str]) -> sa.Exists:
     return sa.exists().where(tombstones.c.kind == Kind.IMAGE, tombstones.c.target == sha256)
 
 
+def taken_down(connection: Connection, sha256: str) -> bool:
+    """Whether this image has a tombstone."""
+    return bool(connection.scalar(sa.select(is_taken_down(sa.literal(sha256)))))
+
+
 def author_key(name: str | None) -> str:
     """An author's name without regard to case and spaces."""
     return " ".join((name or "").casefold().split())

@@ -200,7 +200,7 @@ def test_known_answers_approve_reject_and_extend(
     cy.submit(half, {"q1": "yes", "q2": "yes"})
     assert [status_of(client, one) for one in (right, wrong, half)] == ["Approved", "Rejected", "Submitted"]
     found = client.list_review_policy_results_for_hit(HITId=hit_id, MaxResults=100)
-    assert found["AssignmentReviewPolicy"] == policy
+    assert found["AssignmentReviewPolicy"] == {"PolicyName": "ScoreMyKnownAnswers/2011-09-01"}
     report = found["AssignmentReviewReport"]
     scores = {e["SubjectId"]: e["Value"] for e in report["ReviewResults"] if e["Key"] == "KnownAnswerScore"}
     assert scores == {right: "100", wrong: "0", half: "50"}
@@ -246,12 +246,50 @@ def test_a_plurality_approves_who_agrees_when_the_hit_is_reviewable(
     report = client.list_review_policy_results_for_hit(HITId=hit_id, MaxResults=100)["HITReviewReport"]
     found = {(e["Key"], e["SubjectId"], e.get("QuestionId")): e["Value"] for e in report["ReviewResults"]}
     assert found == {
+        ("AgreedAnswerFound", hit_id, "q1"): "true",
         ("AgreedAnswer", hit_id, "q1"): "dog",
-        ("HITAgreementScore", hit_id, None): "50",
-        ("WorkerAgreementScore", held[0], None): "100",
-        ("WorkerAgreementScore", held[1], None): "100",
-        ("WorkerAgreementScore", held[2], None): "0",
+        ("AnswerAgreementScore", hit_id, "q1"): "66",
+        ("AgreedAnswerFound", hit_id, "q2"): "false",
+        ("HitAgreementScore", hit_id, None): "50",
+        **{
+            ("WorkerAgreementScore", one, None): score
+            for one, score in zip(held, ("100", "100", "0"), strict=True)
+        },
+        **{("PluralityAnswersCorrect", one, None): count for one, count in zip(held, "110", strict=True)},
+        **{("PluralityAnswersIncorrect", one, None): count for one, count in zip(held, "001", strict=True)},
     }
+
+
+def test_what_another_policy_decided_is_done_or_failed(client: Any, workers: list[SiteWorker]) -> None:
+    known = known_answers(ApproveIfKnownAnswerScoreIsAtLeast=100, RejectIfKnownAnswerScoreIsLessThan=1)
+    agreement = plurality("q1", ApproveIfWorkerAgreementScoreIsAtLeast=0)
+    hit_id = make_hit(client, MaxAssignments=2, AssignmentReviewPolicy=known, HITReviewPolicy=agreement)
+    right, wrong = workers[0].accept(hit_id), workers[1].accept(hit_id)
+    workers[0].submit(right, {"q1": "yes", "q2": "no"})
+    workers[1].submit(wrong, {"q1": "no", "q2": "yes"})
+    report = client.list_review_policy_results_for_hit(HITId=hit_id, MaxResults=100)["HITReviewReport"]
+    actions = [
+        (e["ActionName"], e["TargetId"], e["Status"], e["Result"], e.get("ErrorCode"))
+        for e in report["ReviewActions"]
+    ]
+    assert actions == [
+        ("Approve", right, "Succeeded", "Already approved", None),
+        (
+            "Approve", wrong, "Failed", "the assignment is Rejected", "AWS.MechanicalTurk.InvalidAssignmentState",
+        ),
+    ]  # fmt: skip
+
+
+def test_known_answers_extend_by_their_defaults_until_five(client: Any, workers: list[SiteWorker]) -> None:
+    hit_id = make_hit(
+        client, MaxAssignments=4, AssignmentReviewPolicy=known_answers(ExtendIfKnownAnswerScoreIsLessThan=101)
+    )
+    for worker in workers[:2]:
+        worker.submit(worker.accept(hit_id), {"q1": "yes"})
+    assert client.get_hit(HITId=hit_id)["HIT"]["MaxAssignments"] == 5
+    found = client.list_review_policy_results_for_hit(HITId=hit_id, RetrieveResults=False)
+    results = [(e["Status"], e["Result"]) for e in found["AssignmentReviewReport"]["ReviewActions"]]
+    assert results == [("Succeeded", "1 assignment more"), ("Succeeded", "It has 5 assignments already")]
 
 
 def test_a_plurality_extends_until_there_is_one_or_the_money_is_gone(
@@ -274,7 +312,7 @@ def test_a_plurality_extends_until_there_is_one_or_the_money_is_gone(
     assert [(e["Status"], e.get("ErrorCode")) for e in actions["ReviewActions"]] == [
         ("Succeeded", None),
         ("Succeeded", None),
-        ("Failed", "InsufficientFunds"),
+        ("Failed", "AWS.MechanicalTurk.InsufficientFunds"),
     ]
 
 
@@ -287,10 +325,13 @@ def test_a_plurality_extends_until_there_is_one_or_the_money_is_gone(
         {"AssignmentReviewPolicy": {"PolicyName": "ScoreMyKnownAnswers/2011-09-01"}},
         {"AssignmentReviewPolicy": known_answers(ApproveIfKnownAnswerScoreIsAtLeast=102)},
         {"AssignmentReviewPolicy": known_answers(ApproveIfKnownAnswerScoreIsAtLeast="many")},
-        {"AssignmentReviewPolicy": known_answers(ExtendIfKnownAnswerScoreIsLessThan=50)},
+        {"AssignmentReviewPolicy": known_answers(ExtendMaximumAssignments=26)},
+        {"AssignmentReviewPolicy": known_answers(ExtendMinimumTimeInSeconds=59)},
         {"AssignmentReviewPolicy": known_answers(Bribe=5)},
         {"HITReviewPolicy": plurality()},
-        {"HITReviewPolicy": plurality("q", ExtendMaximumAssignments=26)},
+        {"HITReviewPolicy": plurality("q", ExtendIfHITAgreementScoreIsLessThan=50)},
+        {"HITReviewPolicy": plurality("q", ExtendMinimumTimeInSeconds=3599)},
+        {"HITReviewPolicy": plurality("q", DisregardAssignmentIfRejected="perhaps")},
     ],
 )
 def test_policies_that_make_no_sense_are_refused(tmp_path: Path, policies: dict[str, Any]) -> None:

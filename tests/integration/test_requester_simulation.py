@@ -17,11 +17,12 @@ from hits.model import Answer
 from hits.page import render
 from hits.requester import Requester, connect
 from hits.simulation import (
+    ALWAYS_YES,
     CAREFUL,
+    CONFUSED,
     HURRIED,
     PROFILES,
     RANDOM,
-    SPAMMING,
     SimulatedWorker,
     WorkerProfile,
     simulate,
@@ -70,7 +71,7 @@ async def test_a_crowd_answers_all_there_is_and_its_answers_are_read(
 ) -> None:
     questions = [render(site.page(*NAMES[start : start + 12])) for start in range(0, 48, 12)]
     requester, hit_ids = publish(marketplace, *questions)
-    crowd = invited(marketplace, FLAWLESS, CAREFUL, HURRIED, SPAMMING)
+    crowd = invited(marketplace, FLAWLESS, CAREFUL, HURRIED, ALWAYS_YES)
     report = await simulate(crowd, shown, seed=7)
 
     assert report.pages == sum(report.pages_by_worker) == 12
@@ -84,25 +85,63 @@ async def test_a_crowd_answers_all_there_is_and_its_answers_are_read(
     assert (await simulate(crowd, shown, seed=7)).pages == 0
 
 
-async def test_flawless_and_spamming_workers_answer_as_their_profile_says(
+async def test_flawless_and_always_yes_workers_answer_as_their_profile_says(
     marketplace: Any, site: PictureSite
 ) -> None:
     requester, (hit_id,) = publish(marketplace, render(site.page(*NAMES)))
-    await simulate(invited(marketplace, FLAWLESS, SPAMMING, SPAMMING), shown)
+    await simulate(invited(marketplace, FLAWLESS, ALWAYS_YES, ALWAYS_YES), shown)
     kinds: Counter[str] = Counter()
     for assignment in requester.assignments(hit_id):
         answers = parse(assignment.answer_xml)
         right = sum((cell.answer is Answer.YES) == shown(cell.name) for cell in answers.cells)
         always_yes = all(cell.answer is Answer.YES for cell in answers.cells)
-        kinds["spamming" if always_yes else "flawless" if right == 48 else "other"] += 1
+        kinds["always-yes" if always_yes else "flawless" if right == 48 else "other"] += 1
         assert answers.seconds
-    assert kinds == {"flawless": 1, "spamming": 2}
+    assert kinds == {"flawless": 1, "always-yes": 2}
+
+
+async def test_workers_confused_by_siblings_say_yes_to_what_is_near_and_no_to_what_is_far(
+    marketplace: Any, site: PictureSite
+) -> None:
+    names = [f"{kind}-{place}" for place in range(16) for kind in ("shown", "near", "far")]
+    requester, (hit_id,) = publish(marketplace, render(site.page(*names)), votes=2)
+    truth = {"shown": True, "near": "sibling", "far": False}
+    crowd = invited(marketplace, CONFUSED, WorkerProfile("knowing", 1.0, 1.0, 0.0, 1.0))
+    await simulate(crowd, lambda name: truth[name.partition("-")[0]], picture_sample=0)
+    said: dict[bool, Counter[str]] = {}
+    for assignment in requester.assignments(hit_id):
+        cells = parse(assignment.answer_xml).cells
+        yes = Counter(cell.name.partition("-")[0] for cell in cells if cell.answer is Answer.YES)
+        said[yes["near"] > 0] = yes
+    assert said[False] == {"shown": 16}
+    assert said[True]["near"] > 6 > said[True]["far"]
+    assert said[True]["shown"] > 10
+
+
+async def test_a_crowd_that_arrives_over_time_reports_its_own_time_and_may_take_it(
+    marketplace: Any, site: PictureSite
+) -> None:
+    publish(marketplace, *(render(site.page(*NAMES[start : start + 12])) for start in range(0, 48, 12)))
+    crowd = invited(marketplace, FLAWLESS, FLAWLESS, FLAWLESS)
+    timed = await simulate(crowd, shown, arrivals_an_hour=7200, pace=0.02, picture_sample=0, concurrency=3)
+    assert timed.pages == 12
+    # A page of twelve pictures takes around twelve seconds; nobody works on two at once.
+    assert 12 * 5 < timed.worked_seconds < 12 * 30
+    assert timed.worked_seconds / 3 <= timed.span_seconds < timed.worked_seconds + 60
+    assert timed.seconds >= 0.02 * timed.span_seconds
+
+
+async def test_who_comes_later_finds_less(marketplace: Any, site: PictureSite) -> None:
+    publish(marketplace, *(render(site.page(f"yes-{number}")) for number in range(6)), votes=1)
+    crowd = invited(marketplace, FLAWLESS, FLAWLESS)
+    report = await simulate(crowd, shown, arrivals_an_hour=0.36, pace=0.0005, picture_sample=0)
+    assert report.pages_by_worker == (6, 0)
 
 
 async def test_pictures_that_do_not_load_are_answered_broken(marketplace: Any, site: PictureSite) -> None:
     requester, (hit_id,) = publish(marketplace, render(site.page("yes-1", "gone", "no-2")), votes=1)
     site.missing.add("gone")
-    report = await simulate(invited(marketplace, SPAMMING), shown)
+    report = await simulate(invited(marketplace, ALWAYS_YES), shown)
     (assignment,) = requester.assignments(hit_id)
     assert [cell.answer for cell in parse(assignment.answer_xml).cells] == ["yes", "broken", "yes"]
     assert report.answers[Answer.BROKEN] == 1
@@ -200,4 +239,4 @@ async def test_another_requesters_page_is_told_and_not_guessed_at(marketplace: A
 
 def test_profiles_are_found_by_their_names() -> None:
     assert {name: profile.name for name, profile in PROFILES.items()} == {name: name for name in PROFILES}
-    assert {"careful", "hurried", "spamming", "random"} <= set(PROFILES)
+    assert set(PROFILES) == {"careful", "hurried", "confused-by-siblings", "random", "always-yes"}

@@ -129,12 +129,18 @@ def test_the_page_tells_definition_synonyms_parents_and_what_does_not_count() ->
 def test_kinds_of_it_and_pictures_of_it_are_shown_as_examples() -> None:
     concept = Concept("umbrella", (), "", (), "", counting=("parasol", "gamp"))
     examples = ("https://pictures.example/e/1.jpg", 'https://pictures.example/e/2.jpg?a="b"')
-    document = html_of(render(Page(concept, cells(1), examples)))
+    document = html_of(render(Page(concept, cells(1), examples, ("https://pictures.example/e/3.jpg",))))
     assert "Counts too</dt> <dd>parasol, gamp" in document
     assert 'src="https://pictures.example/e/1.jpg"' in document
     assert "2.jpg?a=&#34;b&#34;" in document
-    with pytest.raises(ValueError, match="example"):
-        render(Page(concept, cells(1), ("javascript:alert(1)",)))
+    assert 'src="https://pictures.example/e/3.jpg" alt="These do not, 1"' in document
+    assert "These do not" not in html_of(render(Page(concept, cells(1), examples)))
+    for wrong in (
+        Page(concept, cells(1), ("javascript:alert(1)",)),
+        Page(concept, cells(1), (), ("data:,x",)),
+    ):
+        with pytest.raises(ValueError, match="example"):
+            render(wrong)
 
 
 def test_only_a_sensitive_page_warns() -> None:

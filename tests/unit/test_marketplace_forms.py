@@ -22,6 +22,7 @@ SHORT = (
     '<FreeTextAnswer><Constraints><Length minLength="2" maxLength="4"/></Constraints>'
     "<NumberOfLinesSuggestion>3</NumberOfLinesSuggestion></FreeTextAnswer>"
 )
+PATTERN = "<FreeTextAnswer><Constraints><AnswerFormatRegex {}/></Constraints></FreeTextAnswer>"
 OTHER = "<OtherSelection><Constraints/></OtherSelection>"
 
 
@@ -218,3 +219,36 @@ def test_keys_that_cannot_score_are_refused(xml: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         parse_answer_key(xml)
     assert refused.value.code == "XMLParseError"
+
+
+# --- expressions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fits", "does_not"),
+    [
+        ('regex="\\S"', "two words", ""),
+        ('regex="^[0-9]{4}$"', "2026", "the 2026"),
+        ('regex="^[0-9]{4}$"', "1999", "٢٠٢٦"),
+        ('regex="\\d"', "a 1", "٢"),
+        ('regex="^(yes|no)$" flags="i"', "YES", "maybe"),
+        ('regex="^(yes|no)$"', "no", "NO"),
+    ],
+)
+def test_an_expression_must_match_somewhere_in_the_answer(attributes: str, fits: str, does_not: str) -> None:
+    form = question_form(form_question("q", PATTERN.format(attributes)))
+    assert form_answers_xml(parse_test(form), [("q", fits)])
+    assert problems(form, ("q", does_not)).keys() == {"q"}
+
+
+def test_the_requesters_own_words_say_what_an_expression_wants() -> None:
+    form = question_form(form_question("q", PATTERN.format('regex="^[A-Z]+$" errorText="Capitals only."')))
+    assert problems(form, ("q", "abc")) == {"q": "mind this: Capitals only"}
+    plain = question_form(form_question("q", PATTERN.format('regex="^[A-Z]+$"')))
+    assert problems(plain, ("q", "abc")) == {"q": "mind this: the answer has another form than is asked for"}
+
+
+@pytest.mark.parametrize("expression", ["^(a|aa)+$", "(unclosed"])
+def test_an_expression_that_cannot_be_tried_stops_nobody(expression: str) -> None:
+    form = question_form(form_question("q", PATTERN.format(f'regex="{expression}"')))
+    assert form_answers_xml(parse_test(form), [("q", "a" * 200 + "b")])

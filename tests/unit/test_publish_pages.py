@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from imagenet_builder.cli.publish_hits import cents_of
 from imagenet_builder.concepts import concept_of, wikipedia_url
-from imagenet_builder.config import Settings, VerificationSettings
+from imagenet_builder.config import VerificationSettings
 from imagenet_builder.errors import PublishError
 from imagenet_builder.pages import PageDesigner, PageMaker, picture_name
 from imagenet_builder.policy import Policy
+from imagenet_builder.project import Project
 from imagenet_builder.store.publish import HitIntent
 from wordnet_synsets.errors import UnknownSynset
 from wordnet_synsets.graph import Graph, open_graph
+
+from ..builder_store import empty_project
 
 SECRET = b"k" * 32
 MAJORITY = Policy("majority", 3)
@@ -118,13 +121,18 @@ def test_anything_else_is_no_amount(text: str) -> None:
         cents_of(text)
 
 
-def test_pages_of_sensitive_categories_and_of_those_below_them_warn(wordnet_folder: Path) -> None:
-    def warns(wnid: str, *sensitive: str) -> bool:
-        settings = Settings(verification=VerificationSettings(sensitive=sensitive))
-        project = SimpleNamespace(graph=graph, settings=settings)
-        return "Content warning" in PageMaker(project).question(wnid, ["a"])  # type: ignore[arg-type]
+def test_pages_of_sensitive_categories_and_of_those_below_them_warn(
+    wordnet_folder: Path, tmp_path: Path
+) -> None:
+    stored = empty_project(tmp_path, wordnet={"folder": str(wordnet_folder)})
 
-    graph = open_graph(wordnet_folder)
+    def warns(wnid: str, *sensitive: str) -> bool:
+        settings = replace(stored.settings, verification=VerificationSettings(sensitive=sensitive))
+        project = Project(stored.folder, settings)
+        page = PageMaker(project).question(wnid, ["a"])
+        project.engine.dispose()
+        return "Content warning" in page
+
     assert not warns(DOG)
     assert warns(DOG, DOG)
     assert warns(DOG, "dog.n.01")

@@ -47,6 +47,11 @@ def _report(entries: list[ReviewEntry], level: str) -> Answer:
     }
 
 
+def _name_of(policy: str | None) -> Answer | None:
+    """A stored policy as reports have it, without its parameters: a key of known answers is in them."""
+    return None if policy is None else {"PolicyName": json.loads(policy)["PolicyName"]}
+
+
 def list_review_policy_results_for_hit(caller: Caller, request: Request) -> Answer:
     levels = tuple(request.get("PolicyLevels", ())) or ("Assignment", "HIT")
     hit_id = request["HITId"]
@@ -67,8 +72,8 @@ def list_review_policy_results_for_hit(caller: Caller, request: Request) -> Answ
     )
     return {
         "HITId": hit_id,
-        "AssignmentReviewPolicy": json.loads(hit.assignment_policy) if hit.assignment_policy else None,
-        "HITReviewPolicy": json.loads(hit.hit_policy) if hit.hit_policy else None,
+        "AssignmentReviewPolicy": _name_of(hit.assignment_policy),
+        "HITReviewPolicy": _name_of(hit.hit_policy),
         "AssignmentReviewReport": _report(shown, "Assignment") if "Assignment" in levels else None,
         "HITReviewReport": _report(shown, "HIT") if "HIT" in levels else None,
         "NextToken": answer["NextToken"],
