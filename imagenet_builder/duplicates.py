@@ -25,7 +25,7 @@ from .descriptors import (
     mirrored_looks,
     stack,
 )
-from .hamming import BITS, pairs_between, pairs_within
+from .hamming import BITS, pairs_between, pairs_within, spread
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -95,7 +95,7 @@ def clusters(
     if descriptors:
         return clustering(hashes, descriptors, distance=distance, same=same).clusters()
     names = sorted(hashes)
-    distinct, place = np.unique(_values(hashes, names), return_inverse=True)
+    distinct, place = np.unique(spread(_values(hashes, names)), return_inverse=True)
     labels = _first_of_each(_joined_labels(distinct, distance)[place])
     return {name: names[label] for name, label in zip(names, labels.tolist(), strict=True)}
 
@@ -138,7 +138,7 @@ def clustering(
 
 @dataclass(frozen=True)
 class _Hashed:
-    """Distinct hashes, sorted, and for each (`starts[i]` to `starts[i + 1]`) the `codes` of what has it.
+    """Distinct hashes, `spread` and sorted, and for each (`starts[i]` to `starts[i + 1]`) the `codes` of what has it.
 
     A code is place × variants + variant: of askers 1 is the mirror image, of answers the variant is the window.
     """
@@ -150,6 +150,7 @@ class _Hashed:
 
     @classmethod
     def of(cls, hashes: Hashes, codes: Places, variants: int) -> _Hashed:
+        hashes = spread(hashes)
         order = np.argsort(hashes)
         hashes, codes = hashes[order], codes[order]
         distinct, starts = np.unique(hashes, return_index=True)
@@ -257,9 +258,9 @@ def _meetings(
     asking: _Hashed, one_at: Places, answering: _Hashed, other_at: Places
 ) -> Iterator[tuple[Places, Places]]:
     """The codes of all that have the hashes `one_at[i]` and `other_at[i]`, about CONFIRMED_AT_ONCE at a time."""
-    wide = np.diff(answering.starts)[other_at]
+    wide = answering.starts[other_at + 1] - answering.starts[other_at]
     # One line for each asker of a hash: it meets all those that have the other.
-    lines = np.repeat(np.arange(len(one_at)), np.diff(asking.starts)[one_at])
+    lines = np.repeat(np.arange(len(one_at)), asking.starts[one_at + 1] - asking.starts[one_at])
     first = np.arange(len(lines)) - np.searchsorted(lines, lines) + asking.starts[one_at][lines]
     done, sizes = 0, wide[lines].cumsum()
     while done < len(lines):

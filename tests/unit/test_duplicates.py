@@ -29,7 +29,7 @@ from imagenet_builder.descriptors import (
     stack,
 )
 from imagenet_builder.duplicates import HASH_MASK, LEAST_TEXTURE, clustering, clusters
-from imagenet_builder.hamming import pairs_between, pairs_within
+from imagenet_builder.hamming import NearIndex, pairs_between, pairs_within, spread
 
 Grey = npt.NDArray[np.uint8]
 
@@ -236,6 +236,26 @@ def test_every_pair_within_the_distance_comes_once(hashes: dict[str, int], dista
         )
         left, right = np.nonzero(distances[::2] <= distance)
         assert sorted(between) == sorted(zip(asking[left], known[right], strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(related_hashes(), st.integers(0, 12))
+def test_an_index_finds_every_value_near_one_that_is_asked_for_once(
+    hashes: dict[str, int], distance: int
+) -> None:
+    values = np.array([value & HASH_MASK for value in hashes.values()], np.uint64)
+    asked = values[::2] ^ np.uint64(1 << 17)
+    asker, place = NearIndex(values, distance).near(asked)
+    expected = np.argwhere(np.bitwise_count(asked[:, None] ^ values[None, :]) <= distance)
+    assert np.stack([asker, place], axis=1).tolist() == expected.tolist()
+
+
+@given(st.lists(st.integers(0, HASH_MASK), min_size=2, max_size=9))
+def test_spreading_bits_keeps_all_distances(hashes: list[int]) -> None:
+    values = np.array(hashes, np.uint64)
+    moved = spread(values)
+    assert (np.bitwise_count(moved[1:] ^ moved[:-1]) == np.bitwise_count(values[1:] ^ values[:-1])).all()
+    assert len(set(spread(np.uint64(1) << np.arange(64, dtype=np.uint64)).tolist())) == 64
 
 
 def faint(seed: int) -> np.ndarray:
