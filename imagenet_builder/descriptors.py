@@ -98,6 +98,13 @@ def hashes_of(descriptors: Descriptors, window: int = 0) -> Hashes:
     return np.ascontiguousarray(packed).view(">u8").reshape(-1).astype(np.uint64)
 
 
+def all_hashes_of(descriptors: Descriptors) -> Hashes:
+    """The hashes of every window in each picture (rows × windows), as `hashes_of` gives them."""
+    brighter = descriptors.astype(np.float32) @ _all_hash_weights() > 0
+    packed = np.packbits(brighter.reshape(-1, HASH_ROWS * (HASH_COLUMNS - 1)), axis=1)
+    return packed.view(">u8").reshape(-1, len(WINDOWS)).astype(np.uint64)
+
+
 def looks_of(descriptors: Descriptors, window: int = 0) -> Weights:
     """The fields of a window in each picture, without slope: rows of LOOK × LOOK, of length 1 (0 for flat ones)."""
     fields = descriptors.astype(np.float32) @ _look_weights(window)
@@ -140,6 +147,11 @@ def _hash_weights(window: int) -> Weights:
     fields = _without_slope(HASH_ROWS, HASH_COLUMNS) @ fields
     fields = fields.reshape(HASH_ROWS, HASH_COLUMNS, BYTES)
     return _whole((fields[:, 1:] - fields[:, :-1]).reshape(-1, BYTES))
+
+
+@cache
+def _all_hash_weights() -> Weights:
+    return np.concatenate([_hash_weights(window) for window in range(len(WINDOWS))], axis=1)
 
 
 @cache

@@ -1,8 +1,9 @@
 """Near-duplicates: pictures of which one looks like the other, like a window in it, or like its mirror image.
 
 Every picture has a 64-bit hash (`descriptors.hashes_of`). All pairs within the distance are found, not a sample of
-them (`hamming`). Where descriptors are given, each pair is confirmed on them, so that pictures with little in them do
-not chain into giant clusters, and windows and mirror images are compared as well: crops, added caption bars, flips.
+them (`hamming`). Where descriptors are given, each pair is confirmed on them, and windows and mirror images are
+compared as well: crops, added caption bars, flips. Pictures with little in them may still chain, one like the next, to
+any length: a chain of many is cut into clusters around representatives that each of their pictures is like.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .descriptors import (
     mirrored_looks,
     stack,
 )
-from .hamming import BITS, pairs_between, pairs_within
+from .hamming import BITS, pairs_between, pairs_within, spread
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -39,6 +40,8 @@ PAIRS_AT_ONCE = 1_000_000
 # Pairs that are confirmed in one go, and pictures whose windows are hashed in one go: each takes some kilobytes.
 CONFIRMED_AT_ONCE = 20_000
 HASHED_AT_ONCE = 4_096
+# More pictures than so many are one cluster only if one of them is like all the others.
+CROWD = 32
 # A chain of so many hashes is compared with the rest only, not within itself.
 LONG_CHAIN = 500
 MOST_CHAINS = 32
@@ -52,7 +55,7 @@ class Clustering:
 
     `names` are sorted; `hashes` are of the whole pictures, `windows` (rows × windows) of the others in `WINDOWS`;
     `described` pictures have a descriptor, and where it is not flat they `show` something; `labels` holds, for each
-    row, the row of the first picture of its cluster.
+    row, the row of the first picture that a chain of pairs leads to, and `groups` of the first of its cluster.
     """
 
     names: npt.NDArray[np.str_]
@@ -61,11 +64,12 @@ class Clustering:
     shows: Mask
     windows: Hashes
     labels: Places
+    groups: Places
 
     def clusters(self) -> dict[str, str]:
         """Every name and the smallest name in its cluster."""
         names: list[str] = self.names.tolist()
-        return {name: names[label] for name, label in zip(names, self.labels.tolist(), strict=True)}
+        return {name: names[label] for name, label in zip(names, self.groups.tolist(), strict=True)}
 
 
 def clusters(
@@ -81,7 +85,8 @@ def clusters(
     of pairs within `distance` bits (0 to 62) leads from one to the other. Hashes with hardly any texture match only
     when they are equal. Two pictures with `descriptors` (those of other images may be missing) are a pair if the hash
     of one, or of its mirror image, is near that of the other or of a window in it, and if what is there correlates by
-    `same` or more.
+    `same` or more. A chain of more than CROWD of these is cut: each picture is then in the cluster of a representative
+    with which it is a pair.
     """
     if not 0 <= distance <= BITS - 2:
         raise ValueError(f"distance must be from 0 to {BITS - 2} bits, not {distance}")
@@ -90,7 +95,7 @@ def clusters(
     if descriptors:
         return clustering(hashes, descriptors, distance=distance, same=same).clusters()
     names = sorted(hashes)
-    distinct, place = np.unique(_values(hashes, names), return_inverse=True)
+    distinct, place = np.unique(spread(_values(hashes, names)), return_inverse=True)
     labels = _first_of_each(_joined_labels(distinct, distance)[place])
     return {name: names[label] for name, label in zip(names, labels.tolist(), strict=True)}
 
@@ -119,19 +124,21 @@ def clustering(
     if not fresh.all():
         asking, answering = pictures.asking(~fresh), pictures.answering(fresh)
         labels = _joined_near(pictures, labels, asking, answering, distance, same)
+    labels = _first_of_each(labels)
     return Clustering(
         np.array(names, np.str_),
         pictures.hashes,
         pictures.described,
         pictures.shows,
         pictures.windows,
-        _first_of_each(labels),
+        labels,
+        _first_of_each(_cut_crowds(pictures, labels, distance, same)),
     )
 
 
 @dataclass(frozen=True)
 class _Hashed:
-    """Distinct hashes, sorted, and for each (`starts[i]` to `starts[i + 1]`) the `codes` of what has it.
+    """Distinct hashes, `spread` and sorted, and for each (`starts[i]` to `starts[i + 1]`) the `codes` of what has it.
 
     A code is place × variants + variant: of askers 1 is the mirror image, of answers the variant is the window.
     """
@@ -143,6 +150,7 @@ class _Hashed:
 
     @classmethod
     def of(cls, hashes: Hashes, codes: Places, variants: int) -> _Hashed:
+        hashes = spread(hashes)
         order = np.argsort(hashes)
         hashes, codes = hashes[order], codes[order]
         distinct, starts = np.unique(hashes, return_index=True)
@@ -250,9 +258,9 @@ def _meetings(
     asking: _Hashed, one_at: Places, answering: _Hashed, other_at: Places
 ) -> Iterator[tuple[Places, Places]]:
     """The codes of all that have the hashes `one_at[i]` and `other_at[i]`, about CONFIRMED_AT_ONCE at a time."""
-    wide = np.diff(answering.starts)[other_at]
+    wide = answering.starts[other_at + 1] - answering.starts[other_at]
     # One line for each asker of a hash: it meets all those that have the other.
-    lines = np.repeat(np.arange(len(one_at)), np.diff(asking.starts)[one_at])
+    lines = np.repeat(np.arange(len(one_at)), asking.starts[one_at + 1] - asking.starts[one_at])
     first = np.arange(len(lines)) - np.searchsorted(lines, lines) + asking.starts[one_at][lines]
     done, sizes = 0, wide[lines].cumsum()
     while done < len(lines):
@@ -282,6 +290,55 @@ def _confirmed(pictures: _Pictures, one: Places, other: Places, same: float) -> 
             seen, row = np.unique(answer[shown][there], return_inverse=True)
             right = looks_of(pictures.rows(seen), number)[row]
             sure[shown[there]] = correlation(left[there], right, number) >= same
+    return sure
+
+
+def _cut_crowds(pictures: _Pictures, labels: Places, distance: int, same: float) -> Places:
+    """`labels`, but those of more than CROWD pictures cut into clusters around representatives."""
+    groups = labels.copy()
+    for label in np.flatnonzero(np.bincount(labels, minlength=1) > CROWD).tolist():
+        crowd = np.flatnonzero(labels == label)
+        groups[crowd] = _around_representatives(pictures, crowd, distance, same)
+    return groups
+
+
+def _around_representatives(pictures: _Pictures, crowd: Places, distance: int, same: float) -> Places:
+    """For each picture of `crowd` a representative that it is like, that with the most such pictures.
+
+    A picture that is like no representative before it becomes one itself.
+    """
+    like: list[tuple[int, Places]] = []
+    left = np.ones(len(crowd), np.bool_)
+    while left.any():
+        first = int(left.argmax())
+        matches = np.flatnonzero(_like(pictures, crowd, first, distance, same))
+        left[matches] = False
+        like.append((first, matches))
+    chosen = np.empty(len(crowd), np.int64)
+    for first, matches in sorted(like, key=lambda one: len(one[1])):
+        chosen[matches] = crowd[first]
+    for first, _ in like:
+        chosen[first] = crowd[first]
+    return chosen
+
+
+def _like(pictures: _Pictures, crowd: Places, first: int, distance: int, same: float) -> Mask:
+    """Which of `crowd` are a pair with its picture number `first`, whichever of the two is like a part of the other."""
+    place = crowd[first : first + 1]
+    sure = np.zeros(len(crowd), np.bool_)
+    sure[first] = True
+    for asking, answering in ((place, crowd), (crowd, place)):
+        asked = np.stack([pictures.hashes[asking], mirrored_hashes(pictures.hashes[asking])], axis=1)
+        answers = np.concatenate([pictures.hashes[answering, None], pictures.windows[answering]], axis=1)
+        near = np.bitwise_count(asked[:, :, None, None] ^ answers) <= distance
+        near &= (asked[:, :, None, None] == answers) | (
+            _textured(asked)[:, :, None, None] & _textured(answers)
+        )
+        near[~pictures.shows[asking], 1] = False
+        near[:, :, ~pictures.shows[answering], 1:] = False
+        asker, mirror, answer, window = np.nonzero(near)
+        one, other = asking[asker] * 2 + mirror, answering[answer] * len(WINDOWS) + window
+        sure[(asker + answer)[_confirmed(pictures, one, other, same)]] = True
     return sure
 
 

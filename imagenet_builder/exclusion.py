@@ -19,6 +19,7 @@ from .descriptors import (
     SAME,
     WINDOWS,
     Descriptors,
+    all_hashes_of,
     correlation,
     hashes_of,
     looks_of,
@@ -73,22 +74,26 @@ class Exclusion:
         if not len(self._rows) or not any(image.descriptor):
             return None
         row = stack([image.descriptor])
-        plain = np.concatenate([hashes_of(row, window) for window in range(len(WINDOWS))])
+        hashes = all_hashes_of(row)[0]
+        # One after the other: the image as it is, and its mirror image.
+        both = np.stack([hashes, mirrored_hashes(hashes)])
         found: list[tuple[float, int]] = []
-        for asked, turned in ((plain, _unturned), (mirrored_hashes(plain), mirrored_looks)):
-            # The image against each excluded picture and the windows in it; then what is in it against each.
-            window, place = np.divmod(self._windows.near(asked[:1])[1], len(self._rows))
-            inside, whole = self._wholes.near(asked[1:])
-            for number in np.unique(window).tolist():
-                there = place[window == number]
-                look = turned(looks_of(row)).repeat(len(there), axis=0)
-                alike = correlation(look, looks_of(self._excluded(there), number), number)
-                found += zip(alike.tolist(), there.tolist(), strict=True)
-            for number in np.unique(inside).tolist():
-                there = whole[inside == number]
-                look = turned(looks_of(row, number + 1)).repeat(len(there), axis=0)
-                alike = correlation(looks_of(self._excluded(there)), look, number + 1)
-                found += zip(alike.tolist(), there.tolist(), strict=True)
+        # The image against each excluded picture and the windows in it; then what is in it against each.
+        turned, place = self._windows.near(both[:, 0])
+        window, place = np.divmod(place, len(self._rows))
+        for side, number in _distinct(turned, window):
+            there = place[(turned == side) & (window == number)]
+            look = _turned(looks_of(row), side)
+            known = looks_of(self._excluded(there), number)
+            alike = correlation(look.repeat(len(there), axis=0), known, number)
+            found += zip(alike.tolist(), there.tolist(), strict=True)
+        asked, whole = self._wholes.near(both[:, 1:].reshape(-1))
+        turned, inside = np.divmod(asked, len(WINDOWS) - 1)
+        for side, number in _distinct(turned, inside):
+            there = whole[(turned == side) & (inside == number)]
+            look = _turned(looks_of(row, number + 1), side)
+            alike = correlation(looks_of(self._excluded(there)), look.repeat(len(there), axis=0), number + 1)
+            found += zip(alike.tolist(), there.tolist(), strict=True)
         most, like = max(found, default=(0.0, -1))
         return self.names[self._rows[like]] if most >= self._same else None
 
@@ -96,8 +101,12 @@ class Exclusion:
         return self.descriptors[self._rows[places]]
 
 
-def _unturned(looks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return looks
+def _turned(look: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    return mirrored_looks(look) if side else look
+
+
+def _distinct(sides: Places, windows: Places) -> list[tuple[int, int]]:
+    return sorted(set(zip(sides.tolist(), windows.tolist(), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

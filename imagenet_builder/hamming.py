@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, pairwise
 from math import comb
 
@@ -26,6 +27,8 @@ CHUNK = 1 << 15
 MOVE_COST, SORT_COST, COMPARE_COST = 4.0, 2.5, 1.2
 MOST_PIECES = 4
 MOST_KEY_BITS = 26
+# Bits of an index's key: more would make its table long, fewer its lists.
+MOST_INDEX_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -144,37 +147,80 @@ def pairs_between(asking: Values, known: Values, distance: int) -> Iterator[Pair
                 yield table.back(left[near]), table.back(right[near])
 
 
+def spread(values: Values) -> Values:
+    """`values` with their bits in another order, the same for all: distances stay.
+
+    A value is 8 rows of 8 bits of which neighbours depend on each other, as in hashes of pictures. Then a piece of it
+    has bits from all over, and fewer values agree in one by chance.
+    """
+    octets = np.ascontiguousarray(values, "<u8").view(np.uint8).reshape(-1, 8)
+    moved = np.zeros(len(values), np.uint64)
+    for place, table in enumerate(_spreading()):
+        moved |= table[octets[:, place]]
+    return moved
+
+
+@cache
+def _spreading() -> tuple[Values, ...]:
+    """For each octet of a value, what each of its 256 values becomes."""
+    # A knight's move from bit to bit: (column + 2 × row) mod 4 is the quarter that a bit goes to.
+    order = sorted(range(BITS), key=lambda bit: ((bit % 8 + 2 * (bit // 8)) % 4, bit))
+    goes_to = {bit: place for place, bit in enumerate(order)}
+    return tuple(
+        np.array(
+            [
+                sum(1 << goes_to[8 * octet + bit] for bit in range(8) if value >> bit & 1)
+                for value in range(256)
+            ],
+            np.uint64,
+        )
+        for octet in range(8)
+    )
+
+
 class NearIndex:
     """Values (any, in any order) prepared for finding the few that are near one that is asked for.
 
-    A value within `distance` bits agrees in at least one of `distance + 1` pieces: for each piece the places of the
-    values are kept in its order, four bytes a place and piece.
+    Of two values within `distance` bits at least one piece differs in `distance // pieces` bits or fewer (Norouzi,
+    Punjani and Fleet 2012): for each piece the values and their places are kept in its order, twelve bytes each, and
+    looked up under every key that differs so little from the asker's.
     """
 
     def __init__(self, values: Values, distance: int) -> None:
-        self._values, self._distance = values, distance
-        edges = np.linspace(0, BITS, distance + 2).round().astype(int).tolist()
+        self._distance, self._count = distance, len(values)
+        values = spread(values)
+        count = max(distance // 2 + 1, BITS // MOST_INDEX_BITS)
+        edges = np.linspace(0, BITS, count + 1).round().astype(int).tolist()
         self._pieces = [(np.uint64(low), np.uint64(_mask(0, high - low))) for low, high in pairwise(edges)]
-        self._orders: list[npt.NDArray[np.int32]] = []
-        self._starts: list[npt.NDArray[np.int64]] = []
+        flips = [_mask(bit, bit + 1) for bit in range(MOST_INDEX_BITS)] if distance >= count else []
+        self._flips = np.array([0, *flips], np.uint64)
+        self._sorted: list[tuple[Values, npt.NDArray[np.int32]]] = []
+        self._starts: list[npt.NDArray[np.int32]] = []
         for low, mask in self._pieces:
             keys = (values >> low) & mask
             order = np.argsort(keys, kind="stable").astype(np.int32)
-            self._orders.append(order)
-            self._starts.append(np.searchsorted(keys[order], np.arange(int(mask) + 2, dtype=np.uint64)))
+            self._sorted.append((values[order], order))
+            sizes = np.bincount(keys.astype(np.int64), minlength=int(mask) + 1)
+            self._starts.append(np.append(0, sizes.cumsum()).astype(np.int32))
 
     def near(self, asked: Values) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(asker, value) by their places, for all pairs within the distance, each once, in order."""
         found = []
-        for (low, mask), order, starts in zip(self._pieces, self._orders, self._starts, strict=True):
-            keys = ((asked >> low) & mask).astype(np.int64)
-            first, width = starts[keys], starts[keys + 1] - starts[keys]
-            asker = np.repeat(np.arange(len(asked)), width)
-            place = order[np.arange(len(asker)) + np.repeat(first - width.cumsum() + width, width)]
-            near = np.bitwise_count(self._values[place] ^ asked[asker]) <= self._distance
-            found.append(asker[near] * len(self._values) + place[near])
+        asked = spread(asked)
+        for (low, mask), (values, order), starts in zip(
+            self._pieces, self._sorted, self._starts, strict=True
+        ):
+            flips = self._flips[self._flips <= mask]
+            keys = (((asked >> low) & mask)[:, None] ^ flips).astype(np.int64).reshape(-1)
+            first = starts[keys]
+            width = starts[keys + 1] - first
+            lookup = np.repeat(np.arange(len(keys)), width)
+            there = np.arange(len(lookup)) + (first - width.cumsum() + width)[lookup]
+            asker = lookup // len(flips)
+            near = np.flatnonzero(np.bitwise_count(values[there] ^ asked[asker]) <= self._distance)
+            found.append(asker[near] * self._count + order[there[near]])
         pairs = np.unique(np.concatenate(found))
-        return pairs // max(1, len(self._values)), pairs % max(1, len(self._values))
+        return pairs // max(1, self._count), pairs % max(1, self._count)
 
 
 def _pieces(asking: int, known: int, distance: int) -> int:

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from . import descriptors as looks
-from .duplicates import LEAST_TEXTURE, NEAR, Clustering, clustering
+from .duplicates import CROWD, LEAST_TEXTURE, NEAR, Clustering, clustering
 from .errors import ProjectError
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def remembered_clusters(
 def _method() -> str:
     """A name for how pictures are compared: what was found by another method is not gone on from."""
     method = (
-        *(NEAR, LEAST_TEXTURE, looks.WINDOWS, looks.SAME, looks.LEAST_SPREAD),
+        *(NEAR, LEAST_TEXTURE, CROWD, looks.WINDOWS, looks.SAME, looks.LEAST_SPREAD),
         *(looks.FLAT, looks.SIDE, looks.LOOK, looks.HASH_ROWS, looks.HASH_COLUMNS, looks.OVERLAP),
     )
     return hashlib.sha256(repr(method).encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,10 +16,13 @@ from PIL import Image
 from imagenet_builder.cli import run
 from imagenet_builder.cli.verify_release import command
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.export import verify
 from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.published import Shown
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.verify import GROUND_TRUTH, verify_release
+from imagenet_builder.records import Split
 from tests.export_parts import GOLDFISH, TENCH, project_with, some_pictures, thawed
 
 
@@ -111,6 +115,33 @@ def test_a_near_duplicate_on_two_sides_is_a_leak(release: Path) -> None:
     assert verify_release(release) == [
         f"{test.name} and {train.name} are near-duplicates in different splits"
     ]
+
+
+def test_what_the_export_may_cut_of_a_long_chain_of_bare_pictures_is_no_leak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(count: int) -> list[str]:
+        near = verify._Near()
+        for place in range(count):
+            # Each bird is a little further than the one before: surely like it, and in the other split.
+            content = bird(40 + 4 * place)
+            split = (Split.TRAIN, Split.VAL)[place % 2]
+            near.add(Shown(f"{place:03}.JPEG", split, 0, str(place), lambda content=content: content))
+        return list(near.finish())
+
+    assert len(told(80)) == 0
+    assert told(6) == ["000.JPEG and 001.JPEG are near-duplicates in different splits"]
+    monkeypatch.setattr(verify, "CROWD", 10**6)
+    assert told(80) != []
+
+
+def bird(left: int) -> bytes:
+    """A dark bird so far from the left of a sky of 512 pixels."""
+    sky = 150.0 + 4 * np.sin(np.arange(512) / 36)[None, :] + 3 * np.sin(np.arange(384) / 44)[:, None]
+    sky[160:196, left : left + 56] = 20
+    file = io.BytesIO()
+    Image.fromarray(sky.astype(np.uint8)).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def test_moved_pictures_and_wrong_ground_truth_are_told(release: Path) -> None:

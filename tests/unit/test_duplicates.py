@@ -29,7 +29,7 @@ from imagenet_builder.descriptors import (
     stack,
 )
 from imagenet_builder.duplicates import HASH_MASK, LEAST_TEXTURE, clustering, clusters
-from imagenet_builder.hamming import pairs_between, pairs_within
+from imagenet_builder.hamming import NearIndex, pairs_between, pairs_within, spread
 
 Grey = npt.NDArray[np.uint8]
 
@@ -47,37 +47,37 @@ def clusters_by_brute_force(
     hashes: dict[str, int], distance: int, descriptors: dict[str, bytes] | None = None
 ) -> dict[str, str]:
     """The definition itself: every pair is compared, and sets are merged until nothing changes."""
-    told = descriptors or {}
+    group = {name: {name} for name in hashes}
+    for one in hashes:
+        for other in hashes:
+            if group[one] is not group[other] and seen(one, other, hashes, distance, descriptors or {}):
+                merged = group[one] | group[other]
+                for member in merged:
+                    group[member] = merged
+    return {name: min(group[name]) for name in hashes}
+
+
+def seen(first: str, second: str, hashes: dict[str, int], distance: int, told: dict[str, bytes]) -> bool:
+    """Whether the first picture, or its mirror image, looks like the second or a window in it."""
 
     def near(one: int, other: int) -> bool:
         plain = any(not LEAST_TEXTURE <= bits.bit_count() <= 64 - LEAST_TEXTURE for bits in (one, other))
         return one == other or (not plain and (one ^ other).bit_count() <= distance)
 
-    def seen(first: str, second: str) -> bool:
-        """Whether the first picture, or its mirror image, looks like the second or a window in it."""
-        one = hashes[first] & HASH_MASK
-        if first not in told or second not in told:
-            return near(one, hashes[second] & HASH_MASK)
-        row, other = stack([told[first]]), stack([told[second]])
-        askers = [
-            (one, looks_of(row)),
-            (int(mirrored_hashes(np.array([one], np.uint64))[0]), mirrored_looks(looks_of(row))),
-        ]
-        return any(
-            near(asked, int(hashes_of(other, window)[0]) if window else hashes[second] & HASH_MASK)
-            and float(correlation(look, looks_of(other, window), window)[0]) >= SAME
-            for asked, look in askers
-            for window in range(len(WINDOWS))
-        )
-
-    group = {name: {name} for name in hashes}
-    for one in hashes:
-        for other in hashes:
-            if group[one] is not group[other] and seen(one, other):
-                merged = group[one] | group[other]
-                for member in merged:
-                    group[member] = merged
-    return {name: min(group[name]) for name in hashes}
+    one = hashes[first] & HASH_MASK
+    if first not in told or second not in told:
+        return near(one, hashes[second] & HASH_MASK)
+    row, other = stack([told[first]]), stack([told[second]])
+    askers = [
+        (one, looks_of(row)),
+        (int(mirrored_hashes(np.array([one], np.uint64))[0]), mirrored_looks(looks_of(row))),
+    ]
+    return any(
+        near(asked, int(hashes_of(other, window)[0]) if window else hashes[second] & HASH_MASK)
+        and float(correlation(look, looks_of(other, window), window)[0]) >= SAME
+        for asked, look in askers
+        for window in range(len(WINDOWS))
+    )
 
 
 @st.composite
@@ -149,18 +149,30 @@ def test_pairs_are_confirmed_on_their_descriptors(
 
 
 @settings(max_examples=60, deadline=None)
-@given(described_hashes(), st.sets(st.integers(0, 13)), st.sets(st.integers(0, 13)), st.integers(0, 8))
+@given(
+    described_hashes(),
+    st.sets(st.integers(0, 13)),
+    st.sets(st.integers(0, 13)),
+    st.integers(0, 8),
+    st.sampled_from([1, 3, duplicates.CROWD]),
+)
 def test_clusters_after_additions_and_removals_are_those_from_scratch(
-    pictures: tuple[dict[str, int], dict[str, bytes]], earlier: set[int], later: set[int], distance: int
+    pictures: tuple[dict[str, int], dict[str, bytes]],
+    earlier: set[int],
+    later: set[int],
+    distance: int,
+    crowd: int,
 ) -> None:
     def some(places: set[int]) -> tuple[dict[str, int], dict[str, bytes]]:
         chosen = {name for place, name in enumerate(pictures[0]) if place in places}
         hashes, descriptors = ({name: of[name] for name in of if name in chosen} for of in pictures)
         return hashes, descriptors
 
-    before = clustering(*some(earlier), distance=distance)
-    after = clustering(*some(later), before, distance=distance)
-    scratch = clustering(*some(later), distance=distance)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "CROWD", crowd)
+        before = clustering(*some(earlier), distance=distance)
+        after = clustering(*some(later), before, distance=distance)
+        scratch = clustering(*some(later), distance=distance)
     assert after.clusters() == scratch.clusters()
     assert (after.windows == scratch.windows).all()
 
@@ -226,6 +238,26 @@ def test_every_pair_within_the_distance_comes_once(hashes: dict[str, int], dista
         assert sorted(between) == sorted(zip(asking[left], known[right], strict=True))
 
 
+@settings(max_examples=60, deadline=None)
+@given(related_hashes(), st.integers(0, 12))
+def test_an_index_finds_every_value_near_one_that_is_asked_for_once(
+    hashes: dict[str, int], distance: int
+) -> None:
+    values = np.array([value & HASH_MASK for value in hashes.values()], np.uint64)
+    asked = values[::2] ^ np.uint64(1 << 17)
+    asker, place = NearIndex(values, distance).near(asked)
+    expected = np.argwhere(np.bitwise_count(asked[:, None] ^ values[None, :]) <= distance)
+    assert np.stack([asker, place], axis=1).tolist() == expected.tolist()
+
+
+@given(st.lists(st.integers(0, HASH_MASK), min_size=2, max_size=9))
+def test_spreading_bits_keeps_all_distances(hashes: list[int]) -> None:
+    values = np.array(hashes, np.uint64)
+    moved = spread(values)
+    assert (np.bitwise_count(moved[1:] ^ moved[:-1]) == np.bitwise_count(values[1:] ^ values[:-1])).all()
+    assert len(set(spread(np.uint64(1) << np.arange(64, dtype=np.uint64)).tolist())) == 64
+
+
 def faint(seed: int) -> np.ndarray:
     """A sky: clouds that hardly stand out, the same in every picture, and a small bird somewhere."""
     source = np.random.default_rng(seed)
@@ -245,6 +277,40 @@ def test_pictures_of_little_texture_do_not_chain() -> None:
     assert max(Counter(told.values()).values()) <= 40
     pairs = zip(names(400)[:200], names(400)[200:], strict=True)
     assert sum(told[one] == told[other] for one, other in pairs) >= 190
+
+
+def test_a_chain_of_many_is_cut_around_pictures_that_all_of_a_cluster_are_like() -> None:
+    # A bird that moves on by a pixel from one picture to the next: each is like the next, none like all.
+    sky = 150.0 + 4 * np.sin(np.arange(128) / 9)[None, :] + 3 * np.sin(np.arange(96) / 11)[:, None]
+    pictures = []
+    for column in range(100):
+        grey = sky.copy()
+        grey[40:49, 10 + column : 24 + column] = 20
+        pictures.append(described(grey.astype(np.uint8)))
+    hashes = dict(zip(names(100), (value for value, _ in pictures), strict=True))
+    rows = dict(zip(names(100), (row for _, row in pictures), strict=True))
+    found = clustering(hashes, rows)
+    assert np.bincount(found.labels).max() >= 90, "as a chain they would be one"
+    members: dict[str, list[str]] = {}
+    for name, key in found.clusters().items():
+        members.setdefault(key, []).append(name)
+    assert max(map(len, members.values())) <= 40
+
+    def like(one: str, other: str) -> bool:
+        return any(seen(*pair, hashes, duplicates.NEAR, rows) for pair in ((one, other), (other, one)))
+
+    for cluster in members.values():
+        assert any(all(one == other or like(one, other) for other in cluster) for one in cluster)
+    assert len(members) < 40
+
+
+def test_a_crowd_of_copies_is_one_cluster() -> None:
+    original = textured(1)
+    faded = [original * (1 - fade / 200) + fade for fade in range(duplicates.CROWD + 10)]
+    pictures = [described(one.astype(np.uint8)) for one in (*faded, *changes(original)[:5])]
+    hashes = dict(zip(names(len(pictures)), (value for value, _ in pictures), strict=True))
+    rows = dict(zip(names(len(pictures)), (row for _, row in pictures), strict=True))
+    assert len(set(clusters(hashes, descriptors=rows).values())) == 1
 
 
 def test_near_hashes_of_different_pictures_are_no_pair() -> None:
