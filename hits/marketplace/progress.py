@@ -14,7 +14,7 @@ from ..database import reading
 from . import ledger
 from .form_answers import read_answers
 from .pace import hourly, seconds_between
-from .store import PUBLIC_STATES
+from .records import PUBLIC_STATES
 from .tables import assignments, hit_types, hits, transfers
 
 _PUBLIC = [state.value for state in PUBLIC_STATES]

@@ -19,12 +19,13 @@ from ...model import HitStatus
 from .. import console_access, progress
 from ..console_access import Requester
 from ..deciding import approve, reject
+from ..dues import settle
 from ..identifiers import new_token
 from ..lifecycle import available, hit_status
 from ..listings import AssignmentPosition, hit_assignments, requester_hits
 from ..publishing import set_expiration
-from ..store import PUBLIC_STATES, find_hit
-from ..working import settle
+from ..records import PUBLIC_STATES
+from ..store import find_hit
 from .rendering import html, protect
 from .visits import MARKETPLACE, Handler, Marketplace, form_of, on_site, row_of, see_other
 
