@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from statistics import median
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading
+from ..database import UtcDateTime, glancing, reading
 from .pace import hourly, seconds_between
 from .qualifying import Guard, read_requirements
 from .standing import (
@@ -57,17 +58,20 @@ class OpenGroup:
         return not keeps_from(self.missing, Guard.PREVIEW, Guard.DISCOVER)
 
 
-def _doable(type_number: sa.ColumnElement[int], worker_id: str, now: datetime) -> sa.Select[Any]:
-    """The HITs of a type that this worker can accept, those that end first before the others.
+def _doable(type_number: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """The HITs of a type that the worker can accept, those that end first before the others.
 
     In the order of `ix_hits_untaken`, so that the first few cost the same however many there are.
     """
     own = sa.exists().where(
-        assignments.c.hit_number == hits.c.number, assignments.c.worker_id == worker_id, HELD_OR_DONE
+        assignments.c.hit_number == hits.c.number,
+        assignments.c.worker_id == sa.bindparam("worker"),
+        HELD_OR_DONE,
     )
+    unexpired = hits.c.expires_at > sa.bindparam("now", type_=UtcDateTime)
     return (
         sa.select(hits.c.number)
-        .where(hits.c.type_number == type_number, UNTAKEN, hits.c.expires_at > now, ~own)
+        .where(hits.c.type_number == type_number, UNTAKEN, unexpired, ~own)
         .order_by(hits.c.expires_at, hits.c.number)
     )
 
@@ -82,25 +86,43 @@ def _types_with_places() -> sa.CTE:
     return found.union_all(sa.select(following).where(found.c.number.is_not(None)))
 
 
-def open_groups(
-    engine: Engine, worker_id: str, now: datetime, *, requester_id: str | None = None
-) -> tuple[OpenGroup, ...]:
-    """What is open to a worker now, one entry per HIT type, best paid first; at most `MOST_GROUPS`.
-
-    Types that only the qualified may discover are left out for others. With `requester_id` hers alone are shown.
-    """
-    types = _types_with_places()
-    doable = _doable(types.c.number, worker_id, now).correlate(types)
-    first = doable.limit(1).scalar_subquery()
-    counted = sa.select(sa.func.count()).select_from(doable.limit(MOST_COUNTED).subquery()).scalar_subquery()
-    barred = sa.select(worker_blocks.c.requester_id).where(worker_blocks.c.worker_id == worker_id)
-    open_types = (
-        sa.select(types.c.number, first.label("first"), counted.label("available"))
-        .where(types.c.number.is_not(None))
+def _last_seconds(dialect: str) -> sa.Select[Any]:
+    """How long the last submissions of the row's HIT type took, as one text with commas."""
+    worked = seconds_between(dialect, assignments.c.accepted_at, assignments.c.submitted_at)
+    last = (
+        sa.select(sa.cast(worked, sa.Text).label("seconds"))
+        .where(assignments.c.type_number == hit_types.c.number, DONE)
+        .order_by(assignments.c.submitted_at.desc())
+        .limit(_PACE_SAMPLE)
+        .correlate(hit_types)
         .subquery()
     )
+    return sa.select(sa.func.aggregate_strings(last.c.seconds, ","))
+
+
+@cache
+def _groups(dialect: str, of_requester: bool) -> sa.Select[Any]:
+    """Built once: building it costs more than running it."""
+    types = _types_with_places()
+    doable = _doable(types.c.number).correlate(types)
+    counted = sa.select(sa.func.count()).select_from(doable.limit(MOST_COUNTED).subquery())
+    open_types = (
+        sa.select(
+            types.c.number,
+            doable.limit(1).scalar_subquery().label("first"),
+            counted.scalar_subquery().label("available"),
+        )
+        .where(types.c.number.is_not(None))
+        .subquery("open_types")
+    )
+    barred = sa.select(worker_blocks.c.requester_id).where(
+        worker_blocks.c.worker_id == sa.bindparam("worker")
+    )
+    pace = _last_seconds(dialect).scalar_subquery()
     query = (
-        sa.select(hit_types, hits.c.hit_id, requesters.c.name, open_types.c.available)
+        sa.select(
+            hit_types, hits.c.hit_id, requesters.c.name, open_types.c.available, pace.label("last_seconds")
+        )
         .select_from(
             open_types.join(hits, hits.c.number == open_types.c.first)
             .join(hit_types, hit_types.c.number == open_types.c.number)
@@ -110,29 +132,45 @@ def open_groups(
         .order_by(hit_types.c.reward_cents.desc(), hit_types.c.number)
         .limit(MOST_GROUPS)
     )
-    if requester_id is not None:
-        query = query.where(hit_types.c.requester_id == requester_id)
-    with reading(engine) as connection:
-        rows = connection.execute(query).all()
+    if of_requester:
+        return query.where(hit_types.c.requester_id == sa.bindparam("requester"))
+    return query
+
+
+def open_groups(
+    engine: Engine, worker_id: str, now: datetime, *, requester_id: str | None = None
+) -> tuple[OpenGroup, ...]:
+    """What is open to a worker now, one entry per HIT type, best paid first; at most `MOST_GROUPS`.
+
+    Types that only the qualified may discover are left out for others. With `requester_id` hers alone are shown.
+    """
+    query = _groups(engine.dialect.name, requester_id is not None)
+    with glancing(engine) as connection:
+        rows = connection.execute(query, {"worker": worker_id, "now": now, "requester": requester_id}).all()
         missing = _missing(connection, worker_id, {row.number: row.requirements for row in rows})
-        paces = _paces(connection, [row.number for row in rows])
-        return tuple(
-            OpenGroup(
-                row.hit_type_id,
-                row.hit_id,
-                row.title,
-                row.description,
-                row.keywords,
-                row.name,
-                row.reward_cents,
-                row.assignment_seconds,
-                row.available,
-                hourly(row.reward_cents, paces.get(row.number)),
-                missing[row.number],
-            )
-            for row in rows
-            if not keeps_from(missing[row.number], Guard.DISCOVER)
+    return tuple(
+        OpenGroup(
+            row.hit_type_id,
+            row.hit_id,
+            row.title,
+            row.description,
+            row.keywords,
+            row.name,
+            row.reward_cents,
+            row.assignment_seconds,
+            row.available,
+            hourly(row.reward_cents, _pace(row.last_seconds)),
+            missing[row.number],
         )
+        for row in rows
+        if not keeps_from(missing[row.number], Guard.DISCOVER)
+    )
+
+
+def _pace(last_seconds: str | None) -> float | None:
+    """The median of a type's last submissions, if there are a few, in seconds."""
+    sample = [float(seconds) for seconds in (last_seconds or "").split(",") if seconds]
+    return max(1.0, median(sample)) if len(sample) >= _LEAST_SAMPLE else None
 
 
 def _missing(
@@ -147,25 +185,13 @@ def _missing(
     return {number: unmet(requirements, values, names) for number, requirements in read.items()}
 
 
-def _paces(connection: Connection, type_numbers: Sequence[int]) -> dict[int, float]:
-    """The median seconds of the last submissions of each HIT type that has a few."""
-    worked = seconds_between(connection, assignments.c.accepted_at, assignments.c.submitted_at)
-    last = [
-        sa.select(assignments.c.type_number, worked.label("seconds"))
-        .where(assignments.c.type_number == number, DONE)
-        .order_by(assignments.c.number.desc())
-        .limit(_PACE_SAMPLE)
-        .subquery()
-        for number in type_numbers
-    ]
-    if not last:
-        return {}
-    seconds: dict[int, list[float]] = {}
-    for row in connection.execute(sa.union_all(*(sa.select(part) for part in last))):
-        seconds.setdefault(row.type_number, []).append(float(row.seconds))
-    return {
-        number: max(1.0, median(sample)) for number, sample in seconds.items() if len(sample) >= _LEAST_SAMPLE
-    }
+@cache
+def _next() -> sa.Select[Any]:
+    barred = sa.select(worker_blocks.c.requester_id).where(
+        worker_blocks.c.worker_id == sa.bindparam("worker")
+    )
+    query = _doable(sa.bindparam("type", type_=sa.Integer)).with_only_columns(hits.c.hit_id)
+    return query.where(hits.c.requester_id.not_in(barred)).limit(1)
 
 
 def next_hit(engine: Engine, worker_id: str, type_number: int, now: datetime) -> str | None:
@@ -176,7 +202,7 @@ def next_hit(engine: Engine, worker_id: str, type_number: int, now: datetime) ->
         )
         if shortfalls(connection, worker_id, read_requirements(stored or "[]")):
             return None
-        query = _doable(sa.literal(type_number), worker_id, now).with_only_columns(hits.c.hit_id)
-        barred = sa.select(worker_blocks.c.requester_id).where(worker_blocks.c.worker_id == worker_id)
-        hit_id: str | None = connection.scalar(query.where(hits.c.requester_id.not_in(barred)).limit(1))
+        hit_id: str | None = connection.scalar(
+            _next(), {"worker": worker_id, "type": type_number, "now": now}
+        )
     return hit_id

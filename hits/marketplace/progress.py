@@ -86,7 +86,9 @@ class Totals:
 
 
 def _seconds_worked(connection: Connection) -> sa.ColumnElement[float]:
-    return sa.func.sum(seconds_between(connection, assignments.c.accepted_at, assignments.c.submitted_at))
+    return sa.func.sum(
+        seconds_between(connection.dialect.name, assignments.c.accepted_at, assignments.c.submitted_at)
+    )
 
 
 def type_progress(engine: Engine, requester_id: str, limit: int = 200) -> tuple[TypeProgress, ...]:

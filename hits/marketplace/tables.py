@@ -268,7 +268,8 @@ DONE = sa.text("submitted_at IS NOT NULL")
 sa.Index(
     "ix_assignments_pace",
     assignments.c.type_number,
-    assignments.c.number,
+    # Not the row number: PostgreSQL would rather go back through the whole table by its primary key.
+    assignments.c.submitted_at,
     sqlite_where=DONE,
     postgresql_where=DONE,
 )
