@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.sql.dml import ReturningInsert
 
-from ..database import UtcDateTime, writing
+from ..database import writing
 from ..errors import RequestRefused
 from ..pricing import fee_cents
 from . import ledger, lifecycle
@@ -29,7 +28,8 @@ from .qualifying import Requirement, stored_requirements
 from .questions import parse_question
 from .records import Hit, HitType, hit_type_from
 from .store import at_once, find_hit, insert_unless_there, save_state
-from .tables import hit_type_qualifications, hit_types, hits, questions, request_tokens
+from .tables import hit_type_qualifications, hit_types, hits, questions
+from .tokens import claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def create_hit(
         hit_type = usable_type(connection, requester_id, type_id)
         hit = _new_hit(requester_id, hit_type, replace(order, question=xml), is_form, now)
         hit = _insert_hit(connection, hit)
-        _claim(connection, requester_id, "create", order.token, hit, now)
+        claim(connection, requester_id, "create", order.token, hit, now)
         ledger.hold(
             connection, now, requester_id, hit.hit_id, hit.number, order.max_assignments * hit.price_cents
         )
@@ -99,7 +99,7 @@ def extend_hit(
     """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
     with writing(engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
-        _claim(connection, requester_id, "extend", token, hit, now)
+        claim(connection, requester_id, "extend", token, hit, now)
         extend_locked(connection, hit, more, now)
 
 
@@ -257,54 +257,3 @@ def _insert_hit(connection: Connection, hit: Hit) -> Hit:
     values |= {"new_type_number": hit.hit_type.number, "new_xml": hit.question}
     question = _insert_question(connection.dialect.name)
     return replace(hit, number=at_once(connection, question, _INSERT_HIT, values).scalar_one())
-
-
-# --- unique request tokens -----------------------------------------------------------------------------
-
-Scope = Literal["create", "extend"]
-
-
-@cache
-def _take_token(dialect: str) -> ReturningInsert[Any]:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    taking = insert(request_tokens).values(
-        requester_id=sa.bindparam("owner"),
-        scope=sa.bindparam("of_scope"),
-        token=sa.bindparam("of_token"),
-        hit_number=sa.bindparam("hit"),
-        used_at=sa.bindparam("now"),
-    )
-    lapsed = request_tokens.c.used_at <= sa.bindparam("lapsed", type_=UtcDateTime)
-    return taking.on_conflict_do_update(
-        index_elements=list(request_tokens.primary_key),
-        set_={"hit_number": taking.excluded.hit_number, "used_at": taking.excluded.used_at},
-        where=lapsed,
-    ).returning(request_tokens.c.hit_number)
-
-
-def _claim(
-    connection: Connection, requester_id: str, scope: Scope, token: str | None, hit: Hit, now: datetime
-) -> None:
-    """Use a token for a HIT; raises RequestRefused (HitAlreadyExists) if it was used within 24 hours.
-
-    Of two transactions with one token the second waits here, by the primary key, until the first has ended.
-    """
-    if token is None:
-        return
-    whose = {"owner": requester_id, "of_scope": scope, "of_token": token}
-    values = {**whose, "hit": hit.number, "now": now, "lapsed": now - lifecycle.TOKEN_LIFE}
-    if connection.execute(_take_token(connection.dialect.name), values).one_or_none() is not None:
-        return
-    used = connection.execute(
-        sa.select(hits.c.hit_id, request_tokens.c.used_at)
-        .select_from(request_tokens.join(hits))
-        .where(
-            request_tokens.c.requester_id == requester_id,
-            request_tokens.c.scope == scope,
-            request_tokens.c.token == token,
-        )
-    ).one()
-    raise RequestRefused(
-        f"UniqueRequestToken {token} was used at {used.used_at.isoformat()} for HITId {used.hit_id}",
-        "HitAlreadyExists",
-    )
