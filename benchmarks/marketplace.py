@@ -138,12 +138,11 @@ def settings_for(url: str, port: int) -> MarketplaceSettings:
 
 
 def serve(url: str, port: int) -> None:
-    """The server process."""
-    from aiohttp import web
-
+    """The server process, as `imagenet-builder marketplace serve` runs it."""
     from hits.marketplace.app import create_app
+    from imagenet_builder.cli.serving import listen, serve_until_stopped
 
-    web.run_app(create_app(settings_for(url, port)), host="127.0.0.1", port=port, print=None, access_log=None)
+    serve_until_stopped(create_app(settings_for(url, port)), listen("127.0.0.1", port), verbose=False)
 
 
 def measure(url: str, open_hits: int, stored: int, rounds: int) -> Figures:

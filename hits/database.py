@@ -10,19 +10,38 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Dialect, Engine, make_url
+from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.types import TypeDecorator
 
+from .column_types import UtcDateTime, choice
 from .errors import DatabaseError, LockHeld, SchemaMismatch
+from .store_failures import translated
+
+__all__ = [
+    "NAMING_CONVENTION",
+    "UtcDateTime",
+    "alembic_config",
+    "choice",
+    "current_revision",
+    "downgrade",
+    "exclusive_lock",
+    "glancing",
+    "head_revision",
+    "known_revisions",
+    "open_engine",
+    "reading",
+    "require_schema",
+    "translated",
+    "upgrade",
+    "writing",
+]
 
 NAMING_CONVENTION = {
     "ix": "ix_%(column_0_label)s",
@@ -35,31 +54,6 @@ NAMING_CONVENTION = {
 BUSY_TIMEOUT_SECONDS = 30
 IDLE_SECONDS = 5.0
 _USED_AT = "used_at"
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC datetimes in, aware UTC datetimes out, on engines with and without time zones."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a naive datetime cannot be stored: {value!r}")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def choice(name: str, *values: str) -> sa.Enum:
-    """A column type for one of a few words: a VARCHAR with a named CHECK on every engine."""
-    words = [str(value) for value in values]
-    return sa.Enum(*words, name=name, native_enum=False, create_constraint=True, validate_strings=True)
 
 
 def open_engine(url: str, *, echo: bool = False) -> Engine:
@@ -126,14 +120,32 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    options = connection.get_execution_options()
+    if options.get("alone"):
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN DEFERRED")
+
+
+_ALONE: Mapping[str, Mapping[str, Any]] = {
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+    "sqlite": {"alone": True},
+}
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection in a read transaction (a snapshot on SQLite); nothing is committed."""
     with translated(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def glancing(engine: Engine) -> Iterator[Connection]:
+    """A connection to read by in single statements, each a snapshot of its own: no transaction is around them.
+
+    On PostgreSQL a transaction costs two more round trips than its one statement.
+    """
+    with translated(engine), engine.connect().execution_options(**_ALONE[engine.dialect.name]) as connection:
         yield connection
 
 
@@ -149,34 +161,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.begin(),
     ):
         yield connection
-
-
-@contextmanager
-def translated(engine: Engine) -> Iterator[None]:
-    """Turn the driver's operational errors (disk full, read-only, gone) into one-line DatabaseErrors."""
-    try:
-        yield
-    except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError):
-        raise  # The fault of a statement, not of the store.
-    except sa.exc.DatabaseError as error:
-        cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-        where = engine.url.render_as_string(hide_password=True)
-        raise DatabaseError(f"the store {where} failed: {cause}; {_remedy(cause)}") from error
-
-
-def _remedy(cause: str) -> str:
-    lowered = cause.lower()
-    if "disk is full" in lowered or "no space" in lowered:
-        return "free some disk space and run the command again: nothing committed is lost"
-    if "readonly" in lowered or "read-only" in lowered or "unable to open" in lowered:
-        return "check that the folder exists and that you may write to it"
-    if "no such table" in lowered or "no such column" in lowered or "does not exist" in lowered:
-        return "run `imagenet-builder db upgrade`"
-    if "not a database" in lowered or "malformed" in lowered:
-        return "the file is damaged or no store: restore it from a backup, or correct the store's address"
-    if "locked" in lowered:
-        return "another program holds the store; try again later"
-    return "check that the store can be reached and run the command again"
 
 
 @contextmanager

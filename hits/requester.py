@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import MarketplaceUnavailable, RequestRefused
+from .errors import RequestRefused
 from .model import Assignment, AssignmentStatus, HitStatus, HitTerms, PublishedHit
+from .protocol import (
+    already_exists,
+    cents_of,
+    published_hit,
+    speaks_protocol,
+    submission,
+    translated,
+)
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 # Adaptive: the client slows itself down when throttled. Few attempts, so that a marketplace that is down is soon told.
 MAX_ATTEMPTS = 4
-CODE_PREFIX = "AWS.MechanicalTurk."
 # A time that is past whatever the two clocks say.
 LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 
 _HIT_ID = re.compile(r"\b[0-9A-Z]{10,64}\b")
-_KEYS_REFUSED = {
-    "UnrecognizedClientException",
-    "InvalidSignatureException",
-    "IncompleteSignatureException",
-    "MissingAuthenticationTokenException",
-    "InvalidClientTokenId",
-    "AccessDeniedException",
-}
-_TRY_LATER = {"ServiceFault", "ThrottlingException", "Throttling", "TooManyRequestsException"}
 
 
 def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "us-east-1") -> Requester:
@@ -49,7 +45,7 @@ def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "
         read_timeout=READ_TIMEOUT_SECONDS,
         proxies={} if loopback else None,
     )
-    with _translated(endpoint_url):
+    with translated(endpoint_url):
         session = boto3.session.Session(
             aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region
         )
@@ -69,7 +65,7 @@ class Requester:
 
     def balance_cents(self) -> int:
         """Return the money that HITs can still be published for, in US cents."""
-        return _cents(self._call("get_account_balance")["AvailableBalance"])
+        return cents_of(self._call("get_account_balance")["AvailableBalance"])
 
     def create_hit(self, token: str, annotation: str, terms: HitTerms, question_xml: str) -> str:
         """Publish a HIT and return its id; with a `token` used within 24 h, the id of the HIT made with it.
@@ -88,20 +84,20 @@ class Requester:
                 UniqueRequestToken=token,
             )
         except RequestRefused as refusal:
-            if not _already_exists(refusal):
+            if not already_exists(refusal):
                 raise
             return self._made_before(refusal, token, annotation)
         return str(made["HIT"]["HITId"])
 
     def hit(self, hit_id: str) -> PublishedHit:
         """Return a HIT as the marketplace knows it; RequestRefused (HITDoesNotExist) for an unknown one."""
-        return _published(self._call("get_hit", HITId=hit_id)["HIT"])
+        return published_hit(self._call("get_hit", HITId=hit_id)["HIT"])
 
     def find_by_annotation(self, prefix: str) -> Iterator[PublishedHit]:
         """Yield this requester's HITs whose annotation begins with `prefix`; disposed ones are not listed."""
         for hit in self._pages("list_hits", "HITs"):
             if str(hit.get("RequesterAnnotation", "")).startswith(prefix):
-                yield _published(hit)
+                yield published_hit(hit)
 
     def reviewable(self) -> Iterator[str]:
         """Yield the ids of HITs that wait for review: all assignments submitted, or expired and none pending."""
@@ -116,7 +112,7 @@ class Requester:
         for found in self._pages(
             "list_assignments_for_hit", "Assignments", HITId=hit_id, AssignmentStatuses=wanted
         ):
-            yield _assignment(found)
+            yield submission(found)
 
     def approve(self, assignment_id: str) -> None:
         """Pay an assignment; one that is approved already is left as it is."""
@@ -141,7 +137,7 @@ class Requester:
                 UniqueRequestToken=token,
             )
         except RequestRefused as refusal:
-            if not _already_exists(refusal):
+            if not already_exists(refusal):
                 raise
 
     def expire(self, hit_id: str) -> None:
@@ -275,111 +271,17 @@ class Requester:
         raise refusal
 
     def _call(self, operation: str, **parameters: object) -> dict[str, Any]:
-        with _translated(self.endpoint_url):
+        with translated(self.endpoint_url):
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-        return _speaks_protocol(self.endpoint_url, answer)
+        return speaks_protocol(self.endpoint_url, answer)
 
     def _pages(self, operation: str, key: str, **parameters: object) -> Iterator[dict[str, Any]]:
         pages = iter(
             self._client.get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": 100})
         )
         while True:
-            with _translated(self.endpoint_url):
+            with translated(self.endpoint_url):
                 page = next(pages, None)
             if page is None:
                 return
-            yield from _speaks_protocol(self.endpoint_url, page)[key]
-
-
-def _speaks_protocol(endpoint_url: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """`answer`, if it came as the protocol's JSON: botocore reads anything else as an answer without members."""
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    if "amz-json" not in headers.get("content-type", ""):
-        raise MarketplaceUnavailable(
-            f"what answers at {endpoint_url} is no marketplace; check the endpoint's address"
-        )
-    return answer
-
-
-@contextmanager
-def _translated(endpoint_url: str) -> Iterator[None]:
-    """Turn botocore's errors into this package's, each one line."""
-    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
-
-    try:
-        yield
-    except ClientError as error:
-        raise _refusal(endpoint_url, error) from error
-    except ParamValidationError as error:
-        raise RequestRefused(_one_line(error), "InvalidParameterValue") from error
-    except (BotoCoreError, ValueError) as error:
-        raise MarketplaceUnavailable(
-            f"the marketplace at {endpoint_url} cannot be reached: {_one_line(error)}; "
-            "start it with `imagenet-builder marketplace serve`"
-        ) from error
-
-
-def _refusal(endpoint_url: str, error: Any) -> MarketplaceUnavailable | RequestRefused:
-    """What a botocore ClientError means here."""
-    response = error.response
-    code = str(response.get("Error", {}).get("Code", ""))
-    message = str(response.get("Message") or response.get("Error", {}).get("Message") or code)
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _KEYS_REFUSED:
-        return MarketplaceUnavailable(
-            f"the marketplace at {endpoint_url} refused the keys ({code}); "
-            "check them against `imagenet-builder marketplace keys`, and this machine's clock"
-        )
-    if code.isdigit():
-        return MarketplaceUnavailable(
-            f"what answers at {endpoint_url} is no marketplace (HTTP {code}); check the endpoint's address"
-        )
-    if code in _TRY_LATER or status >= 500:
-        return MarketplaceUnavailable(
-            f"the marketplace at {endpoint_url} failed: {_one_line(message)}; "
-            "try again later, and look at its log"
-        )
-    turk_code = str(response.get("TurkErrorCode") or code).removeprefix(CODE_PREFIX)
-    return RequestRefused(
-        f"the marketplace refused {error.operation_name}: {_one_line(message)} ({turk_code})", turk_code
-    )
-
-
-def _already_exists(refusal: RequestRefused) -> bool:
-    return refusal.code.lower() == "hitalreadyexists"
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
-
-
-def _cents(amount: str) -> int:
-    return int(Decimal(amount) * 100)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
-def _published(hit: dict[str, Any]) -> PublishedHit:
-    return PublishedHit(
-        hit_id=str(hit["HITId"]),
-        annotation=str(hit.get("RequesterAnnotation", "")),
-        status=HitStatus(hit["HITStatus"]),
-        max_assignments=int(hit["MaxAssignments"]),
-        reward_cents=_cents(hit["Reward"]),
-        created_at=_utc(hit["CreationTime"]),
-        expires_at=_utc(hit["Expiration"]),
-    )
-
-
-def _assignment(found: dict[str, Any]) -> Assignment:
-    return Assignment(
-        assignment_id=str(found["AssignmentId"]),
-        hit_id=str(found["HITId"]),
-        worker_id=str(found["WorkerId"]),
-        status=AssignmentStatus(found["AssignmentStatus"]),
-        accepted_at=_utc(found["AcceptTime"]),
-        submitted_at=_utc(found["SubmitTime"]),
-        answer_xml=str(found["Answer"]),
-    )
+            yield from speaks_protocol(self.endpoint_url, page)[key]

@@ -16,6 +16,7 @@ from ..errors import DatabaseError
 from . import endpoint
 from .auth import SignedRequest
 from .courier import Courier, deliver_due
+from .dues import settle
 from .limits import Limits
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
@@ -25,7 +26,6 @@ from .site.limiting import limiting
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
 from .tables import SCHEMA
-from .working import settle
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
 from .codec import ProtocolError
@@ -93,10 +94,17 @@ def _check_clock(stamp: str, now: datetime) -> None:
 def _signature(request: SignedRequest, credential: re.Match[str], stamp: str, secret: str) -> str:
     scope = f"{credential['date']}/{credential['region']}/{credential['service']}/aws4_request"
     canonical = hashlib.sha256(_canonical_request(request, credential["headers"]).encode()).hexdigest()
-    key = f"AWS4{secret}".encode()
-    for part in (credential["date"], credential["region"], credential["service"], "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+    key = _signing_key(secret, credential["date"], credential["region"], credential["service"])
     return hmac.digest(key, "\n".join((ALGORITHM, stamp, scope, canonical)).encode(), "sha256").hex()
+
+
+@lru_cache(maxsize=256)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    """A key for a day, which all calls of that day share."""
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _canonical_request(request: SignedRequest, signed_headers: str) -> str:

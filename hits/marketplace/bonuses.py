@@ -14,7 +14,8 @@ from ..pricing import fee_cents
 from . import ledger
 from .ledger import Transfer
 from .messages import send_message
-from .store import PUBLIC_STATES, find_assignment, find_hit, lock_requester
+from .records import PUBLIC_STATES
+from .store import find_assignment, find_hit, lock_requester
 from .tables import assignments, bonuses, hits
 
 

@@ -22,8 +22,6 @@ from ..errors import HitsError, RequestRefused
 SERVICE = "mturk"
 API_VERSION = "2017-01-17"
 CONTENT_TYPE = "application/x-amz-json-1.1"
-# No store and no XML holds these: NUL and halves of surrogate pairs.
-_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 _INTEGER_BITS = {"integer": 32, "long": 64}
 
 
@@ -107,7 +105,7 @@ def _parse_list(shape: ListShape, value: Any, path: str) -> list[Any]:
 def _parse_string(shape: Shape, value: Any, path: str) -> str:
     if not isinstance(value, str):
         _refuse(path, "must be a string")
-    if _NOT_TEXT.search(value):
+    if not _is_text(value):
         _refuse(path, "holds characters that are not text")
     _check_bounds(shape, len(value), path, "characters")
     allowed = getattr(shape, "enum", None)
@@ -117,6 +115,15 @@ def _parse_string(shape: Shape, value: Any, path: str) -> str:
     if pattern and not re.fullmatch(pattern, value):
         _refuse(path, f"must match {pattern}")
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Whether a store and XML can hold it: no NUL, no halves of surrogate pairs."""
+    try:
+        # Far faster than a regular expression, and a question has tens of thousands of letters.
+        return b"\x00" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _parse_integer(shape: Shape, value: Any, path: str) -> int:

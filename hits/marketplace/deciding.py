@@ -12,7 +12,8 @@ from . import ledger, lifecycle
 from .ledger import Transfer
 from .lifecycle import AssignmentState
 from .notices import announce
-from .store import AssignmentRecord, Hit, lock_assignment, move_assignment
+from .records import AssignmentRecord, Hit
+from .store import lock_assignment, move_assignment
 
 
 def approve(

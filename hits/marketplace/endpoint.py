@@ -13,11 +13,11 @@ from sqlalchemy.engine import Engine
 
 from ..errors import DatabaseError, RequestRefused
 from .api import OPERATIONS, Caller
+from .arrivals import Signer, find_signer
 from .auth import SignedRequest, verified_access_key
 from .codec import CONTENT_TYPE, ProtocolError, operation_model, parse_request, serialise_answer
 from .courier import Courier
-from .people import Signer, find_signer
-from .working import settle
+from .dues import settle_due
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,11 @@ def answer(
 
 def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime, courier: Courier) -> bytes:
     signers: dict[str, Signer] = {}
+    due = False
 
     def secret_of(access_key: str) -> str | None:
-        signer = find_signer(engine, access_key)
+        nonlocal due
+        signer, due = find_signer(engine, access_key, now)
         if signer is None:
             return None
         signers[access_key] = signer
@@ -66,7 +68,8 @@ def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime, cou
     operation = operation_model(request.headers.get("x-amz-target", ""))
     run = OPERATIONS[operation.name]
     parsed = parse_request(operation, request.body)
-    settle(engine, now)
+    if due:
+        settle_due(engine, now)
     caller = Caller(engine, signers[access_key].requester_id, now, secret, courier)
     return serialise_answer(operation, run(caller, parsed))
 

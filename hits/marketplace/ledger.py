@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from ..errors import RequestRefused
-from .store import insert_unless_there
+from .store import at_once, insert_unless_there
 from .tables import accounts, hits, transfers
 
 FEES = "fees"
@@ -97,6 +99,40 @@ def post(connection: Connection, now: datetime, *postings: Transfer) -> None:
         )
 
 
+def hold(
+    connection: Connection, now: datetime, requester_id: str, hit_id: str, hit_number: int, cents: int
+) -> None:
+    """Put money of a requester (not none) into a HIT's escrow, which is opened if it is not there yet.
+
+    Raises RequestRefused (InsufficientFunds) and the caller rolls back.
+    """
+    payer, escrow = requester_account(requester_id), escrow_account(hit_id)
+    values = {"escrow": escrow, "payer": payer, "held": cents, "now": now, "hit": hit_number}
+    # As in `post` the accounts are changed in the order of their names.
+    at_once(connection, _fill_escrow(connection.dialect.name), _HOLD, values)
+    _change(connection, payer, -cents)
+
+
+@cache
+def _fill_escrow(dialect: str) -> sa.Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    opening = insert(accounts).values(name=sa.bindparam("escrow"), cents=sa.bindparam("held"))
+    grown = {"cents": accounts.c.cents + opening.excluded.cents}
+    return opening.on_conflict_do_update(index_elements=[accounts.c.name], set_=grown)
+
+
+_HOLD = (
+    transfers.insert()
+    .values(
+        at=sa.bindparam("now"),
+        kind="hold",
+        source=sa.bindparam("payer"),
+        destination=sa.bindparam("escrow"),
+        cents=sa.bindparam("held"),
+        hit_number=sa.bindparam("hit"),
+    )
+    .inline()
+)
 _TAKE_OR_GIVE = (
     accounts.update()
     .where(accounts.c.name == sa.bindparam("account"))

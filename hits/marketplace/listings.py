@@ -13,15 +13,8 @@ from ..database import reading
 from ..model import HitStatus
 from . import ledger
 from .lifecycle import AssignmentState
-from .store import (
-    AssignmentRecord,
-    Hit,
-    assignment_from,
-    find_hit,
-    hit_from,
-    select_assignments,
-    select_hits,
-)
+from .records import AssignmentRecord, Hit, assignment_from, hit_from, select_assignments, select_hits
+from .store import find_hit
 from .tables import KEPT, assignments, hit_type_qualifications, hit_types, hits
 
 _TAKEN = hits.c.pending + hits.c.submitted + hits.c.approved + hits.c.rejected

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from ..database import writing
 from ..errors import RequestRefused
 from .identifiers import new_entity_id
-from .store import Hit
+from .records import Hit
 from .tables import KEPT, hit_types, hits, notices, notification_settings
 
 VERSIONS = frozenset({"2006-05-05", "2014-08-15"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 
 def hourly(reward_cents: int, seconds: float | None) -> int | None:
@@ -14,9 +13,9 @@ def hourly(reward_cents: int, seconds: float | None) -> int | None:
 
 
 def seconds_between(
-    connection: Connection, begun: sa.ColumnElement[datetime], ended: sa.ColumnElement[datetime | None]
+    dialect: str, begun: sa.ColumnElement[datetime], ended: sa.ColumnElement[datetime | None]
 ) -> sa.ColumnElement[float]:
     """The seconds from one time to another, in SQL."""
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         return (sa.func.julianday(ended) - sa.func.julianday(begun)) * 86400.0
     return sa.cast(sa.extract("epoch", ended - begun), sa.Float)

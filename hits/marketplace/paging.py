@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import RequestRefused
 from .listings import AssignmentPosition
-from .store import AssignmentRecord
+from .records import AssignmentRecord
 
 _SEAL_BYTES = 12
 

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import UtcDateTime, reading, writing
+from ..database import reading, writing
 from ..errors import HitsError
 from . import ledger
 from .identifiers import digest, new_access_key, new_person_id, new_token
 from .ledger import Transfer
 from .settings import MarketplaceSettings, utc_now
 from .store import insert_unless_there
-from .tables import accounts, assignments, invitations, messages, requesters, secrets, sessions, workers
+from .tables import accounts, assignments, invitations, requesters, secrets, sessions, workers
 from .tables import requester_keys as key_table
 
 SANDBOX_BALANCE_CENTS = 1_000_000
@@ -30,17 +30,6 @@ class RequesterKeys:
 
     def __repr__(self) -> str:
         return f"RequesterKeys(access_key={self.access_key!r}, secret_key=…)"
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """Whose access key it is, and the secret to check a signature with."""
-
-    requester_id: str
-    secret_key: str
-
-    def __repr__(self) -> str:
-        return f"Signer(requester_id={self.requester_id!r}, secret_key=…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +104,6 @@ def requester_keys(engine: Engine, name: str) -> RequesterKeys | None:
             .limit(1)
         ).one_or_none()
     return None if row is None else RequesterKeys(row.access_key, row.secret_key)
-
-
-def find_signer(engine: Engine, access_key: str) -> Signer | None:
-    """The requester behind an access key, or None."""
-    with reading(engine) as connection:
-        row = connection.execute(
-            sa.select(key_table.c.requester_id, key_table.c.secret_key).where(
-                key_table.c.access_key == access_key
-            )
-        ).one_or_none()
-    return None if row is None else Signer(row.requester_id, row.secret_key)
 
 
 def invite(engine: Engine, pseudonym: str) -> Invitation:
@@ -220,40 +198,6 @@ def sign_in(engine: Engine, worker: Worker, days: int, now: datetime) -> str:
             )
         )
     return token
-
-
-_UNREAD = (
-    sa.select(sa.func.count())
-    .where(messages.c.worker_id == workers.c.worker_id, messages.c.read_at.is_(None))
-    .scalar_subquery()
-)
-_SESSION = (
-    sa.select(
-        workers.c.worker_id,
-        workers.c.pseudonym,
-        workers.c.consented_at,
-        workers.c.participant_id.is_not(None).label("from_panel"),
-        _UNREAD.label("unread"),
-    )
-    .select_from(sessions.join(workers))
-    .where(
-        sessions.c.token_digest == sa.bindparam("digest"),
-        sessions.c.expires_at > sa.bindparam("now", type_=UtcDateTime),
-    )
-)
-
-
-def session_worker(connection: Connection, token: str, now: datetime) -> tuple[Worker, int] | None:
-    """Whose session a cookie's token is, and how many messages she has not read; or None."""
-    row = connection.execute(_SESSION, {"digest": digest(token), "now": now}).one_or_none()
-    return (
-        None
-        if row is None
-        else (
-            Worker(row.worker_id, row.pseudonym, row.consented_at, bool(row.from_panel)),
-            row.unread,
-        )
-    )
 
 
 def sign_out(engine: Engine, token: str) -> None:

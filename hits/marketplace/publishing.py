@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from ..database import writing
@@ -22,10 +24,12 @@ from .ledger import Transfer
 from .lifecycle import HitState
 from .notices import announce
 from .qualification_types import require_usable
-from .qualifying import Requirement, read_requirements, stored_requirements
+from .qualifying import Requirement, stored_requirements
 from .questions import parse_question
-from .store import Hit, find_hit, insert_unless_there, lock_requester, save_state
-from .tables import hit_type_qualifications, hit_types, hits, questions, request_tokens
+from .records import Hit, HitType, hit_type_from
+from .store import at_once, find_hit, insert_unless_there, save_state
+from .tables import hit_type_qualifications, hit_types, hits, questions
+from .tokens import claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,18 @@ def create_hit(
     # A question is read before the store is locked; a layout has to be looked up first.
     is_form = order.question is not None and parse_question(order.question).form is not None
     with writing(engine) as connection:
-        lock_requester(connection, requester_id)
-        _require_unused(connection, requester_id, "create", order.token, now)
         xml = order.question
         if order.layout_id is not None:
             xml = filled_question(connection, requester_id, order.layout_id, order.layout_parameters)
             parse_question(xml)
         type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
-        hit = _insert_hit(connection, requester_id, type_id, replace(order, question=xml), is_form, now)
-        _remember(connection, requester_id, "create", order.token, hit, now)
-        ledger.open_account(connection, ledger.escrow_account(hit.hit_id))
-        _hold(connection, hit, order.max_assignments, now)
+        hit_type = usable_type(connection, requester_id, type_id)
+        hit = _new_hit(requester_id, hit_type, replace(order, question=xml), is_form, now)
+        hit = _insert_hit(connection, hit)
+        claim(connection, requester_id, "create", order.token, hit, now)
+        ledger.hold(
+            connection, now, requester_id, hit.hit_id, hit.number, order.max_assignments * hit.price_cents
+        )
         announce(connection, hit, "HITCreated", now)
         return hit
 
@@ -93,18 +98,16 @@ def extend_hit(
 ) -> None:
     """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
     with writing(engine) as connection:
-        lock_requester(connection, requester_id)
-        _require_unused(connection, requester_id, "extend", token, now)
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
+        claim(connection, requester_id, "extend", token, hit, now)
         extend_locked(connection, hit, more, now)
-        _remember(connection, requester_id, "extend", token, hit, now)
 
 
 def extend_locked(connection: Connection, hit: Hit, more: int, now: datetime) -> HitState:
     """Add assignments to a locked HIT and hold their cost; returns its new state."""
     state = lifecycle.extended(hit.hit_id, hit.state, more, now)
     save_state(connection, hit, state)
-    _hold(connection, hit, more, now)
+    ledger.hold(connection, now, hit.requester_id, hit.hit_id, hit.number, more * hit.price_cents)
     watch_again(connection, hit)
     announce(connection, hit, "HITExtended", now)
     return state
@@ -178,103 +181,79 @@ def _ensure_hit_type(connection: Connection, requester_id: str, terms: HitTypeTe
     return str(found.hit_type_id)
 
 
-def usable_type(connection: Connection, requester_id: str, type_id: str) -> sa.Row[Any]:
-    """The row of a requester's HIT type that HITs can be made of; raises RequestRefused."""
-    hit_type = connection.execute(
-        sa.select(hit_types).where(
-            hit_types.c.hit_type_id == type_id, hit_types.c.requester_id == requester_id
-        )
-    ).one_or_none()
-    if hit_type is None:
+_OF_TYPE = sa.select(hit_types).where(
+    hit_types.c.hit_type_id == sa.bindparam("wanted"), hit_types.c.requester_id == sa.bindparam("owner")
+)
+
+
+def usable_type(connection: Connection, requester_id: str, type_id: str) -> HitType:
+    """A requester's HIT type that HITs can be made of; raises RequestRefused."""
+    row = connection.execute(_OF_TYPE, {"wanted": type_id, "owner": requester_id}).one_or_none()
+    if row is None:
         raise RequestRefused(f"HIT type {type_id} does not exist", "HITTypeDoesNotExist")
-    require_usable(connection, read_requirements(hit_type.requirements))
+    hit_type = hit_type_from(row, row.number)
+    require_usable(connection, hit_type.requirements)
     return hit_type
 
 
-def _insert_hit(
-    connection: Connection, requester_id: str, type_id: str, order: HitOrder, is_form: bool, now: datetime
-) -> Hit:
-    hit_type = usable_type(connection, requester_id, type_id)
-    hit_id = new_entity_id()
-    connection.execute(
-        hits.insert().values(
-            hit_id=hit_id,
-            type_number=hit_type.number,
-            requester_id=requester_id,
-            is_form=is_form,
-            layout_id=order.layout_id,
-            assignment_policy=order.assignment_policy,
-            hit_policy=order.hit_policy,
-            unseen=hit_type.notified or order.hit_policy is not None,
-            question_digest=_store_question(connection, order.question or ""),
-            annotation=order.annotation,
+def _new_hit(requester_id: str, hit_type: HitType, order: HitOrder, is_form: bool, now: datetime) -> Hit:
+    """The HIT as it will be stored; its number is not known yet."""
+    xml = order.question or ""
+    return Hit(
+        number=0,
+        hit_id=new_entity_id(),
+        requester_id=requester_id,
+        hit_type=hit_type,
+        annotation=order.annotation,
+        fee_cents=fee_cents(hit_type.reward_cents, order.max_assignments),
+        created_at=now,
+        state=HitState(
             max_assignments=order.max_assignments,
-            fee_cents=fee_cents(hit_type.reward_cents, order.max_assignments),
             pending=0,
             submitted=0,
             approved=0,
             rejected=0,
             reviewing=False,
-            created_at=now,
             expires_at=now + timedelta(seconds=order.lifetime_seconds),
             changed_at=now,
-        )
-    )
-    return find_hit(connection, hit_id, with_question=True)
-
-
-def _store_question(connection: Connection, xml: str) -> str:
-    """HITs with the same question share one row."""
-    digest = hashlib.sha256(xml.encode()).hexdigest()
-    insert_unless_there(connection, questions, digest=digest, xml=xml)
-    return digest
-
-
-def _hold(connection: Connection, hit: Hit, count: int, now: datetime) -> None:
-    source = ledger.requester_account(hit.requester_id)
-    cost = count * hit.price_cents
-    ledger.post(
-        connection, now, Transfer("hold", source, ledger.escrow_account(hit.hit_id), cost, hit.number)
+        ),
+        question_digest=hashlib.sha256(xml.encode()).hexdigest(),
+        is_form=is_form,
+        layout_id=order.layout_id,
+        assignment_policy=order.assignment_policy,
+        hit_policy=order.hit_policy,
+        unseen=hit_type.notified or order.hit_policy is not None,
+        question=xml,
     )
 
 
-# --- unique request tokens -----------------------------------------------------------------------------
-
-Scope = Literal["create", "extend"]
-
-
-def _token_is(requester_id: str, scope: Scope, token: str) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        request_tokens.c.requester_id == requester_id,
-        request_tokens.c.scope == scope,
-        request_tokens.c.token == token,
-    )
-
-
-def _require_unused(
-    connection: Connection, requester_id: str, scope: Scope, token: str | None, now: datetime
-) -> None:
-    if token is None:
-        return
-    used = connection.execute(
-        sa.select(hits.c.hit_id, request_tokens.c.used_at)
-        .select_from(request_tokens.join(hits))
-        .where(_token_is(requester_id, scope, token))
-    ).one_or_none()
-    if used is not None and now - used.used_at < lifecycle.TOKEN_LIFE:
-        raise RequestRefused(
-            f"UniqueRequestToken {token} was used at {used.used_at.isoformat()} for HITId {used.hit_id}",
-            "HitAlreadyExists",
-        )
-    connection.execute(request_tokens.delete().where(_token_is(requester_id, scope, token)))
+_OF_STATE = tuple(field.name for field in fields(HitState))
+_OF_HIT = (
+    "hit_id", "requester_id", "annotation", "fee_cents", "created_at", "question_digest", "is_form", "layout_id",
+    "assignment_policy", "hit_policy", "unseen",
+)  # fmt: skip
+_INSERT_HIT = (
+    sa.insert(hits)
+    .values({name: sa.bindparam(f"new_{name}", type_=hits.c[name].type) for name in (*_OF_HIT, *_OF_STATE)})
+    .values(type_number=sa.bindparam("new_type_number"))
+    .returning(hits.c.number)
+)
 
 
-def _remember(
-    connection: Connection, requester_id: str, scope: Scope, token: str | None, hit: Hit, now: datetime
-) -> None:
-    if token is not None:
-        connection.execute(
-            request_tokens.insert().values(
-                requester_id=requester_id, scope=scope, token=token, hit_number=hit.number, used_at=now
-            )
-        )
+@cache
+def _insert_question(dialect: str) -> sa.Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    values: dict[str, sa.BindParameter[Any]] = {
+        "digest": sa.bindparam("new_question_digest"),
+        "xml": sa.bindparam("new_xml"),
+    }
+    return insert(questions).values(values).on_conflict_do_nothing()
+
+
+def _insert_hit(connection: Connection, hit: Hit) -> Hit:
+    """Store a HIT and its question; HITs with the same question share one row. Returns it with its number."""
+    values: dict[str, Any] = {f"new_{name}": getattr(hit, name) for name in _OF_HIT}
+    values |= {f"new_{name}": getattr(hit.state, name) for name in _OF_STATE}
+    values |= {"new_type_number": hit.hit_type.number, "new_xml": hit.question}
+    question = _insert_question(connection.dialect.name)
+    return replace(hit, number=at_once(connection, question, _INSERT_HIT, values).scalar_one())

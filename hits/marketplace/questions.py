@@ -6,7 +6,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
 
@@ -39,8 +38,6 @@ class Question:
     form: QuestionForm | None = None
 
 
-# A page is read when its assignment is shown and again for its frame, by three workers within the hour.
-@lru_cache(maxsize=128)
 def parse_question(xml: str) -> Question:
     """Read a question; raises RequestRefused (XMLParseError or InvalidParameterValue) with the reason."""
     root = _parsed(xml, "Question")

@@ -15,7 +15,8 @@ from . import ledger
 from .ledger import Transfer
 from .lifecycle import hit_status
 from .publishing import usable_type
-from .store import Hit, find_hit, lock_requester
+from .records import Hit
+from .store import find_hit, lock_requester
 from .tables import assignments, hits
 
 

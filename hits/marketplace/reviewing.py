@@ -23,15 +23,8 @@ from .lifecycle import AssignmentState, hit_status
 from .notices import announce
 from .policies import Agreement, Level, Policy, known_answers, parse_policy, plurality
 from .publishing import extend_locked
-from .store import (
-    AssignmentRecord,
-    Hit,
-    assignment_from,
-    find_hit,
-    lock_assignment,
-    save_state,
-    select_assignments,
-)
+from .records import AssignmentRecord, Hit, assignment_from, select_assignments
+from .store import find_hit, lock_assignment, save_state
 from .tables import assignments, hits, reviews
 
 _NO_REASON = "The answers did not agree with those that were expected."

@@ -1,170 +1,68 @@
-"""HITs and assignments in SQL: rows to records, locks, and the changes that time alone makes.
+"""HITs and assignments in SQL: found, locked, moved from state to state.
 
-Lock order, the same everywhere: requester or worker, then HIT, then ledger accounts. On PostgreSQL a HIT's row
-is locked FOR UPDATE before anything is decided about it; on SQLite the whole write transaction is exclusive.
+Lock order, the same everywhere: requester or worker, then HIT and its assignment, then ledger accounts. On PostgreSQL a
+HIT's row is locked FOR UPDATE before anything is decided about it; on SQLite the whole write transaction is exclusive.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.sql.dml import UpdateBase
 
 from ..errors import RequestRefused
 from . import lifecycle
 from .lifecycle import AssignmentState, HitState
-from .qualifying import Requirement, read_requirements
-from .tables import assignments, hit_types, hits, questions, requesters, workers
-
-PUBLIC_STATES = (AssignmentState.SUBMITTED, AssignmentState.APPROVED, AssignmentState.REJECTED)
-
-
-@dataclass(frozen=True, slots=True)
-class HitType:
-    """What all HITs of a type share. Money is in cents, durations in seconds."""
-
-    number: int
-    hit_type_id: str
-    hit_group_id: str
-    title: str
-    description: str
-    keywords: str
-    reward_cents: int
-    assignment_seconds: int
-    auto_approval_seconds: int
-    requirements: tuple[Requirement, ...] = ()
-    notified: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A stored HIT; `question` is its XML where it was asked for, else None."""
-
-    number: int
-    hit_id: str
-    requester_id: str
-    hit_type: HitType
-    annotation: str | None
-    fee_cents: int
-    created_at: datetime
-    state: HitState
-    question_digest: str
-    is_form: bool = False
-    layout_id: str | None = None
-    assignment_policy: str | None = None
-    hit_policy: str | None = None
-    unseen: bool = False
-    question: str | None = None
-
-    @property
-    def price_cents(self) -> int:
-        """What one assignment costs its requester: reward and fee."""
-        return self.hit_type.reward_cents + self.fee_cents
-
-
-@dataclass(frozen=True, slots=True)
-class AssignmentRecord:
-    """A stored assignment, in whatever state."""
-
-    number: int
-    assignment_id: str
-    hit_id: str
-    worker_id: str
-    state: AssignmentState
-    reward_cents: int
-    fee_cents: int
-    accepted_at: datetime
-    deadline: datetime
-    submitted_at: datetime | None
-    auto_approval_at: datetime | None
-    approved_at: datetime | None
-    rejected_at: datetime | None
-    answer: str | None
-    feedback: str | None
-    session_number: int | None = None
-
-    @property
-    def price_cents(self) -> int:
-        """What it costs its requester: the reward that was promised, and the fee."""
-        return self.reward_cents + self.fee_cents
+from .records import (
+    ASSIGNMENT_COLUMNS,
+    HIT_COLUMNS,
+    AssignmentRecord,
+    Hit,
+    assignment_from,
+    hit_from,
+    select_assignments,
+    select_hits,
+)
+from .tables import assignments, hit_types, hits, requesters, workers
 
 
 def insert_unless_there(connection: Connection, table: sa.Table, **values: Any) -> None:
     """Insert a row, or leave the one that a unique constraint finds there already."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(table).values(**values).on_conflict_do_nothing())
+    connection.execute(_insert_unless_there(table, connection.dialect.name), values)
 
 
-_HIT_COLUMNS = (
-    hits,
-    hit_types.c.hit_type_id,
-    hit_types.c.hit_group_id,
-    hit_types.c.title,
-    hit_types.c.description,
-    hit_types.c.keywords,
-    hit_types.c.reward_cents,
-    hit_types.c.assignment_seconds,
-    hit_types.c.auto_approval_seconds,
-    hit_types.c.requirements,
-    hit_types.c.notified,
-)
-
-
-# Statements that every request runs are built once: building one costs more than running it on SQLite.
 @cache
-def select_hits(*, with_question: bool = False) -> sa.Select[Any]:
-    """A SELECT whose rows `hit_from` reads; add conditions and order."""
-    if not with_question:
-        return sa.select(*_HIT_COLUMNS).select_from(hits.join(hit_types))
-    return sa.select(*_HIT_COLUMNS, questions.c.xml).select_from(hits.join(hit_types).join(questions))
+def _insert_unless_there(table: sa.Table, dialect: str) -> sa.Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
 
 
-def hit_from(row: Row[Any]) -> Hit:
-    """The HIT in a row of `select_hits`."""
-    return Hit(
-        number=row.number,
-        hit_id=row.hit_id,
-        requester_id=row.requester_id,
-        hit_type=HitType(
-            row.type_number,
-            row.hit_type_id,
-            row.hit_group_id,
-            row.title,
-            row.description,
-            row.keywords,
-            row.reward_cents,
-            row.assignment_seconds,
-            row.auto_approval_seconds,
-            read_requirements(row.requirements),
-            row.notified,
-        ),
-        annotation=row.annotation,
-        fee_cents=row.fee_cents,
-        created_at=row.created_at,
-        state=HitState(
-            row.max_assignments,
-            row.pending,
-            row.submitted,
-            row.approved,
-            row.rejected,
-            row.reviewing,
-            row.expires_at,
-            row.changed_at,
-            row.disposed_at,
-        ),
-        question_digest=row.question_digest,
-        is_form=row.is_form,
-        layout_id=row.layout_id,
-        assignment_policy=row.assignment_policy,
-        hit_policy=row.hit_policy,
-        unseen=row.unseen,
-        question=getattr(row, "xml", None),
-    )
+def at_once(
+    connection: Connection, first: UpdateBase, second: UpdateBase, values: Mapping[str, Any]
+) -> CursorResult[Any]:
+    """Run two changes that share their values, on PostgreSQL in one statement: a round trip costs more than the change.
+
+    Returns what the second one gives. Both must be built once, with every value a bound parameter that is not named as
+    a column; neither may depend on what the other does. SQLite has no changes within statements, and no round trips.
+    """
+    if connection.dialect.name == "postgresql":
+        return connection.execute(_joined(first, second), values)
+    connection.execute(first, values)
+    return connection.execute(second, values)
+
+
+@cache
+def _joined(first: UpdateBase, second: UpdateBase) -> UpdateBase:
+    return second.add_cte(first.cte("also"))
+
+
+# --- HITs ----------------------------------------------------------------------------------------------
 
 
 @cache
@@ -187,8 +85,70 @@ def find_hit(
     query = _one_hit(requester_id is not None, lock, with_question)
     row = connection.execute(query, {"wanted": hit_id, "owner": requester_id}).one_or_none()
     if row is None:
-        raise RequestRefused(f"HIT {hit_id} does not exist", "HITDoesNotExist")
+        raise no_such_hit(hit_id)
     return hit_from(row)
+
+
+def no_such_hit(hit_id: str) -> RequestRefused:
+    return RequestRefused(f"HIT {hit_id} does not exist", "HITDoesNotExist")
+
+
+@cache
+def _hit_for_worker() -> sa.Select[Any]:
+    worker = workers.c.worker_id == sa.bindparam("worker")
+    return (
+        sa.select(*HIT_COLUMNS, workers.c.participant_id)
+        .select_from(hits.join(hit_types).join(workers, worker))
+        .where(hits.c.hit_id == sa.bindparam("wanted"))
+        .with_for_update(of=[workers, hits], key_share=True)
+    )
+
+
+def lock_hit_for_worker(connection: Connection, hit_id: str, worker_id: str) -> tuple[Hit, bool]:
+    """A HIT, and whether a worker comes from a panel; both rows locked, the worker's first.
+
+    Raises RequestRefused (HITDoesNotExist).
+    """
+    row = connection.execute(_hit_for_worker(), {"wanted": hit_id, "worker": worker_id}).one_or_none()
+    if row is None:
+        raise no_such_hit(hit_id)
+    return hit_from(row), row.participant_id is not None
+
+
+_STATE = sa.update(hits).where(hits.c.number == sa.bindparam("hit")).values(
+    max_assignments=sa.bindparam("to_max_assignments"),
+    pending=sa.bindparam("to_pending"),
+    submitted=sa.bindparam("to_submitted"),
+    approved=sa.bindparam("to_approved"),
+    rejected=sa.bindparam("to_rejected"),
+    reviewing=sa.bindparam("to_reviewing"),
+    expires_at=sa.bindparam("to_expires_at"),
+    changed_at=sa.bindparam("to_changed_at"),
+    disposed_at=sa.bindparam("to_disposed_at"),
+)  # fmt: skip
+
+
+def _state_values(hit: Hit, state: HitState) -> dict[str, Any]:
+    return {
+        "hit": hit.number,
+        "to_max_assignments": state.max_assignments,
+        "to_pending": state.pending,
+        "to_submitted": state.submitted,
+        "to_approved": state.approved,
+        "to_rejected": state.rejected,
+        "to_reviewing": state.reviewing,
+        "to_expires_at": state.expires_at,
+        "to_changed_at": state.changed_at,
+        "to_disposed_at": state.disposed_at,
+    }
+
+
+def save_state(connection: Connection, hit: Hit, state: HitState) -> None:
+    """Write a HIT's new state; the caller holds its lock."""
+    connection.execute(_STATE, _state_values(hit, state))
+
+
+# --- people --------------------------------------------------------------------------------------------
 
 
 def lock_requester(connection: Connection, requester_id: str) -> None:
@@ -200,74 +160,19 @@ def lock_requester(connection: Connection, requester_id: str) -> None:
     ).one()
 
 
-def lock_worker(connection: Connection, worker_id: str) -> bool:
-    """Let one transaction at a time change what a worker holds; returns whether she comes from a panel."""
-    row = connection.execute(_lock_worker(), {"wanted": worker_id}).one()
-    return row.participant_id is not None
-
-
-@cache
-def _lock_worker() -> sa.Select[Any]:
-    wanted = sa.select(workers.c.participant_id).where(workers.c.worker_id == sa.bindparam("wanted"))
-    return wanted.with_for_update(key_share=True)
-
-
-def save_state(connection: Connection, hit: Hit, state: HitState) -> None:
-    """Write a HIT's new state; the caller holds its lock."""
+def lock_worker(connection: Connection, worker_id: str) -> None:
+    """Let one transaction at a time change what a worker holds."""
     connection.execute(
-        hits.update()
-        .where(hits.c.number == hit.number)
-        .values(
-            max_assignments=state.max_assignments,
-            pending=state.pending,
-            submitted=state.submitted,
-            approved=state.approved,
-            rejected=state.rejected,
-            reviewing=state.reviewing,
-            expires_at=state.expires_at,
-            changed_at=state.changed_at,
-            disposed_at=state.disposed_at,
-        )
-    )
+        sa.select(workers.c.worker_id).where(workers.c.worker_id == worker_id).with_for_update(key_share=True)
+    ).one()
 
 
-@cache
-def select_assignments() -> sa.Select[Any]:
-    """A SELECT whose rows `assignment_from` reads; add conditions and order."""
-    return sa.select(assignments, hits.c.hit_id).select_from(assignments.join(hits))
-
-
-def assignment_from(row: Row[Any]) -> AssignmentRecord:
-    """The assignment in a row of `select_assignments`."""
-    return AssignmentRecord(
-        row.number,
-        row.assignment_id,
-        row.hit_id,
-        row.worker_id,
-        AssignmentState(row.state),
-        row.reward_cents,
-        row.fee_cents,
-        row.accepted_at,
-        row.deadline,
-        row.submitted_at,
-        row.auto_approval_at,
-        row.approved_at,
-        row.rejected_at,
-        row.answer,
-        row.feedback,
-        row.session_number,
-    )
+# --- assignments ---------------------------------------------------------------------------------------
 
 
 @cache
 def _one_assignment() -> sa.Select[Any]:
     return select_assignments().where(assignments.c.assignment_id == sa.bindparam("wanted"))
-
-
-@cache
-def _hit_of_assignment() -> sa.Select[Any]:
-    joined = sa.select(hits.c.hit_id).select_from(assignments.join(hits))
-    return joined.where(assignments.c.assignment_id == sa.bindparam("wanted"))
 
 
 def find_assignment(connection: Connection, assignment_id: str) -> AssignmentRecord | None:
@@ -276,19 +181,72 @@ def find_assignment(connection: Connection, assignment_id: str) -> AssignmentRec
     return None if row is None else assignment_from(row)
 
 
-def lock_assignment(connection: Connection, assignment_id: str) -> tuple[Hit, AssignmentRecord]:
-    """An assignment and its HIT, the HIT's row locked; raises RequestRefused (AssignmentDoesNotExist).
+@cache
+def _assignment_with_hit() -> sa.Select[Any]:
+    return (
+        sa.select(*HIT_COLUMNS, *ASSIGNMENT_COLUMNS)
+        .select_from(assignments.join(hits).join(hit_types, hit_types.c.number == hits.c.type_number))
+        .where(assignments.c.assignment_id == sa.bindparam("wanted"))
+        # Both, so that both are read as they are once the HIT's lock is held; in this order.
+        .with_for_update(of=[hits, assignments], key_share=True)
+    )
 
-    The assignment is read after its HIT is locked, so that it cannot change until the transaction ends.
+
+def lock_assignment(connection: Connection, assignment_id: str) -> tuple[Hit, AssignmentRecord]:
+    """An assignment and its HIT, both locked; raises RequestRefused (AssignmentDoesNotExist)."""
+    row = connection.execute(_assignment_with_hit(), {"wanted": assignment_id}).one_or_none()
+    if row is None:
+        raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
+    return hit_from(row), assignment_from(row)
+
+
+_NEW = sa.insert(assignments).values(
+    assignment_id=sa.bindparam("new_assignment_id"),
+    hit_number=sa.bindparam("hit"),
+    type_number=sa.bindparam("new_type"),
+    worker_id=sa.bindparam("new_worker"),
+    session_number=sa.bindparam("new_session"),
+    state=AssignmentState.ACCEPTED.value,
+    reward_cents=sa.bindparam("new_reward"),
+    fee_cents=sa.bindparam("new_fee"),
+    accepted_at=sa.bindparam("new_accepted_at"),
+    deadline=sa.bindparam("new_deadline"),
+).inline()  # fmt: skip
+
+
+def add_assignment(
+    connection: Connection,
+    hit: Hit,
+    assignment_id: str,
+    worker_id: str,
+    now: datetime,
+    *,
+    deadline: datetime,
+    session_number: int | None,
+) -> None:
+    """Put an assignment of a locked HIT into a worker's hands, with what it promises, and count it there.
+
+    In a panel's session it promises nothing: the panel pays for the session as a whole.
     """
-    hit_id = connection.scalar(_hit_of_assignment(), {"wanted": assignment_id})
-    if hit_id is None:
-        raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
-    hit = find_hit(connection, hit_id, lock=True)
-    assignment = find_assignment(connection, assignment_id)
-    if assignment is None:
-        raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
-    return hit, assignment
+    state = lifecycle.moved(hit.state, None, AssignmentState.ACCEPTED, now)
+    values = {
+        "new_assignment_id": assignment_id,
+        "new_type": hit.hit_type.number,
+        "new_worker": worker_id,
+        "new_session": session_number,
+        "new_reward": hit.hit_type.reward_cents if session_number is None else 0,
+        "new_fee": hit.fee_cents if session_number is None else 0,
+        "new_accepted_at": now,
+        "new_deadline": deadline,
+        **_state_values(hit, state),
+    }
+    at_once(connection, _STATE, _NEW, values)
+
+
+@cache
+def _move(columns: frozenset[str]) -> sa.Update:
+    changed = {name: sa.bindparam(f"now_{name}", type_=assignments.c[name].type) for name in columns}
+    return sa.update(assignments).where(assignments.c.number == sa.bindparam("work")).values(changed)
 
 
 def move_assignment(
@@ -300,9 +258,8 @@ def move_assignment(
     **columns: Any,
 ) -> None:
     """Put an assignment into another state, with further columns, and count it there on its locked HIT."""
-    connection.execute(
-        assignments.update()
-        .where(assignments.c.number == assignment.number)
-        .values(state=target.value, **columns)
-    )
-    save_state(connection, hit, lifecycle.moved(hit.state, assignment.state, target, now))
+    columns["state"] = target.value
+    values = {f"now_{name}": value for name, value in columns.items()}
+    values |= _state_values(hit, lifecycle.moved(hit.state, assignment.state, target, now))
+    values["work"] = assignment.number
+    at_once(connection, _STATE, _move(frozenset(columns)), values)

@@ -21,8 +21,18 @@ from .crowd_tables import (
     reviews,
     worker_blocks,
 )
+from .ledger_tables import accounts, transfers
 from .lifecycle import AssignmentState
 from .panel_tables import STARTED, studies, study_sessions
+from .people_tables import (
+    console_keys,
+    invitations,
+    requester_keys,
+    requesters,
+    secrets,
+    sessions,
+    workers,
+)
 
 __all__ = [
     "ACCEPTED",
@@ -72,75 +82,6 @@ SCHEMA = "0001"
 
 MIGRATIONS = "hits.marketplace.migrations"
 """The package with the Alembic history."""
-
-requesters = sa.Table(
-    "requesters",
-    metadata,
-    sa.Column("requester_id", Identifier, primary_key=True),
-    sa.Column("name", sa.String(128), nullable=False, unique=True),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-)
-
-requester_keys = sa.Table(
-    "requester_keys",
-    metadata,
-    sa.Column("access_key", sa.String(128), primary_key=True),
-    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False, index=True),
-    # SigV4 is symmetric: the server needs the secret itself. The file is readable by its owner only.
-    sa.Column("secret_key", sa.String(128), nullable=False),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-)
-
-workers = sa.Table(
-    "workers",
-    metadata,
-    sa.Column("worker_id", Identifier, primary_key=True),
-    sa.Column("pseudonym", sa.String(128), nullable=False, unique=True),
-    # Who she is at the panel that sent her; known of nobody else.
-    sa.Column("participant_id", sa.String(64), unique=True),
-    sa.Column("invited_at", UtcDateTime, nullable=False),
-    sa.Column("consented_at", UtcDateTime),
-    # What she said of herself, for the system's locale and adult qualifications; NULL is not known.
-    sa.Column("country", sa.String(2)),
-    sa.Column("subdivision", sa.String(2)),
-    sa.Column("adult", sa.Boolean),
-    # Since then nothing here tells who she was.
-    sa.Column("erased_at", UtcDateTime),
-)
-
-invitations = sa.Table(
-    "invitations",
-    metadata,
-    sa.Column("token_digest", Digest, primary_key=True),
-    sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False, index=True),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-)
-
-sessions = sa.Table(
-    "sessions",
-    metadata,
-    sa.Column("token_digest", Digest, primary_key=True),
-    sa.Column("worker_id", sa.ForeignKey("workers.worker_id"), nullable=False, index=True),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
-)
-
-# Links to the requester console, each for one use, and the sessions of those who are signed in there.
-console_keys = sa.Table(
-    "console_keys",
-    metadata,
-    sa.Column("token_digest", Digest, primary_key=True),
-    sa.Column("requester_id", sa.ForeignKey("requesters.requester_id"), nullable=False, index=True),
-    sa.Column("use", choice("use", "link", "session"), nullable=False),
-    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
-)
-
-secrets = sa.Table(
-    "secrets",
-    metadata,
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.String(128), nullable=False),
-)
 
 hit_types = sa.Table(
     "hit_types",
@@ -268,7 +209,8 @@ DONE = sa.text("submitted_at IS NOT NULL")
 sa.Index(
     "ix_assignments_pace",
     assignments.c.type_number,
-    assignments.c.number,
+    # Not the row number: PostgreSQL would rather go back through the whole table by its primary key.
+    assignments.c.submitted_at,
     sqlite_where=DONE,
     postgresql_where=DONE,
 )
@@ -288,29 +230,4 @@ request_tokens = sa.Table(
     sa.Column("token", Identifier, primary_key=True),
     sa.Column("hit_number", sa.ForeignKey("hits.number"), nullable=False),
     sa.Column("used_at", UtcDateTime, nullable=False),
-)
-
-accounts = sa.Table(
-    "accounts",
-    metadata,
-    sa.Column("name", sa.String(128), primary_key=True),
-    sa.Column("cents", sa.BigInteger, nullable=False),
-    # Play money comes out of the account "grants"; nobody else can owe.
-    sa.CheckConstraint("cents >= 0 OR name = 'grants'", "no_overdraft"),
-)
-
-transfers = sa.Table(
-    "transfers",
-    metadata,
-    sa.Column("number", RowNumber, primary_key=True),
-    sa.Column("at", UtcDateTime, nullable=False),
-    sa.Column("kind", choice("kind", "grant", "hold", "reward", "fee", "refund", "bonus"), nullable=False),
-    # Each row is both entries of one transaction, so that no transaction can fail to sum to zero.
-    sa.Column("source", sa.ForeignKey("accounts.name"), nullable=False, index=True),
-    sa.Column("destination", sa.ForeignKey("accounts.name"), nullable=False, index=True),
-    sa.Column("cents", sa.BigInteger, nullable=False),
-    sa.Column("hit_number", sa.ForeignKey("hits.number"), index=True),
-    sa.Column("assignment_number", sa.ForeignKey("assignments.number")),
-    sa.CheckConstraint("cents > 0", "positive"),
-    sa.CheckConstraint("source <> destination", "two_sides"),
 )

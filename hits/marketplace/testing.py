@@ -23,7 +23,7 @@ from aiohttp import web
 from sqlalchemy.engine import Engine
 
 from ..database import open_engine, upgrade
-from . import people, working
+from . import dues, people, working
 from .app import create_app
 from .people import RequesterKeys
 from .settings import MarketplaceSettings, utc_now
@@ -43,7 +43,7 @@ class MarketplaceWorker:
 
     def accept(self, hit_id: str) -> str:
         """Accept a HIT and return the assignment's id; raises CannotAccept with the reason."""
-        working.settle(self.engine, self.clock())
+        dues.settle(self.engine, self.clock())
         return working.accept(self.engine, hit_id, self.worker_id, 10, self.clock())
 
     def submit(self, assignment_id: str, answers: Mapping[str, str]) -> None:

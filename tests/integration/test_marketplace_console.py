@@ -16,8 +16,9 @@ from hits.database import open_engine, upgrade
 from hits.marketplace import people, publishing, working
 from hits.marketplace.console_access import console_link
 from hits.marketplace.people import RequesterKeys
-from hits.marketplace.progress import results, type_progress, worker_progress
+from hits.marketplace.progress import type_progress, worker_progress
 from hits.marketplace.publishing import HitOrder, HitTypeTerms
+from hits.marketplace.results import results
 from hits.marketplace.settings import utc_now
 from hits.marketplace.tables import MIGRATIONS, requesters
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hits.database import reading
 from hits.errors import HitsError
-from hits.marketplace import ledger, panels, studying, working
+from hits.marketplace import dues, ledger, panels, studying
 from hits.marketplace.panel_reports import read_submissions, reports, to_reconcile
 from hits.marketplace.panels import ACCOUNT, Study
 from hits.marketplace.tables import accounts, workers
@@ -198,7 +198,7 @@ def test_who_runs_out_of_time_gives_everything_back(
     person = arrive(market, study)
     held = next_page(person)
     clock.ahead = timedelta(seconds=1201)
-    working.settle(market.engine, clock())
+    dues.settle(market.engine, clock())
     assert person.submit(held).status_code == 409
     assert person.main("/study")["data-session-state"] == "TimedOut"
     clock.ahead = timedelta()

@@ -24,7 +24,7 @@ from hits.database import (
     writing,
 )
 from hits.errors import HitsError, RequestRefused, SchemaMismatch
-from hits.marketplace import people, publishing, store, working
+from hits.marketplace import arrivals, deciding, dues, people, publishing, records, store, working
 from hits.marketplace.app import create_app
 from hits.marketplace.lifecycle import AssignmentState, Unavailable, hit_status
 from hits.marketplace.publishing import HitOrder, HitTypeTerms
@@ -55,7 +55,7 @@ def requester(engine: sa.Engine) -> str:
 
 def new_requester(engine: sa.Engine, name: str, cents: int = 1_000_000) -> str:
     keys = people.create_requester(engine, name, cents)
-    signer = people.find_signer(engine, keys.access_key)
+    signer, _ = arrivals.find_signer(engine, keys.access_key, NOW)
     assert signer is not None
     return signer.requester_id
 
@@ -64,7 +64,7 @@ def new_worker(engine: sa.Engine, name: str) -> str:
     return people.invite(engine, name).worker_id
 
 
-def find(engine: sa.Engine, hit_id: str) -> store.Hit:
+def find(engine: sa.Engine, hit_id: str) -> records.Hit:
     with reading(engine) as connection:
         return store.find_hit(connection, hit_id)
 
@@ -86,11 +86,11 @@ def assert_balanced(engine: sa.Engine) -> None:
         ):
             moved[source] -= cents
             moved[destination] += cents
-        stored = [store.hit_from(row) for row in connection.execute(store.select_hits())]
+        stored = [records.hit_from(row) for row in connection.execute(records.select_hits())]
         waiting = [
-            (row.hit_id, store.assignment_from(row))
-            for row in connection.execute(store.select_assignments())
-            if row.state in {"Accepted", "Submitted"}
+            (row.hit_id, records.assignment_from(row))
+            for row in connection.execute(records.select_assignments())
+            if row.work_state in {"Accepted", "Submitted"}
         ]
     assert balances == moved
     assert sum(balances.values()) == 0
@@ -238,9 +238,9 @@ def test_a_submission_is_approved_or_rejected_but_never_both(engine: sa.Engine, 
         start.wait()
         try:
             if place % 2:
-                working.reject(engine, requester, assignment_id, "No", NOW)
+                deciding.reject(engine, requester, assignment_id, "No", NOW)
             else:
-                working.approve(engine, requester, assignment_id, None, False, NOW)
+                deciding.approve(engine, requester, assignment_id, None, False, NOW)
         except RequestRefused as error:
             return error.code
         return "decided"
@@ -258,7 +258,7 @@ def test_sweeps_that_meet_do_everything_once(engine: sa.Engine, requester: str) 
         working.submit(engine, assignment_id, [("a", "b")], NOW)
     later = NOW + timedelta(hours=2)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: working.settle(engine, later), range(4)))
+        list(pool.map(lambda _: dues.settle(engine, later), range(4)))
     assert [state_of(engine, found) for found in held] == ["Approved"] * 3 + ["Abandoned"] * 3
     assert people.list_workers(engine)[0].earned_cents == 75
     assert_balanced(engine)
@@ -282,9 +282,9 @@ def test_everybody_at_once_ends_with_every_cent_in_its_place(engine: sa.Engine) 
                 continue
             working.submit(engine, assignment_id, [("a", str(place))], NOW)
             if place % 2:
-                working.approve(engine, hit.requester_id, assignment_id, None, False, NOW)
+                deciding.approve(engine, hit.requester_id, assignment_id, None, False, NOW)
             else:
-                working.reject(engine, hit.requester_id, assignment_id, "No", NOW)
+                deciding.reject(engine, hit.requester_id, assignment_id, "No", NOW)
             count += 1
         return count
 
@@ -292,7 +292,7 @@ def test_everybody_at_once_ends_with_every_cent_in_its_place(engine: sa.Engine) 
         for hit in made[place::3]:
             publishing.create_hit(engine, owners[place], TERMS, HitOrder(html_question("x"), 2, 3600), NOW)
             publishing.extend_hit(engine, owners[place], hit.hit_id, 1, f"more {hit.hit_id}", NOW)
-            working.settle(engine, NOW + timedelta(seconds=1))
+            dues.settle(engine, NOW + timedelta(seconds=1))
         return 0
 
     with ThreadPoolExecutor(8) as pool:
@@ -323,7 +323,7 @@ def test_an_assignment_not_submitted_in_time_goes_back(engine: sa.Engine, reques
     late = NOW + timedelta(seconds=300)
     with pytest.raises(NotHeld):  # Even before any sweep has seen it.
         working.submit(engine, assignment_id, [("a", "b")], late)
-    working.settle(engine, late)
+    dues.settle(engine, late)
     assert state_of(engine, assignment_id) is AssignmentState.ABANDONED
     assert working.accept(engine, hit.hit_id, bo, 10, late)
 
@@ -342,10 +342,10 @@ def test_a_returned_hit_can_be_taken_again_as_a_new_assignment(engine: sa.Engine
 
 def test_a_hit_is_disposed_of_120_days_after_its_last_change(engine: sa.Engine, requester: str) -> None:
     hit = publishing.create_hit(engine, requester, TERMS, ORDER, NOW)
-    working.settle(engine, NOW + timedelta(days=119, hours=23))
+    dues.settle(engine, NOW + timedelta(days=119, hours=23))
     assert find(engine, hit.hit_id).state.disposed_at is None
     old = NOW + timedelta(days=120)
-    working.settle(engine, old)
+    dues.settle(engine, old)
     assert hit_status(find(engine, hit.hit_id).state, old) is HitStatus.DISPOSED
     assert_balanced(engine)
     with reading(engine) as connection:
@@ -415,9 +415,7 @@ def test_sessions_end_by_sign_out_and_by_time(engine: sa.Engine) -> None:
     people.sign_out(engine, left)
 
     def whose(token: str, now: datetime) -> people.Worker | None:
-        with reading(engine) as connection:
-            found = people.session_worker(connection, token, now)
-        return None if found is None else found[0]
+        return arrivals.session_worker(engine, token, now)[0]
 
     assert whose(left, NOW) is None
     found = whose(kept, NOW + timedelta(days=29))
@@ -453,9 +451,9 @@ def test_workers_are_listed_with_their_work(engine: sa.Engine, requester: str) -
         assignment_id = working.accept(engine, hit.hit_id, ada, 10, NOW)
         working.submit(engine, assignment_id, [("a", "b")], NOW)
         if decide == "approve":
-            working.approve(engine, requester, assignment_id, None, False, NOW)
+            deciding.approve(engine, requester, assignment_id, None, False, NOW)
         if decide == "reject":
-            working.reject(engine, requester, assignment_id, "No", NOW)
+            deciding.reject(engine, requester, assignment_id, "No", NOW)
     found = {summary.worker_id: summary for summary in people.list_workers(engine)}
     assert [found[bo].submitted, found[bo].earned_cents] == [0, 0]
     summary = found[ada]

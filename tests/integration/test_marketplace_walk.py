@@ -18,12 +18,14 @@ from hits.errors import RequestRefused
 from hits.marketplace import (
     blocks,
     bonuses,
+    deciding,
+    dues,
     people,
     publishing,
     qualification_types,
     qualifications,
+    records,
     retyping,
-    store,
     tables,
     working,
 )
@@ -207,10 +209,10 @@ class MarketplaceWalk(RuleBasedStateMachine):
         assignment_id = self.worked[place % len(self.worked)]
         with suppress(RequestRefused):
             if verdict == "reject":
-                working.reject(self.engine, self.requester, assignment_id, "No", self.now)
+                deciding.reject(self.engine, self.requester, assignment_id, "No", self.now)
             else:
                 override = verdict == "override"
-                working.approve(self.engine, self.requester, assignment_id, None, override, self.now)
+                deciding.approve(self.engine, self.requester, assignment_id, None, override, self.now)
 
     @precondition(lambda self: self.made)
     @rule(place=PLACES, change=st.sampled_from(["extend", "expire", "reopen", "review", "delete"]))
@@ -231,7 +233,7 @@ class MarketplaceWalk(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 301, 1801, 90_000, 121 * 86400]))
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
-        working.settle(self.engine, self.now)
+        dues.settle(self.engine, self.now)
 
     @invariant()
     def every_cent_has_two_sides(self) -> None:
@@ -243,7 +245,7 @@ class MarketplaceWalk(RuleBasedStateMachine):
         if not self.made:
             return
         with reading(self.engine) as connection:
-            stored = [store.hit_from(row) for row in connection.execute(store.select_hits())]
+            stored = [records.hit_from(row) for row in connection.execute(records.select_hits())]
             grouped = sa.select(assignments.c.hit_number, assignments.c.state, sa.func.count()).group_by(
                 assignments.c.hit_number, assignments.c.state
             )

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from ...database import reading
 from ...errors import RequestRefused
-from .. import listings, working
+from .. import deciding, listings
 from ..lifecycle import AssignmentState
 from ..paging import assignment_place, assignment_position, requested_place
-from ..store import PUBLIC_STATES, AssignmentRecord, find_assignment, find_hit
+from ..records import PUBLIC_STATES, AssignmentRecord
+from ..store import find_assignment, find_hit
 from .calls import Answer, Caller, Operation, Request, amount_of, page_of, text_of
 from .hits import hit_answer
 
@@ -69,7 +70,7 @@ def get_assignment(caller: Caller, request: Request) -> Answer:
 def approve_assignment(caller: Caller, request: Request) -> Answer:
     feedback = text_of(request, "RequesterFeedback", 1024) if "RequesterFeedback" in request else None
     override = bool(request.get("OverrideRejection", False))
-    working.approve(
+    deciding.approve(
         caller.engine, caller.requester_id, request["AssignmentId"], feedback, override, caller.now
     )
     return {}
@@ -77,7 +78,7 @@ def approve_assignment(caller: Caller, request: Request) -> Answer:
 
 def reject_assignment(caller: Caller, request: Request) -> Answer:
     feedback = text_of(request, "RequesterFeedback", 1024, least=1)
-    working.reject(caller.engine, caller.requester_id, request["AssignmentId"], feedback, caller.now)
+    deciding.reject(caller.engine, caller.requester_id, request["AssignmentId"], feedback, caller.now)
     return {}
 
 

@@ -15,7 +15,8 @@ from ..lifecycle import available, hit_status
 from ..policies import Level, parse_policy
 from ..publishing import HitOrder, HitTypeTerms
 from ..qualifying import parse_requirements, requirement_answer
-from ..store import Hit, find_hit
+from ..records import Hit
+from ..store import find_hit
 from .calls import Answer, Caller, Operation, Request, amount_of, cents_of, numbered_page, text_of, within
 
 THIRTY_DAYS = 30 * 24 * 3600

@@ -19,12 +19,14 @@ from ...model import HitStatus
 from .. import console_access, progress
 from ..console_access import Requester
 from ..deciding import approve, reject
+from ..dues import settle
 from ..identifiers import new_token
 from ..lifecycle import available, hit_status
 from ..listings import AssignmentPosition, hit_assignments, requester_hits
 from ..publishing import set_expiration
-from ..store import PUBLIC_STATES, find_hit
-from ..working import settle
+from ..records import PUBLIC_STATES
+from ..results import results as table_of_results
+from ..store import find_hit
 from .rendering import html, protect
 from .visits import MARKETPLACE, Handler, Marketplace, form_of, on_site, row_of, see_other
 
@@ -255,7 +257,7 @@ async def ledger(visit: RequesterVisit) -> web.StreamResponse:
 async def results(visit: RequesterVisit) -> web.StreamResponse:
     """GET /requester/results.csv?type=…: every submission with its answers, sent as it is read."""
     type_id = visit.visit.request.query.get("type") or None
-    rows = progress.results(visit.marketplace.engine, visit.requester_id, type_id)
+    rows = table_of_results(visit.marketplace.engine, visit.requester_id, type_id)
     response = web.StreamResponse(headers={"Content-Disposition": 'attachment; filename="results.csv"'})
     response.content_type, response.charset = "text/csv", "utf-8"
     protect(response, "default-src 'none'; sandbox")

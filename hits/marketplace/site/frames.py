@@ -14,15 +14,16 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from ...errors import RequestRefused
+from ..arrivals import session_worker
 from ..form_answers import AnswersRefused
 from ..forms import QuestionForm
 from ..lifecycle import AssignmentState
-from ..offers import framed_question, held_hit
-from ..questions import Question, parse_question
-from ..store import AssignmentRecord, Hit
-from ..working import NotHeld, settle, submit
+from ..questions import Question
+from ..records import AssignmentRecord, Hit
+from ..working import NotHeld, submit
+from ..workplace import framed_question, held_question
 from .rendering import QUESTION_SANDBOX, html, protect
-from .visits import COOKIE, MARKETPLACE, Marketplace, arrive, form_of, see_other
+from .visits import COOKIE, MARKETPLACE, Marketplace, form_of, see_other
 
 PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
 _MOST_FIELDS = 5000
@@ -72,13 +73,13 @@ async def show_frame(request: web.Request) -> web.Response:
         raise web.HTTPForbidden(text="this question's address is not valid; open the HIT again")
     now = marketplace.clock()
     found = await asyncio.to_thread(_offered, marketplace, hit_id, assignment_id, worker_id, now)
-    question = None if found is None else parse_question(found.question or "")
-    if found is None or question is None or question.url is not None:
+    if found is None or found[1].url is not None:
         raise web.HTTPForbidden(
             text="this assignment is no longer in your hands; go back to the list of HITs"
         )
+    hit, question = found
     if question.form is not None:
-        return _form_page(marketplace, found, question.form, assignment_id)
+        return _form_page(marketplace, hit, question.form, assignment_id)
     page = question.html
     response = web.Response(text=page, content_type="text/html")
     # The sandbox is said again here for whoever opens the address outside of its frame.
@@ -120,14 +121,13 @@ def _form_page(
 
 def _offered(
     marketplace: Marketplace, hit_id: str, assignment_id: str, worker_id: str, now: datetime
-) -> Hit | None:
-    settle(marketplace.engine, now)
-    hit, own = framed_question(marketplace.engine, hit_id, worker_id)
+) -> tuple[Hit, Question] | None:
+    hit, own, question = framed_question(marketplace.engine, hit_id, worker_id, now)
     if assignment_id == PREVIEW:
-        return None if hit.state.disposed_at is not None else hit
+        return None if hit.state.disposed_at is not None else (hit, question)
     if own is None or own.assignment_id != assignment_id or own.state is not AssignmentState.ACCEPTED:
         return None
-    return hit
+    return hit, question
 
 
 async def external_submit(request: web.Request) -> web.Response:
@@ -167,7 +167,7 @@ def _take_in(
     marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], cookie: str
 ) -> None:
     now = marketplace.clock()
-    visitor, _ = arrive(marketplace, cookie, now)
+    visitor, _ = session_worker(marketplace.engine, cookie, now)
     submit(marketplace.engine, assignment_id, answers, now, visitor.worker_id if visitor else None)
 
 
@@ -175,14 +175,14 @@ def _form_again(
     marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], error: AnswersRefused
 ) -> web.Response:
     """The form with what was wrong; its answers are still there."""
-    found = held_hit(marketplace.engine, assignment_id)
-    form = None if found is None else parse_question(found.question or "").form
+    found = held_question(marketplace.engine, assignment_id)
+    form = None if found is None else found[1].form
     if found is None or form is None:
         return _frame_page(marketplace, 404, "NoAssignment", "There is no such assignment.")
     given: dict[str, list[str]] = {}
     for name, value in answers:
         given.setdefault(name, []).append(value)
-    return _form_page(marketplace, found, form, assignment_id, 400, given=given, problems=error.problems)
+    return _form_page(marketplace, found[0], form, assignment_id, 400, given=given, problems=error.problems)
 
 
 def _frame_page(

@@ -7,13 +7,14 @@ import asyncio
 from aiohttp import web
 
 from ...errors import RequestRefused
+from ..earnings import earnings, in_hand
 from ..lifecycle import AssignmentState, Unavailable, available
-from ..offers import MOST_COUNTED, earnings, in_hand, next_hit, offer, open_groups, own_assignment
+from ..offers import MOST_COUNTED, next_hit, open_groups
 from ..people import invited_worker, sign_in, sign_out
 from ..qualifying import Guard
-from ..questions import parse_question
 from ..standing import Shortfall, keeps_from
 from ..working import CannotAccept, NotHeld, accept, give_back
+from ..workplace import offer, own_assignment, preview_question
 from .frames import FrameSource
 from .visits import (
     COOKIE,
@@ -120,7 +121,7 @@ async def preview(visit: WorkerVisit) -> web.Response:
         return await _refusal(visit, Unavailable.BLOCKED, found.hit.hit_type.number)
     if keeps_from(found.missing, Guard.PREVIEW, Guard.DISCOVER):
         return await _refusal(visit, Unavailable.NOT_QUALIFIED, found.hit.hit_type.number, found.missing)
-    question = parse_question(found.hit.question or "")
+    question = await asyncio.to_thread(preview_question, visit.marketplace.engine, found.hit)
     frame = FrameSource(visit.marketplace, hit_id, question, visit.worker.worker_id, None)
     return visit.visit.page("preview.html", frames=frame.shown, offer=found, frame=frame)
 
@@ -147,9 +148,8 @@ async def assignment(visit: WorkerVisit) -> web.Response:
     own = await asyncio.to_thread(own_assignment, engine, assignment_id, worker_id)
     if own is None:
         return _unknown(visit, "assignment")
-    found, work = own
+    found, work, question = own
     if work.state is AssignmentState.ACCEPTED:
-        question = parse_question(found.hit.question or "")
         frame = FrameSource(visit.marketplace, work.hit_id, question, worker_id, work)
         left = max(0, int((work.deadline - visit.now).total_seconds()))
         return visit.visit.page(

@@ -70,6 +70,8 @@ def environment(settings: MarketplaceSettings) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # Templates do not change under a running server: nothing has to look.
+        auto_reload=False,
     )
     templates.filters.update(
         dollars=dollars, duration=duration, moment=moment, answers=answers, account=account

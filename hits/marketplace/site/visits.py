@@ -15,13 +15,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from jinja2 import Environment
 from sqlalchemy.engine import Engine
 
-from ...database import reading
+from ..arrivals import session_worker
 from ..courier import Courier
 from ..identifiers import new_token
 from ..limits import Limits
-from ..people import Worker, session_worker
+from ..people import Worker
 from ..settings import MarketplaceSettings
-from ..working import anything_due, settle_due
 from .rendering import html
 
 COOKIE = "hits_session"
@@ -126,7 +125,7 @@ def for_anyone(handler: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
         on_site(request, marketplace.settings)
         cookie = request.cookies.get(COOKIE, "")
         now = marketplace.clock()
-        worker, unread = await asyncio.to_thread(arrive, marketplace, cookie, now)
+        worker, unread = await asyncio.to_thread(session_worker, marketplace.engine, cookie, now)
         visit = Visit(request, marketplace, cookie or new_token(), worker, now, unread)
         wait = marketplace.limits.pages.take(visitor_of(request) if worker is None else worker.worker_id)
         if wait:
@@ -207,16 +206,6 @@ def on_site(request: web.Request, settings: MarketplaceSettings) -> None:
 
 def _hostname(request: web.Request) -> str:
     return request.host.rsplit(":", 1)[0].strip("[]").lower()
-
-
-def arrive(marketplace: Marketplace, cookie: str, now: datetime) -> tuple[Worker | None, int]:
-    """Do what is due, and say whose session the cookie is, with the number of her unread messages."""
-    with reading(marketplace.engine) as connection:
-        due = anything_due(connection, now)
-        known = session_worker(connection, cookie, now) if cookie else None
-    if due:
-        settle_due(marketplace.engine, now)
-    return known or (None, 0)
 
 
 async def _form_is_ours(visit: Visit) -> bool:
