@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .consensus import ABSTAINED, NO, UNKNOWN, YES, Votes
-from .consensus.worker_prior import RIGHT, WRONG
+from .consensus.workers import RIGHT, WRONG
 from .model import Exclusion
 
 Floats = NDArray[np.float64]
