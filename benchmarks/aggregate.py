@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from hits import consensus, database
 from hits.consensus import Votes
-from imagenet_builder import exclusions
+from imagenet_builder import excluded_workers
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.config import StoreSettings, load_settings
 from imagenet_builder.initialise import initialise
@@ -281,7 +281,7 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
         }
         found["new votes"] = float(add_votes(project.engine, votes.n_tasks))
         found["1 % new"] = spent(lambda: aggregate(project))
-        found["looking at workers"] = spent(lambda: exclusions.review(project.engine, NOW))
+        found["looking at workers"] = spent(lambda: excluded_workers.review(project.engine, NOW))
         project.engine.dispose()
         return found
 
