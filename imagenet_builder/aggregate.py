@@ -148,6 +148,7 @@ class _Aggregation:
         _check_rule(rule)
         with database.reading(self.engine) as connection:
             endpoints = store.endpoints_at_work(connection)
+            before = verdict_store.watermark(connection)
         completed: list[int] = []
         failures: list[MarketplaceUnavailable | ProjectError] = []
         for endpoint in endpoints:
@@ -157,7 +158,9 @@ class _Aggregation:
                 self._pay(requester, endpoint)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
-        excluded = excluded_workers.review(self.engine, self.now) if self.collected.assignments else 0
+        excluded = 0
+        if self.collected.assignments:
+            excluded = excluded_workers.review(self.engine, self.now, after=before)
         failures += self._tell()
         changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
