@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .consensus import ABSTAINED, NO, UNKNOWN, YES, Votes
-from .consensus.worker_prior import RIGHT, WRONG
+from .consensus.workers import RIGHT, WRONG
 from .model import Exclusion
 
 Floats = NDArray[np.float64]
@@ -84,9 +84,14 @@ class Pages:
 
 
 def measure(
-    votes: Votes, pages: Pages, repeats: NDArray[np.int64], limits: Limits | None = None
+    votes: Votes,
+    pages: Pages,
+    repeats: NDArray[np.int64],
+    limits: Limits | None = None,
+    *,
+    only: NDArray[np.int64] | None = None,
 ) -> list[Conduct]:
-    """Return the conduct of every worker, by number; `repeats` counts each one's repeated votes.
+    """Return the conduct of every worker, by number, or of `only` these; `repeats` counts each one's repeated votes.
 
     `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
     compared with what all others said, where two or more did and agree.
@@ -106,25 +111,26 @@ def measure(
     hasty = np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers)
     medians = _medians(pages, n_workers)
     same, others_same = _same_answers(worker, label, others, n_workers)
-    found = []
-    for one in range(n_workers):
-        no, yes = (_estimate(right[true, one], shown[true, one]) for true in (NO, YES))
-        found.append(
-            Conduct(
-                worker=one,
-                pages=int(page_count[one]),
-                votes=int(cast[one]),
-                yes=yes,
-                no=no,
-                balanced=_balanced(right[:, one], shown[:, one]),
-                seconds=None if np.isnan(medians[one]) else float(medians[one]),
-                hasty_pages=int(hasty[one]),
-                repeats=int(repeats[one]),
-                same_share=float(same[one]),
-                others_share=float(others_same[one]),
-            )
+    chosen = np.arange(n_workers) if only is None else only
+    no, yes = (_estimates(right[true, chosen], shown[true, chosen]) for true in (NO, YES))
+    return [
+        Conduct(
+            worker=one,
+            pages=int(page_count[one]),
+            votes=int(cast[one]),
+            yes=of_yes,
+            no=of_no,
+            balanced=both,
+            seconds=None if np.isnan(medians[one]) else float(medians[one]),
+            hasty_pages=int(hasty[one]),
+            repeats=int(repeats[one]),
+            same_share=float(same[one]),
+            others_share=float(others_same[one]),
         )
-    return found
+        for one, of_yes, of_no, both in zip(
+            chosen.tolist(), yes, no, _balanced(right[:, chosen], shown[:, chosen]), strict=True
+        )
+    ]
 
 
 def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
@@ -200,21 +206,25 @@ def _same_answers(
     return same, np.where(most == YES, share, 1 - share)
 
 
-def _estimate(right: float, shown: float) -> Estimate:
+def _estimates(right: Floats, shown: Floats) -> list[Estimate]:
     from scipy.special import betaincinv
 
     first, second = RIGHT + right, WRONG + shown - right
-    low, high = betaincinv(first, second, [TAIL, 1 - TAIL])
-    return Estimate(float(first / (first + second)), float(low), float(high), float(shown))
+    low, high = (betaincinv(first, second, share) for share in (TAIL, 1 - TAIL))
+    return _listed(first / (first + second), low, high, shown)
 
 
-def _balanced(right: Floats, shown: Floats) -> Estimate:
-    """The mean of both accuracies; its interval from the variances of the two."""
+def _balanced(right: Floats, shown: Floats) -> list[Estimate]:
+    """The mean of both accuracies, (labels, workers) in; its interval from the variances of the two."""
     first, second = RIGHT + right, WRONG + shown - right
     every = first + second
-    mean = float((first / every).mean())
-    spread = 1.96 * float(np.sqrt((first * second / (every**2 * (every + 1))).sum())) / 2
-    return Estimate(mean, max(0.0, mean - spread), min(1.0, mean + spread), float(shown.sum()))
+    mean = (first / every).mean(axis=0)
+    spread = 1.96 * np.sqrt((first * second / (every**2 * (every + 1))).sum(axis=0)) / 2
+    return _listed(mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1), shown.sum(axis=0))
+
+
+def _listed(*columns: Floats) -> list[Estimate]:
+    return [Estimate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def krippendorff_alpha(counts: NDArray[np.int64], times: Sequence[int] | None = None) -> float | None:

@@ -19,7 +19,7 @@ from hits.consensus import RULES
 from hits.errors import MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus, Decision
 
-from . import exclusions, marketplace_keys
+from . import excluded_workers, marketplace_keys
 from .answering import ReadPage, read_page
 from .deciding import Deciding
 from .errors import ProjectError
@@ -103,7 +103,7 @@ def aggregate(
 
     Questions with new votes are decided by the rule they were published with; with `rule`, by that one, all questions
     whose verdict is not final. `finalise` decides every question that was ever asked, for good, from the votes there
-    are. Workers whose answers give a reason are excluded from new work (`exclusions`). `now` (the wall clock, if
+    are. Workers whose answers give a reason are excluded from new work (`excluded_workers`). `now` (the wall clock, if
     None) is written beside what is stored. Raises LockHeld while another run aggregates, ProjectError for an unknown
     rule; and, after everything else is done, MarketplaceUnavailable or ProjectError for an endpoint that did not
     answer or has no keys.
@@ -148,6 +148,7 @@ class _Aggregation:
         _check_rule(rule)
         with database.reading(self.engine) as connection:
             endpoints = store.endpoints_at_work(connection)
+            before = verdict_store.watermark(connection)
         completed: list[int] = []
         failures: list[MarketplaceUnavailable | ProjectError] = []
         for endpoint in endpoints:
@@ -157,7 +158,9 @@ class _Aggregation:
                 self._pay(requester, endpoint)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
-        excluded = exclusions.review(self.engine, self.now) if self.collected.assignments else 0
+        excluded = 0
+        if self.collected.assignments:
+            excluded = excluded_workers.review(self.engine, self.now, after=before)
         failures += self._tell()
         changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
@@ -266,7 +269,7 @@ class _Aggregation:
             try:
                 requester = marketplace_keys.requester(self.project, endpoint)
                 name = self.project.settings.project.name
-                exclusions.tell(self.engine, requester, name, endpoint, self.now)
+                excluded_workers.tell(self.engine, requester, name, endpoint, self.now)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
         return failures

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 VERDICTS_AT_ONCE = 100_000
 # Up to so many votes a rule that learns is fitted to all of them in every run: that takes about a second.
 VOTES_TO_REFIT = 300_000
+# Of all questions, the share that is read one by one.
+MOST_TO_CHOOSE = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +71,9 @@ class Deciding:
                 return 0
             learning = LEARNING & ({rule} if rule else verdict_store.rules_asked(connection))
             if not learning or (rule is None and self.seen > VOTES_TO_REFIT):
+                if not learning and touched.size > MOST_TO_CHOOSE * verdict_store.latest_question(connection):
+                    # Choosing among rows costs more than reading them all.
+                    return self._decide_by(connection, _Task(completed, rule, only=touched))
                 return self._decide_by(connection, _Task(completed, rule, chosen=touched))
             only = np.union1d(touched, verdict_store.unsettled_questions(connection))
             return self._decide_by(connection, _Task(completed, rule, only=only))

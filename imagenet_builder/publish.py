@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hits import database
 from hits.errors import HitsError, MarketplaceUnavailable, RequestRefused
 
-from . import exclusions, marketplace_keys
+from . import excluded_workers, marketplace_keys
 from .errors import PublishError
 from .pages import PageMaker
 from .planning import Planner, Progress
@@ -174,7 +174,7 @@ class _Publication:
         """The qualification types whose holders are kept from a page."""
         if self.blocks is None:
             name = self.project.settings.project.name
-            self.blocks = sorted(exclusions.soft_block_types(requester, name).values())
+            self.blocks = sorted(excluded_workers.soft_block_types(requester, name).values())
         bar = hit.bar_type_id or self._bar_earlier_voters(requester, hit)
         return [*self.blocks, bar] if bar else self.blocks
 

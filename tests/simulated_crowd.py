@@ -30,16 +30,20 @@ def simulated_crowd(
     accuracy: tuple[float, float] = (0.55, 0.95),
     controls: float = 0.0,
     together: float = 0.0,
+    tied: bool = False,
     **votes: Any,
 ) -> SimulatedCrowd:
-    """Workers of uniformly drawn accuracy label by label; `controls` of the tasks are known, drawn at random.
+    """Workers of uniformly drawn accuracy, label by label or (`tied`) the same on all labels; `controls` of the tasks
+    are known, drawn at random.
 
     On `together` of the tasks all workers see something misleading and are as good as a coin.
     """
     generator = np.random.default_rng(seed)
     labels = len(prevalence)
     truth = generator.choice(labels, n_tasks, p=prevalence)
-    right = generator.uniform(*accuracy, (n_workers, labels))
+    right = generator.uniform(*accuracy, (n_workers, 1 if tied else labels)).repeat(
+        labels if tied else 1, axis=1
+    )
     confusion = np.repeat(((1 - right) / (labels - 1))[:, :, None], labels, axis=2)
     confusion[:, np.arange(labels), np.arange(labels)] = right
     worker = np.concatenate(

@@ -5,10 +5,42 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .votes import UNKNOWN
 
-def decided_at(
-    probability: NDArray[np.float64], precision: float, among: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
+Mask = NDArray[np.bool_]
+
+# The model's own probabilities count like so many controls when the two are asked how often a label is right.
+MODEL_IN_CONTROLS = 20.0
+# Each time that controls do not bear it out, so much of what is left to certainty is demanded more.
+STRICTER = 0.1
+TRIES = 40
+
+
+def borne_out(
+    probability: NDArray[np.float64], precision: float, among: Mask, truth: NDArray[np.int64]
+) -> Mask:
+    """Mark the tasks to stand by at `precision`: by `decided_at`, as strictly as the controls make necessary.
+
+    `truth` is the label of each control, UNKNOWN elsewhere; `probability` must owe nothing to it. Nothing is marked
+    where no demand is strict enough.
+    """
+    demand = precision
+    known = truth != UNKNOWN
+    right = probability.argmax(axis=1) == truth if len(probability) else known
+    most = probability.max(axis=1) if len(probability) else np.zeros(0)
+    for _ in range(TRIES):
+        decided = decided_at(probability, demand, among)
+        shown = decided & known
+        if not shown.any():
+            return decided
+        expected = MODEL_IN_CONTROLS * float(most[decided].mean()) + int(right[shown].sum())
+        if expected >= precision * (MODEL_IN_CONTROLS + int(shown.sum())):
+            return decided
+        demand += STRICTER * (1 - demand)
+    return np.zeros(len(probability), dtype=np.bool_)
+
+
+def decided_at(probability: NDArray[np.float64], precision: float, among: Mask | None = None) -> Mask:
     """Mark the tasks whose likeliest label can be stood by at `precision`; `probability` is (tasks, labels).
 
     For each label on its own, as many tasks as possible, the surest first, such that their mean probability is at
@@ -19,11 +51,13 @@ def decided_at(
     decided = np.zeros(tasks, dtype=np.bool_)
     if not tasks:
         return decided
-    likeliest = probability.argmax(axis=1)
     most = probability.max(axis=1)
     # Rounding in the sums must not make a winner of a tie.
     alone = (probability >= most[:, None] - 1e-12).sum(axis=1) == 1
-    eligible = alone if among is None else alone & among
+    eligible: Mask = alone if among is None else alone & among
+    if not precision:
+        return eligible
+    likeliest = probability.argmax(axis=1)
     for label in range(probability.shape[1]):
         rows = np.flatnonzero(eligible & (likeliest == label))
         # Equally sure tasks go the same way: the cut is made between probabilities, not between rows.

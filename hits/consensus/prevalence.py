@@ -35,9 +35,11 @@ def by_group(probability: Floats, group: NDArray[np.int64], n_groups: int, contr
     label, None if there are none.
     """
     labels = probability.shape[1]
-    sums = np.stack(
-        [np.bincount(group, probability[:, label], minlength=n_groups) for label in range(labels)], axis=1
-    )
+    if n_groups == 1:
+        sums = probability.sum(axis=0)[None, :]
+    else:
+        columns = [np.bincount(group, column, minlength=n_groups) for column in probability.T]
+        sums = np.stack(columns, axis=1)
     whole = (sums.sum(axis=0) + 1.0) / (len(probability) + labels)
     share = sums + BORROWED_TASKS * whole if n_groups > 1 else whole[None, :]
     if controls is not None:

@@ -41,25 +41,42 @@ class Stopping:
             return first
         found = dawid_skene.fit(votes)
         undecided = may_change(
-            found.probability, self.most - cast, target=self.target, vote_weight=found.vote_weight
+            found.probability,
+            self.most - cast,
+            target=self.target,
+            vote_weight=found.vote_weight,
+            ceiling=1 - found.misled,
         )
         asked: NDArray[np.bool_] = unknown & (undecided | (cast == 0))
         return asked
 
 
 def may_change(
-    probability: NDArray[np.float64], left: NDArray[np.int64], *, target: float, vote_weight: float
+    probability: NDArray[np.float64],
+    left: NDArray[np.int64],
+    *,
+    target: float,
+    vote_weight: float,
+    ceiling: float = 1.0,
 ) -> NDArray[np.bool_]:
     """Mark the tasks below `target` whose likeliest label `left` more votes could overturn or confirm.
 
     `probability` is (tasks, labels); `vote_weight` is how far one typical vote moves the log-odds between two
-    labels. A task that can reach neither another label nor the target in the votes that are left is given up:
-    asking on would cost votes and change no verdict.
+    labels; no number of votes makes a label likelier than `ceiling`. A task that can reach neither another label nor
+    the target in the votes that are left is given up: asking on would cost votes and change no verdict.
     """
     ordered = np.sort(np.clip(probability, 1e-12, 1.0), axis=1)
     gap = np.log(ordered[:, -1] / ordered[:, -2])
     sure = ordered[:, -1] >= target
-    missing = np.log(target / (1 - target)) - np.log(ordered[:, -1] / np.maximum(1 - ordered[:, -1], 1e-12))
+    missing = np.full(gap.shape, np.inf)
+    if target < ceiling:
+        missing = _log_odds(np.asarray(target / ceiling)) - _log_odds(ordered[:, -1] / ceiling)
     reach = left * vote_weight
     possible: NDArray[np.bool_] = (left > 0) & ~sure & ((gap <= reach) | (missing <= reach))
     return possible
+
+
+def _log_odds(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    share = np.minimum(share, 1 - 1e-12)
+    odds: NDArray[np.float64] = np.log(share / (1 - share))
+    return odds

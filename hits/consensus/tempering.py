@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEAST_TEMPER = 0.1
+# Standard deviation of log temper, firm: it feeds back into the fit.
+SPREAD = 0.25
 GRID = np.linspace(0.2, 1.0, 17)
 NEWTON_STEPS = 12
 
@@ -24,10 +26,10 @@ def softmax(scores: Floats) -> Floats:
     return shares.T
 
 
-def from_controls(scores: Floats, truth: NDArray[np.int64], spread: float) -> float:
+def from_controls(scores: Floats, truth: NDArray[np.int64]) -> float:
     """Return the temper under which held-out log-likelihoods (controls, labels) fit the controls' `truth` best.
 
-    Penalised maximum likelihood: log temper has a normal prior about 0 with standard deviation `spread`. The
+    Penalised maximum likelihood: log temper has a normal prior about 0 with standard deviation SPREAD. The
     controls' own balance of labels is their prior, so that controls chosen half and half mislead nobody
     (bias-corrected calibration under label shift, Alexandari et al. 2020).
     """
@@ -40,9 +42,9 @@ def from_controls(scores: Floats, truth: NDArray[np.int64], spread: float) -> fl
         temper = float(np.exp(log_temper))
         share = softmax(temper * scores + balance)
         expected = (share * scores).sum(axis=1)
-        slope = temper * float((said - expected).sum()) - log_temper / spread**2
+        slope = temper * float((said - expected).sum()) - log_temper / SPREAD**2
         variance = float((share * scores**2).sum() - (expected**2).sum())
-        step = float(np.clip(slope / (temper**2 * variance + 1 / spread**2), -0.3, 0.3))
+        step = float(np.clip(slope / (temper**2 * variance + 1 / SPREAD**2), -0.3, 0.3))
         log_temper = float(np.clip(log_temper + step, np.log(LEAST_TEMPER), 0.0))
         if abs(step) < 1e-4:
             break
@@ -53,7 +55,7 @@ def from_votes(others: Floats, likelihood: Floats, prior: Floats) -> float:
     """Return the temper under which the other votes on a task foretell each vote best; of GRID.
 
     For each vote: `others` is the log-likelihood of the other votes on its task, `likelihood` that of the vote
-    itself, `prior` the share of each label; all (votes, labels).
+    itself, `prior` the share of each label; all (votes, labels), each row up to a constant.
     """
     if not others.size:
         return 1.0

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from hits.quality import Estimate
     from imagenet_builder.cli import Invocation
-    from imagenet_builder.exclusions import WorkerConduct
+    from imagenet_builder.excluded_workers import WorkerConduct
 
 
 @click.command("workers")
@@ -38,20 +38,20 @@ def command(
       imagenet-builder workers --exclude A2QWERTY --reason "Please read the description first."
     """
     from hits import database
-    from imagenet_builder import exclusions
+    from imagenet_builder import excluded_workers
 
     if reason and not exclude:
         raise click.UsageError("--reason belongs to --exclude")
     engine = invocation.project.engine
     now = datetime.now(UTC)
     if exclude:
-        exclusions.exclude(engine, exclude, reason or "no reason was given", now)
+        excluded_workers.exclude(engine, exclude, reason or "no reason was given", now)
     if readmit:
-        exclusions.readmit(engine, readmit, now)
+        excluded_workers.readmit(engine, readmit, now)
     if exclude or readmit:
         click.echo("the next aggregate tells the marketplace", err=True)
     with database.reading(engine) as connection:
-        lines = exclusions.look_at_workers(connection)
+        lines = excluded_workers.look_at_workers(connection)
     if as_json:
         click.echo(json.dumps([_document(line) for line in lines], indent=2))
     else:

@@ -56,6 +56,11 @@ def latest_vote(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.max(votes.c.id))) or 0
 
 
+def latest_question(connection: sa.Connection) -> int:
+    """The row of the question that was asked last; 0 without one."""
+    return connection.scalar(sa.select(sa.func.max(questions.c.id))) or 0
+
+
 def watermark(connection: sa.Connection) -> int:
     """The row of the last vote that is in the verdicts."""
     position = sa.select(watermarks.c.position).where(watermarks.c.name == WATERMARK)

@@ -45,16 +45,23 @@ class StandingExclusion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkerVotes:
-    """What `hits.quality.measure` takes; worker `i` of its arrays is the row `ids[i]`."""
+    """What `hits.quality.measure` takes; worker `i` of its arrays is the row `ids[i]`.
+
+    `new` are the workers, by their place in `ids`, of the answers that were asked about as new.
+    """
 
     ids: Integers
     votes: Votes
     pages: Pages
     repeats: Integers
+    new: Integers
 
 
-def worker_votes(connection: sa.Connection, *, after: int = 0) -> WorkerVotes:
-    """All answers stored after the row `after`: counting votes, controls, repeats, and the time of their pages."""
+def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 0) -> WorkerVotes:
+    """All answers stored after the row `after`: counting votes, controls, repeats, and the time of their pages.
+
+    Those after the row `new_after` are new.
+    """
     rows = sa.select(
         integer(votes.c.question_id),
         integer(votes.c.worker_id),
@@ -62,10 +69,11 @@ def worker_votes(connection: sa.Connection, *, after: int = 0) -> WorkerVotes:
         coded(votes.c.answer),
         coded(controls.c.answer),
         integer(sa.case((votes.c.counts, 1), else_=0)),
+        integer(sa.case((votes.c.id > new_after, 1), else_=0)),
     ).select_from(votes.outerjoin(controls, controls.c.question_id == votes.c.question_id))
-    question, worker, assignment, answer, known, counts = (
+    question, worker, assignment, answer, known, counts, new = (
         column.astype(np.int64, copy=False)
-        for column in read_columns(connection, rows.where(votes.c.id > after), "iiiiii")
+        for column in read_columns(connection, rows.where(votes.c.id > after), "iiiiiii")
     )
     ids, number = np.unique(worker, return_inverse=True)
     repeated = (counts == 0) & (known < 0)
@@ -80,6 +88,7 @@ def worker_votes(connection: sa.Connection, *, after: int = 0) -> WorkerVotes:
         Votes(task, number[kept], np.maximum(label[kept], ABSTAINED), n_tasks=tasks.size, known=truth),
         _pages(connection, ids, assignment),
         np.bincount(number[repeated], minlength=ids.size),
+        np.unique(number[new == 1]),
     )
 
 
@@ -87,21 +96,28 @@ def _pages(connection: sa.Connection, ids: Integers, assignment: Integers) -> Pa
     """The pages that these answers came on; a page's time is its own clock's, or else from accepting to submitting."""
     pages, pictures = np.unique(assignment, return_counts=True)
     a = assignments.c
+    own_clock = sa.cast(sa.func.coalesce(a.page_seconds, -1.0), sa.Double)
+    rows = sa.select(integer(a.id), integer(a.worker_id), own_clock).order_by(a.id)
+    first = int(pages[0]) if pages.size else 0
+    row, worker, seconds = read_columns(connection, rows.where(a.id >= first), "iif")
+    shown = np.isin(row, pages)
+    row, worker, seconds = row[shown], worker[shown], seconds[shown]
+    untimed = seconds < 0
+    if untimed.any():
+        held = _held(connection, first)
+        seconds[untimed] = [held[one] for one in row[untimed].tolist()]
+    # No time at all says that nobody measured it.
+    seconds[untimed & (seconds == 0)] = np.nan
+    return Pages(np.searchsorted(ids, worker), seconds / pictures)
+
+
+def _held(connection: sa.Connection, first: int) -> dict[int, float]:
+    """For how many seconds their workers had the pages that have no clock of their own, from the row `first` on."""
+    a = assignments.c
     rows = connection.execute(
-        sa.select(a.id, a.worker_id, a.page_seconds, a.accepted_at, a.submitted_at).where(
-            a.id >= (int(pages[0]) if pages.size else 0)
-        )
+        sa.select(a.id, a.accepted_at, a.submitted_at).where(a.id >= first, a.page_seconds.is_(None))
     )
-    shown = dict(zip(pages.tolist(), pictures.tolist(), strict=True))
-    worker, seconds = [], []
-    for row in rows:
-        if row.id not in shown:
-            continue
-        held = (row.submitted_at - row.accepted_at).total_seconds()
-        taken = row.page_seconds if row.page_seconds is not None else held or None
-        worker.append(row.worker_id)
-        seconds.append(np.nan if taken is None else taken / shown[row.id])
-    return Pages(np.searchsorted(ids, np.array(worker, dtype=np.int64)), np.array(seconds, dtype=np.float64))
+    return {row.id: (row.submitted_at - row.accepted_at).total_seconds() for row in rows}
 
 
 def workers_by_id(connection: sa.Connection) -> dict[int, Worker]:

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special
 
-from hits.consensus import ABSTAINED, NO, UNKNOWN, YES, DawidSkene, Votes, rule
+from hits.consensus import ABSTAINED, NO, UNKNOWN, YES, DawidSkene, Votes, calibration, rule
 from hits.consensus.dawid_skene import fit
-from hits.consensus.precision import decided_at
-from hits.consensus.worker_prior import digamma
+from hits.consensus.fitting import Fitting
+from hits.consensus.precision import borne_out, decided_at
+from hits.consensus.workers import digamma
 from tests.simulated_crowd import SimulatedCrowd, simulated_crowd
 
 
@@ -67,9 +68,66 @@ def test_controls_keep_probabilities_calibrated_when_workers_are_misled_together
     crowd = simulated_crowd(seed=3, n_tasks=4000, votes_a_task=7, together=0.2, controls=0.125)
     with_controls = fit(crowd.votes)
     without = fit(dataclasses.replace(crowd.votes, known=None))
-    assert with_controls.temper < 0.8
+    # A coin misleads every second time.
+    assert with_controls.misled == pytest.approx(0.1, abs=0.03)
     assert calibration_error(with_controls.probability, crowd) < 0.05
     assert log_loss(with_controls.probability, crowd) < log_loss(without.probability, crowd)
+
+
+def test_controls_say_whether_workers_are_as_good_on_every_label() -> None:
+    four = (0.25, 0.25, 0.25, 0.25)
+    shares, leads = [], []
+    for seed in range(4):
+        crowd = simulated_crowd(
+            seed=seed,
+            n_tasks=600,
+            n_workers=60,
+            prevalence=four,
+            accuracy=(0.3, 0.9),
+            controls=0.2,
+            tied=True,
+        )
+        found, fitting = fit(crowd.votes), Fitting(crowd.votes)
+        free = fitting.fit(fitting.free_workers()).probability
+        shares.append(found.tied)
+        leads.append(accuracy(found.probability, crowd) - accuracy(free, crowd))
+    assert np.mean(shares) > 0.7
+    assert np.mean(leads) > 0.005
+    loose = simulated_crowd(seed=1, n_tasks=2000, votes_a_task=5, accuracy=(0.4, 0.98), controls=0.2)
+    assert fit(loose.votes).tied < 0.05
+    assert fit(dataclasses.replace(loose.votes, known=None)).tied == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_single_votes_do_not_confirm_themselves(seed: int) -> None:
+    crowd = simulated_crowd(seed=seed, n_tasks=500, n_workers=30, votes_a_task=1, accuracy=(0.6, 0.95))
+    said = fit(crowd.votes).probability
+    # One vote each says nothing of who is right: it is as good as its label's, and neither label swallows the other.
+    assert accuracy(said, crowd) > accuracy(rule("majority").decide(crowd.votes).probability, crowd) - 0.05
+    assert abs(said[:, YES].mean() - crowd.truth.mean()) < 0.15
+
+
+def test_temper_and_misleading_tasks_are_told_apart() -> None:
+    generator = np.random.default_rng(1)
+    truth = generator.integers(0, 2, 6000)
+    odds = generator.normal(1.5, 1.5, 6000)
+    # Half of the log-odds are true; and one task in ten shows the other label.
+    right = generator.random(6000) < 1 / (1 + np.exp(-0.5 * odds))
+    seen = np.where(generator.random(6000) < 0.1, 1 - truth, truth)
+    signed = np.where((seen == YES) == right, odds, -odds)
+    scores = np.column_stack([np.zeros(6000), signed])
+    found = calibration.from_controls(scores, truth, np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert found.temper == pytest.approx(0.5, abs=0.08)
+    assert found.misled == pytest.approx(0.1, abs=0.03)
+
+
+def test_what_misleads_is_taken_for_what_single_workers_mistake_it_for() -> None:
+    counts = np.array([[90.0, 9.0, 0.0], [8.0, 90.0, 1.0], [0.0, 1.0, 98.0]])
+    mistaken = calibration.mistaken_for(counts)
+    np.testing.assert_allclose(mistaken.sum(axis=1), 1)
+    assert mistaken.argmax(axis=1).tolist() == [1, 0, 1]
+    said = calibration.corrected(np.array([[1.0, 0.0, 0.0]]), 0.1, mistaken)
+    np.testing.assert_allclose(said, [[0.9, 0.1 * mistaken[0, 1], 0.1 * mistaken[0, 2]]])
 
 
 def test_without_controls_the_votes_themselves_show_that_they_err_together() -> None:
@@ -163,6 +221,30 @@ def test_the_surest_are_taken_until_the_precision_is_used_up_and_ties_are_left()
     assert decided_at(probability, 0.94).tolist() == [True, True, False, False, False]
     assert decided_at(probability, 0.98).tolist() == [True, False, False, False, False]
     assert decided_at(probability, 0.94, np.array([False, True, True, True, True])).sum() == 0
+
+
+def test_controls_that_do_not_bear_a_precision_out_make_it_stricter() -> None:
+    yes = np.linspace(0.5, 1.0, 20_001)[1:]
+    probability = np.column_stack([1 - yes, yes])
+    everybody = np.ones(20_000, dtype=bool)
+    nothing_known = np.full(20_000, UNKNOWN)
+    plain = decided_at(probability, 0.85)
+    np.testing.assert_array_equal(borne_out(probability, 0.85, everybody, nothing_known), plain)
+    generator = np.random.default_rng(0)
+
+    def controls(chance: NDArray[np.float64]) -> NDArray[np.int64]:
+        truth = (generator.random(20_000) < chance).astype(np.int64)
+        return np.where(np.arange(20_000) % 2 == 0, truth, UNKNOWN)
+
+    honest = borne_out(probability, 0.85, everybody, controls(yes))
+    assert honest.sum() == pytest.approx(plain.sum(), rel=0.15)
+    # Where the model says 1, 0.9 is right: fewer are stood by, and these are right about as often as was stated.
+    less = 0.5 + 0.8 * (yes - 0.5)
+    assert less[plain].mean() < 0.79
+    strict = borne_out(probability, 0.85, everybody, controls(less))
+    assert 0 < strict.sum() < 0.7 * plain.sum()
+    assert less[strict].mean() == pytest.approx(0.845, abs=0.02)
+    assert not borne_out(probability, 0.95, everybody, controls(0.5 + 0 * yes)).any()
 
 
 @pytest.mark.parametrize("precision", [-0.1, 1.0, float("nan")])

@@ -111,6 +111,34 @@ def test_stopping_asks_where_a_verdict_can_still_change_and_nowhere_else() -> No
     ]
 
 
+def test_stopping_knows_that_no_votes_make_a_misleading_task_sure() -> None:
+    yes = np.array([0.93, 0.93, 0.55])
+    probability = np.column_stack([1 - yes, yes])
+    left = np.array([3, 3, 3])
+    able = may_change(probability, left, target=0.95, vote_weight=0.5, ceiling=0.99)
+    assert able.tolist() == [True, True, True]
+    # Above what is ever reached, only a label that may still change is worth a vote.
+    given_up = may_change(probability, left, target=0.95, vote_weight=0.5, ceiling=0.94)
+    assert given_up.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_asking_one_by_one_without_controls_finds_both_labels(seed: int) -> None:
+    crowd = simulated_crowd(seed=seed, n_tasks=460, n_workers=76, votes_a_task=6, accuracy=(0.6, 0.9))
+    wanted = np.ones(460, dtype=np.int64)
+    for _ in range(6):
+        votes = first_votes(crowd.votes, wanted)
+        more = Stopping(target=0.7, most=6).wanting(votes)
+        if not more.any():
+            break
+        wanted = wanted + more
+    found = fit(votes).probability.argmax(axis=1)
+    three = rule("majority").decide(first_votes(crowd.votes, np.full(460, 3))).label
+    assert np.mean(found == crowd.truth) > np.mean(three == crowd.truth) - 0.05
+    assert abs(found.mean() - crowd.truth.mean()) < 0.15
+    assert wanted.mean() < 3
+
+
 def test_stopping_gives_every_unknown_task_a_first_vote_and_known_tasks_none() -> None:
     nothing = np.zeros(0, dtype=np.int64)
     votes = Votes(nothing, nothing, nothing, 3, known=np.array([-1, YES, -1]))

@@ -16,7 +16,7 @@ from hits.marketplace import people
 from hits.marketplace.settings import utc_now
 from hits.marketplace.working import CannotAccept
 from hits.model import Answer, Exclusion
-from imagenet_builder import exclusions
+from imagenet_builder import excluded_workers
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.config import override
 from imagenet_builder.controls import record_controls
@@ -88,19 +88,19 @@ def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Ve
     aggregate(judged.project)
     assert aggregate(judged.project).workers_excluded == 0
     cleo = worker_id(judged, "cleo")
-    exclusions.readmit(judged.project.engine, cleo, utc_now())
+    excluded_workers.readmit(judged.project.engine, cleo, utc_now())
     hit_id = new_page(judged)
     aggregate(judged.project)
     judged.submit("cleo", hit_id, Answer.YES)
     assert aggregate(judged.project).workers_excluded == 0
     assert judged.count(tables.exclusions, tables.exclusions.c.lift_told_at.is_not(None)) == 1
     with pytest.raises(PublishError, match="is not excluded"):
-        exclusions.readmit(judged.project.engine, cleo, utc_now())
-    exclusions.exclude(judged.project.engine, cleo, "enough", utc_now())
+        excluded_workers.readmit(judged.project.engine, cleo, utc_now())
+    excluded_workers.exclude(judged.project.engine, cleo, "enough", utc_now())
     with pytest.raises(PublishError, match="excluded already"):
-        exclusions.exclude(judged.project.engine, cleo, "enough", utc_now())
+        excluded_workers.exclude(judged.project.engine, cleo, "enough", utc_now())
     with pytest.raises(PublishError, match="no worker NOBODY"):
-        exclusions.exclude(judged.project.engine, "NOBODY", "", utc_now())
+        excluded_workers.exclude(judged.project.engine, "NOBODY", "", utc_now())
 
 
 def test_an_exclusion_that_the_platform_did_not_hear_of_is_told_by_the_next_run(
@@ -137,7 +137,7 @@ def test_a_majority_hears_excluded_workers_unless_the_settings_say_otherwise(
             made.submit(worker, hit_id, Answer.NO if worker == "anna" else Answer.YES)
         aggregate(made.project)
         assert decisions(made) == {("accepted", 3)}
-        exclusions.exclude(made.project.engine, worker_id(made, "cleo"), "asked to", utc_now())
+        excluded_workers.exclude(made.project.engine, worker_id(made, "cleo"), "asked to", utc_now())
         aggregate(made.project)
         assert decisions(made) == {("accepted", 3)}
         settings = override(made.project.settings, "verification", ignore_excluded=True)

@@ -64,26 +64,31 @@ def soft_block_types(requester: Requester, project_name: str) -> dict[Exclusion,
     }
 
 
-def look_at_workers(connection: sa.Connection, *, after: int = 0) -> list[WorkerConduct]:
-    """What the answers stored after the row `after` show of each worker, most answers first."""
-    found = store.worker_votes(connection, after=after)
+def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int = 0) -> list[WorkerConduct]:
+    """What the answers stored after the row `after` show of each worker, most answers first.
+
+    Only of workers with answers after the row `new_after`.
+    """
+    found = store.worker_votes(connection, after=after, new_after=new_after)
     known = store.workers_by_id(connection)
     standing = {one.worker.id: one for one in store.standing_exclusions(connection)}
     ids = found.ids.tolist()
     lines = [
         WorkerConduct(known[ids[conduct.worker]], conduct, standing.get(ids[conduct.worker]))
-        for conduct in measure(found.votes, found.pages, found.repeats)
+        for conduct in measure(found.votes, found.pages, found.repeats, only=found.new)
     ]
     return sorted(lines, key=lambda line: (-line.conduct.votes, line.worker.id))
 
 
-def review(engine: sa.Engine, now: datetime) -> int:
+def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
     """Exclude the workers whose latest answers give a reason; returns how many.
 
-    Who was ever excluded is left as she is: an exclusion that the requester took back is not decided again.
+    Only who answered after the row `after` is judged, by these and earlier answers. Who was ever excluded is left as
+    she is: an exclusion that the requester took back is not decided again.
     """
     with database.reading(engine) as connection:
-        lines = look_at_workers(connection, after=max(0, latest_vote(connection) - LATEST_ANSWERS))
+        latest = max(0, latest_vote(connection) - LATEST_ANSWERS)
+        lines = look_at_workers(connection, after=latest, new_after=max(latest, after))
         left = store.ever_excluded(connection)
     found = []
     for line in lines:
