@@ -34,13 +34,15 @@ from PIL import Image
 from hits import database
 from imagenet_builder.config import SETTINGS_NAME, load_settings
 from imagenet_builder.descriptors import BYTES
-from imagenet_builder.export import release as writing
+from imagenet_builder.export import writing
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.description import ReleasePicture
+from imagenet_builder.export.places import BUFFER
 from imagenet_builder.export.plan import plan_release
+from imagenet_builder.export.release import write_release
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.tar import tar_member, write_tar_end
-from imagenet_builder.export.tree import BUFFER
+from imagenet_builder.export.target import FolderTarget
 from imagenet_builder.project import Project
 from imagenet_builder.selection import category_of
 from imagenet_builder.store import categories, tables
@@ -204,7 +206,7 @@ def planned(folder: Path) -> dict[str, float]:
     wall, cpu = time.monotonic(), cpu_seconds()
     plan = plan_release(project, request)
     planning = cpu_seconds() - cpu
-    writing._write(project, plan, request, [], folder / "release", None)
+    write_release(project, plan, request, FolderTarget(folder / "release"))
     return {
         "released": len(plan.release.pictures),
         "plan_cpu_s": round(planning, 2),
