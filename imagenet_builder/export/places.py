@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -13,19 +14,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.images import BUCKET_SCHEMES
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
     from obstore.store import ObjectStore
 
 # All files and folders of all releases say that they were written then: equal releases are equal to the byte.
 WRITTEN_AT_NS = 1_577_836_800 * 10**9  # 2020-01-01T00:00:00Z
-# Measured: the system takes four times as long for as many bytes in writes of a mebibyte.
-BUFFER = 1 << 17
 READ_ONLY = 0o444
 # A file from here on goes to a bucket in parts of this size, several at once.
 UPLOAD_PART = 16 << 20
@@ -62,6 +62,20 @@ class Place(Protocol):
         """Let nobody change a file, and make equal releases equal in what is told of files; done last."""
 
 
+class _PiecesFile(io.FileIO):
+    """A file to which pieces are written together, without a copy of them and without a system call for each."""
+
+    def writelines(self, pieces: Iterable[Buffer], /) -> None:
+        waiting = list(pieces)
+        written = os.writev(self.fileno(), waiting) if waiting else 0
+        for piece in waiting:
+            left = memoryview(piece)[written:]
+            written = max(0, written - memoryview(piece).nbytes)
+            # The system takes less than everything of what is very long, and where the disk is about to be full.
+            while left:
+                left = left[self.write(left) :]
+
+
 class FolderPlace:
     """A folder on this machine, made when it is first written to."""
 
@@ -77,8 +91,8 @@ class FolderPlace:
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
         """See `Place`."""
-        with self._prepared(path).open("w+b", buffering=BUFFER) as file:
-            yield file
+        with _PiecesFile(self._prepared(path), "w+b") as file:
+            yield cast(BinaryIO, file)
 
     def holds(self, path: str, digest: str, size: int) -> bool:
         """See `Place`: lists outlive a power failure that files did not, so the file is read."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from .places import BUFFER, Place, remove_folder
+from .places import Place, remove_folder
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUMS_NAME = "SHA256SUMS"
 # A journal beside the files that it lists; it is gone when they are a release.
 JOURNAL_NAME = ".unfinished"
+READ_AT_ONCE = 1 << 20
 _PLAN_NAME, _LIST_ENDING = "plan", ".list"
 
 
@@ -131,13 +132,17 @@ class _Hashed(io.RawIOBase):
         return True
 
     def write(self, content: Buffer, /) -> int:
-        if self._straight:
-            self._hash.update(content)
-        self._file.write(content)
-        written = memoryview(content).nbytes
-        self._place += written
+        self.writelines([content])
+        return memoryview(content).nbytes
+
+    def writelines(self, pieces: Iterable[Buffer], /) -> None:
+        waiting = list(pieces)
+        self._file.writelines(waiting)
+        for piece in waiting:
+            if self._straight:
+                self._hash.update(piece)
+            self._place += memoryview(piece).nbytes
         self.size = max(self.size, self._place)
-        return written
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         self._straight = False
@@ -153,7 +158,7 @@ class _Hashed(io.RawIOBase):
             return self._hash.hexdigest()
         self._file.seek(0)
         written = hashlib.sha256()
-        while piece := self._file.read(BUFFER):
+        while piece := self._file.read(READ_AT_ONCE):
             written.update(piece)
         return written.hexdigest()
 

@@ -62,7 +62,7 @@ def provenance(
             )
             .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
             .where(questions.c.sha256.in_(chunk), verdicts.c.superseded_at.is_(None))
-        ):
+        ).all():
             label = (wnid, sha256)
             origin = first.get(label) or any_of.get(sha256)
             if label in wanted and origin is not None:
@@ -102,7 +102,9 @@ def _first_candidates(
     first: dict[tuple[str, str], Origin] = {}
     any_of: dict[str, Origin] = {}
     rights_of: dict[tuple[Any, ...], Rights] = {}
-    for wnid, sha256, source, original, url, page, title, *told, ended_at in connection.execute(statement):
+    for wnid, sha256, source, original, url, page, title, *told, ended_at in connection.execute(
+        statement
+    ).all():
         named = tuple(told)
         rights = rights_of.get(named) or rights_of.setdefault(named, Rights(*named))
         origin = (source, original or url, page, title, rights, ended_at)

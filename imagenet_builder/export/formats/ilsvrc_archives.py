@@ -61,8 +61,7 @@ class _Archive:
             self._end_class()
             self._wnid, self._class_starts = picture.wnid, self._file.tell()
             self._file.write(tar_header(f"{picture.wnid}.tar", 0))
-        for piece in tar_member(picture.file_name, content):
-            self._file.write(piece)
+        self._file.writelines(tar_member(picture.file_name, content))
 
     def end(self) -> None:
         """Finish the archive."""

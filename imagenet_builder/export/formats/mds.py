@@ -80,9 +80,8 @@ class _Samples:
     def add(self, picture: ReleasePicture, content: bytes) -> None:
         name = picture.file_name.encode()
         head = np.array([len(name), len(content)], UINT32).tobytes() + name
-        self._file.write(head)
-        self._file.write(content)
-        self._file.write(np.array(self._release.label_of(picture), INT64).tobytes())
+        label = np.array(self._release.label_of(picture), INT64).tobytes()
+        self._file.writelines([head, content, label])
         self.offsets.append(self.ends[-1] + len(head))
         self.ends.append(self.offsets[-1] + len(content) + INT64.itemsize)
 

@@ -53,13 +53,14 @@ class _Shard:
             "jpg": content,
             "json": json.dumps(described).encode("ascii"),
         }
+        before = self._file.tell()
+        pieces: list[bytes] = []
         for ending, member in members.items():
             header, *rest = tar_member(f"{picture.name}.{ending}", member)
-            self._file.write(header)
             if ending == "jpg":
-                self.offsets.append(self._file.tell())
-            for piece in rest:
-                self._file.write(piece)
+                self.offsets.append(before + sum(map(len, pieces)) + len(header))
+            pieces += [header, *rest]
+        self._file.writelines(pieces)
 
 
 def shard_name(split: Split, number: int) -> str:
