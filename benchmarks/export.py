@@ -34,13 +34,16 @@ from PIL import Image
 from hits import database
 from imagenet_builder.config import SETTINGS_NAME, load_settings
 from imagenet_builder.descriptors import BYTES
-from imagenet_builder.export import release as writing
+from imagenet_builder.export import writing
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.description import ReleasePicture
+from imagenet_builder.export.places import FolderPlace
 from imagenet_builder.export.plan import plan_release
+from imagenet_builder.export.release import write_release
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.tar import tar_member, write_tar_end
-from imagenet_builder.export.tree import BUFFER
+from imagenet_builder.export.target import FolderTarget
+from imagenet_builder.export.tree import Journal, Tree
 from imagenet_builder.project import Project
 from imagenet_builder.selection import category_of
 from imagenet_builder.store import categories, tables
@@ -64,10 +67,22 @@ def tarfile_add(folder: Path, out: Path) -> None:
 
 def own_writer(folder: Path, out: Path) -> None:
     """As `ilsvrc-archives` writes its flat archives, but for the pictures' way out of the store."""
-    with out.open("wb", buffering=BUFFER) as file:
+    with FolderPlace(out.parent).open(out.name) as file:
         for path in sorted(folder.iterdir()):
             file.writelines(tar_member(path.name, content_of(path)))
         write_tar_end(file)
+
+
+def own_writer_with_checksum(folder: Path, out: Path) -> None:
+    """The same with the archive's SHA-256, as a release has it."""
+    journal = Journal(out.parent / "journal")
+    journal.begin("archive")
+    tree = Tree(FolderPlace(out.parent), journal, "archive")
+    with tree.open(out.name) as file:
+        for path in sorted(folder.iterdir()):
+            file.writelines(tar_member(path.name, content_of(path)))
+        write_tar_end(file)
+    tree.close()
 
 
 def content_of(path: Path) -> bytes:
@@ -83,6 +98,7 @@ WRITERS: dict[str, Callable[[Path, Path], None]] = {
     "GNU tar": gnu_tar,
     "tarfile.add": tarfile_add,
     "imagenet-builder": own_writer,
+    "the same with SHA-256": own_writer_with_checksum,
 }
 
 
@@ -204,7 +220,7 @@ def planned(folder: Path) -> dict[str, float]:
     wall, cpu = time.monotonic(), cpu_seconds()
     plan = plan_release(project, request)
     planning = cpu_seconds() - cpu
-    writing._write(project, plan, request, [], folder / "release", None)
+    write_release(project, plan, request, FolderTarget(folder / "release"))
     return {
         "released": len(plan.release.pictures),
         "plan_cpu_s": round(planning, 2),
@@ -252,7 +268,7 @@ def main() -> None:
         tars = archives(Path(name), files, asked.rounds) if files else {}
         print(f"archive of {files:,} files of {FILE_BYTES:,} bytes, load {os.getloadavg()[0]:.1f}")
         for writer, times in tars.items():
-            print(f"{writer:20} {times['wall_s']:8.2f} s wall {times['cpu_s']:8.2f} s CPU", flush=True)
+            print(f"{writer:22} {times['wall_s']:8.2f} s wall {times['cpu_s']:8.2f} s CPU", flush=True)
         curve = {pictures: release_of(Path(name), pictures) for pictures in sizes}
     print(json.dumps({"archives": tars, "releases": curve}))
 

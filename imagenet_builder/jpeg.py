@@ -6,6 +6,7 @@ ITU-T T.81 (segments and markers) and the JFIF 1.02 and Adobe conventions (what 
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass, field
 
 START, END = b"\xff\xd8", b"\xff\xd9"
@@ -16,6 +17,7 @@ ADOBE_YCC = 1
 
 _SOF_HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended sequential, progressive
 _TABLES = frozenset({0xC4, 0xDB, 0xDD})  # Huffman tables, quantisation tables, restart interval
+_FRAME_SIZE = struct.Struct(">HH")
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})
 _SOS, _EOI, _APP1, _APP2, _APP14 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEE
 # In a scan, 0xFF stands before a stuffed zero, a restart mark, another (filling) 0xFF, or the marker that ends it.
@@ -48,6 +50,15 @@ class _Reading:
     exif: bytes = b""
     icc_parts: dict[int, bytes] = field(default_factory=dict)
     scans: int = 0
+
+
+def frame_size(content: bytes) -> tuple[int, int]:
+    """Width and height in pixels, of a JPEG that `read_plain_jpeg` would take; of others anything, or IndexError."""
+    position = len(START)
+    while content[position + 1] not in _SOF_HUFFMAN:
+        position += 2 + (content[position + 2] << 8 | content[position + 3])
+    height, width = _FRAME_SIZE.unpack_from(content, position + 5)
+    return width, height
 
 
 def read_plain_jpeg(content: bytes) -> PlainJpeg:

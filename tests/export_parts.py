@@ -15,6 +15,11 @@ from PIL import Image
 
 from hits import database
 from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.export.description import Release
+from imagenet_builder.export.formats import find_format
+from imagenet_builder.export.parts import dealt_parts, whole_splits
+from imagenet_builder.export.places import FolderPlace
+from imagenet_builder.export.tree import Journal, Tree, write_sums
 from imagenet_builder.project import SECRET_NAME, Project
 from imagenet_builder.records import Inspected, Rights
 from imagenet_builder.selection import category_of
@@ -170,6 +175,34 @@ def _verdict(row_id: int, one: Verified) -> dict[str, Any]:
         "decided_at": NOW,
         **votes,
     }
+
+
+def write_format(
+    name: str, release: Release, contents: Mapping[str, bytes], folder: Path
+) -> dict[str, tuple[str, int]]:
+    """Write a release in one format into `folder`, with its SHA256SUMS, from contents by file name.
+
+    Returns, for a format of shards, each picture's shard and where it begins there.
+    """
+    chosen, place = find_format(name), FolderPlace(folder)
+    journal = Journal(folder.with_name(f"{folder.name}.journal"))
+    journal.begin(name)
+    tree = Tree(place, journal, "release")
+    places: dict[str, tuple[str, int]] = {}
+    chosen.begin(release, tree)
+    for part in whole_splits(release) if chosen.in_order else dealt_parts(release):
+        with chosen.part(release, part, tree) as writer:
+            for one in part.pictures:
+                writer.add(one, contents[one.file_name])
+        shard = chosen.shard(part)
+        if shard is not None:
+            for one, offset in zip(part.pictures, writer.offsets, strict=True):
+                places[one.file_name] = (shard, offset)
+    chosen.finish(release, tree, tree.large_files)
+    tree.close()
+    write_sums(place, journal)
+    place.freeze()
+    return places
 
 
 def thawed(release: Path) -> Path:

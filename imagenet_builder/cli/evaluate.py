@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.argument("release", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("release", metavar="RELEASE")
 @click.argument("predictions", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--split",
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(
-    release: Path, predictions: Path, split: str, key_file: Path | None, boxes: Path | None, as_json: bool
+    release: str, predictions: Path, split: str, key_file: Path | None, boxes: Path | None, as_json: bool
 ) -> None:
     """Score PREDICTIONS against a release, as the ILSVRC devkit does.
 
     A line a picture, in the order of file names, with up to five ILSVRC2012_IDs, the best first; 0 stands for no
-    guess. With --boxes a guess is five numbers: id, xmin, ymin, xmax, ymax. It needs no project.
+    guess. With --boxes a guess is five numbers: id, xmin, ymin, xmax, ymax. RELEASE is a folder or an address in a
+    bucket. It needs no project.
 
     \b
     Example:

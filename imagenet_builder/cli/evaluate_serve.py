@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate-serve")
-@click.argument("release", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("release", metavar="RELEASE")
 @click.option(
     "--key",
     "key_file",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--board",
     type=click.Path(path_type=Path, dir_okay=False),
-    show_default="RELEASE-SPLIT.leaderboard.sqlite3",
+    show_default="RELEASE-SPLIT.leaderboard.sqlite3; here, for a release in a bucket",
     help="The store of teams and submissions.",
 )
 @click.option("--invite", metavar="TEAM", help="Let a team hand in: print its token, and serve nothing.")
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     invocation: Invocation,
-    release: Path,
+    release: str,
     key_file: Path,
     split: str,
     board: Path | None,
@@ -73,19 +73,16 @@ def command(
       imagenet-builder evaluate-serve releases/first --key test-keys/first-1a2b3c4d5e6f-test.key
     """
     from datetime import UTC, datetime
-    from hashlib import sha256
 
     from imagenet_builder.cli.serving import listen, serve_until_stopped
     from imagenet_builder.leaderboard.board import Rules, open_board, usual_step
     from imagenet_builder.leaderboard.board import invite as invite_team
     from imagenet_builder.leaderboard.site import Leaderboard, create_app
-    from imagenet_builder.train.scoring import read_title, read_truth
+    from imagenet_builder.train.scoring import read_title, read_truth, release_digest
 
     truth, title = read_truth(release, split, key_file), read_title(release)
-    release = release.absolute()
-    place = board or release.with_name(f"{release.name}-{split}.leaderboard.sqlite3")
-    digest = sha256((release / "manifest.json").read_bytes()).hexdigest()
-    engine = open_board(place, digest, split)
+    place = board or _beside(release, split)
+    engine = open_board(place, release_digest(release), split)
     if invite is not None:
         click.echo(invite_team(engine, invite, datetime.now(UTC)))
         return
@@ -94,3 +91,8 @@ def command(
     click.echo(f"leaderboard on http://{host}:{listener.getsockname()[1]}/, kept in {place}", err=True)
     app = create_app(Leaderboard(title, truth, engine, rules))
     serve_until_stopped(app, listener, verbose=invocation.verbose)
+
+
+def _beside(release: str, split: str) -> Path:
+    folder = Path(release.rpartition("/")[2] if "://" in release else release).absolute()
+    return folder.with_name(f"{folder.name}-{split}.leaderboard.sqlite3")

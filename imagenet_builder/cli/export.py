@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -58,10 +58,13 @@ SHORTFALLS_SHOWN = 40
 @click.option("--allow-fewer", is_flag=True, help="Write a smaller release when too few classes qualify.")
 @click.option("--tars", is_flag=True, help="Also write ILSVRC's archives.")
 @click.option(
+    "--processes", type=click.IntRange(1), show_default="one a core", help="How many write at once."
+)
+@click.option(
     "--out",
-    type=click.Path(path_type=Path),
     required=True,
-    help="The release's folder, which must not exist.",
+    metavar="FOLDER|ADDRESS",
+    help="The release's folder, which must not exist, or an empty address in a bucket (s3://, gs://, az://).",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
@@ -81,7 +84,8 @@ def command(
     divide_authors: bool,
     allow_fewer: bool,
     tars: bool,
-    out: Path,
+    processes: int | None,
+    out: str,
     as_json: bool,
 ) -> None:
     """Write a release: train, val and test in ILSVRC format, with checksums and sources.
@@ -122,7 +126,13 @@ def command(
         logger.info("%d verdicts changed when all rules were fitted to all votes", settled)
     try:
         with shown_progress() as advance:
-            report = export(project, request, out, progress=partial(advance, "pictures"))
+            report = export(
+                project,
+                request,
+                out,
+                processes=processes or len(os.sched_getaffinity(0)),
+                progress=partial(advance, "pictures"),
+            )
     except TooFewClasses as error:
         _show_shortfalls(error.shortfalls, as_json)
         raise
@@ -149,7 +159,7 @@ def _show(report: ExportReport, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2, default=str))
     else:
         counts = report.counts
-        click.echo(f"{report.folder}: {len(report.wnids)} classes")
+        click.echo(f"{report.place}: {len(report.wnids)} classes")
         replicate = f", replicate {counts.replicate}" if counts.replicate else ""
         click.echo(f"train {counts.train}, val {counts.val}, test {counts.test}{replicate} pictures")
         click.echo(
@@ -174,7 +184,7 @@ def _show(report: ExportReport, as_json: bool) -> None:
         if not as_json:
             _show_shortfalls(report.shortfalls, as_json)
         raise ShortOfRequest(
-            f"the release in {report.folder} has {len(report.wnids)} of {report.wanted} classes; "
+            f"the release in {report.place} has {len(report.wnids)} of {report.wanted} classes; "
             "crawl and verify more pictures, then export again"
         )
 

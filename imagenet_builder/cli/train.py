@@ -16,7 +16,7 @@ UNSET = "the recipe's"
 
 
 @click.command("train")
-@click.argument("release", type=click.Path(path_type=Path))
+@click.argument("release", metavar="RELEASE")
 @click.option(
     "--arch", type=click.Choice(ARCHITECTURES), default="alexnet", show_default=True, help="The model."
 )
@@ -67,15 +67,17 @@ UNSET = "the recipe's"
     help="The folder of the run; an unfinished run in it goes on.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json.")
-def command(release: Path, out: Path, expect_top1: float | None, as_json: bool, **asked: Any) -> None:
+def command(release: str, out: Path, expect_top1: float | None, as_json: bool, **asked: Any) -> None:
     """Train a baseline on a release; leaves metrics.json, report.html and checkpoints.
 
-    The release is a folder in ILSVRC's layout, as `export` writes it.
+    RELEASE is a folder or an address in a bucket, as `export` writes it in whatever format, or any folder in ILSVRC's
+    layout.
 
     \b
     Examples:
       imagenet-builder train releases/first --arch resnet18 --out runs/first
       imagenet-builder train releases/demo --arch small --recipe modern --size 64 --epochs 30
+      imagenet-builder train s3://datasets/first --arch resnet50 --out runs/first
       torchrun --no-python --nproc-per-node 4 imagenet-builder train releases/first
     """
     from imagenet_builder.cli.progress import shown_progress

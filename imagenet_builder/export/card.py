@@ -11,9 +11,9 @@ from imagenet_builder.records import Split
 
 from .description import Release
 from .facts import Facts
+from .parts import SPLIT_NAMES
 from .plan import Plan
 from .request import ExportRequest
-from .shards import SPLIT_NAMES
 
 README_NAME = "README.md"
 

@@ -34,7 +34,7 @@ def release_contents(
     project: Project,
     pictures: Sequence[ReleasePicture],
     resize: int | None,
-    kept: Kept = lambda picture: None,
+    kept: Kept | None = None,
 ) -> Iterator[list[tuple[ReleasePicture, bytes]]]:
     """Yield the pictures in order, in batches, each with its JPEG for a release.
 
@@ -63,7 +63,7 @@ def _begin(
     batch: Sequence[ReleasePicture],
     purpose: str,
     resize: int | None,
-    kept: Kept,
+    kept: Kept | None,
 ) -> list[Future[Made]]:
     with database.reading(project.engine) as connection:
         known = find_renditions(connection, purpose, [picture.sha256 for picture in batch])
@@ -73,10 +73,13 @@ def _begin(
 
 
 def _content(
-    project: Project, picture: ReleasePicture, known: StoredRendition | None, resize: int | None, kept: Kept
+    project: Project,
+    picture: ReleasePicture,
+    known: StoredRendition | None,
+    resize: int | None,
+    kept: Kept | None,
 ) -> Made:
-    left = kept(picture)
-    if left is not None:
+    if kept is not None and (left := kept(picture)) is not None:
         return left, None
     sha256 = picture.sha256
     if known is not None and project.images.exists(known.rendition_sha256):

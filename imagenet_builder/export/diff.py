@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.records import Split
 
-from .provenance import COLUMNS, IMAGES_NAME
+from .provenance import IMAGES_NAME, SEALED_COLUMNS
 from .verify import one_line, read_manifest
 
 # Columns of images.parquet that say what a picture is and where it stands; the others say where it came from.
 PLACE = ("file", "split", "wnid", "label", "ilsvrc_id", "sha256", "width", "height", "bytes", "image_sha256")
-ORIGIN = tuple(name for name in COLUMNS if name not in PLACE)
+ORIGIN = tuple(name for name in SEALED_COLUMNS if name not in PLACE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from imagenet_builder.records import Rights
-from imagenet_builder.store.export import Crowd, Provenance
+from imagenet_builder.store.export import Crowd
+from imagenet_builder.store.provenance import Provenance
+
+# As `Provenance` ends.
+VOTES = ("yes", "no", "unsure", "broken", "report")
 
 
 @dataclass
 class Facts:
-    """Counted picture by picture. `licences` has (name, address of the text); `votes` answers by kind.
+    """Counted from all pictures. `licences` has (name, address of the text); `votes` answers by kind.
 
     `votes_each` counts pictures by how many votes they had; `retrieved` spans all of them, None before the first.
     """
@@ -25,22 +32,19 @@ class Facts:
     votes_each: Counter[int] = field(default_factory=Counter)
     retrieved: tuple[datetime, datetime] | None = None
 
-    def add(self, provenance: Provenance) -> None:
-        """Count one picture."""
-        self.licences[licence_name(provenance.rights), provenance.rights.licence_url or ""] += 1
-        self.rules[provenance.rule] += 1
-        self.sources[provenance.source] += 1
-        votes = {
-            "yes": provenance.yes,
-            "no": provenance.no,
-            "unsure": provenance.unsure,
-            "broken": provenance.broken,
-            "report": provenance.report,
-        }
-        self.votes.update(votes)
-        self.votes_each[sum(votes.values())] += 1
-        first, last = self.retrieved or (provenance.retrieved_at, provenance.retrieved_at)
-        self.retrieved = min(first, provenance.retrieved_at), max(last, provenance.retrieved_at)
+    def add(self, known: Sequence[Provenance]) -> None:
+        """Count some pictures."""
+        for (licence, version, url), number in Counter(
+            (one.rights.licence, one.rights.licence_version, one.rights.licence_url) for one in known
+        ).items():
+            self.licences[licence_name(Rights(licence, version)), url or ""] += number
+        self.rules.update(one.rule for one in known)
+        self.sources.update(one.source for one in known)
+        votes = np.array([one[-len(VOTES) :] for one in known], np.int64)
+        self.votes.update(dict(zip(VOTES, votes.sum(axis=0).tolist(), strict=True)))
+        self.votes_each.update(votes.sum(axis=1).tolist())
+        times = [one.retrieved_at for one in known]
+        self.retrieved = min([*times, *(self.retrieved or ())]), max([*times, *(self.retrieved or ())])
 
     def licences_by_number(self) -> list[tuple[str, str, int]]:
         """Name, address and pictures of every licence, the commonest first."""

@@ -7,21 +7,17 @@ The rest is in `test.sealed`, which only the project's key opens.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from hashlib import blake2b
-from hashlib import sha256 as sha256_of
+from itertools import groupby
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagenet_builder.jpeg import read_plain_jpeg
 from imagenet_builder.records import Rights, Split
-from imagenet_builder.store.export import Provenance
+from imagenet_builder.store.provenance import Provenance
 from imagenet_builder.train.sealed import (
     derived_key,
     fingerprint,
@@ -32,8 +28,9 @@ from imagenet_builder.train.sealed import (
 )
 
 from .description import Release, ReleasePicture
-from .facts import Facts, licence_name
+from .facts import VOTES, Facts, licence_name
 from .tree import Tree
+from .writing import Pictures
 
 IMAGES_NAME, ATTRIBUTION_NAME = "images.parquet", "attribution.txt"
 COUNT, WORDS, TIME = pa.int64(), pa.string(), pa.timestamp("s", "UTC")
@@ -45,6 +42,9 @@ OPEN_COLUMNS = {
     "width": COUNT,
     "height": COUNT,
     "bytes": COUNT,
+    # The file of many in which it stands as it is, if there is one, and where it begins.
+    "shard": WORDS,
+    "offset": COUNT,
 }
 SCHEMA = pa.schema(
     {
@@ -65,14 +65,11 @@ SCHEMA = pa.schema(
         "retrieved": TIME,
         "rule": WORDS,
         "probability": pa.float64(),
-        "yes": COUNT,
-        "no": COUNT,
-        "unsure": COUNT,
-        "broken": COUNT,
-        "report": COUNT,
+        **dict.fromkeys(VOTES, COUNT),
     }
 )
-COLUMNS = tuple(SCHEMA.names)
+# Where a picture stands in the release is no secret.
+SEALED_COLUMNS = tuple(name for name in SCHEMA.names if name not in {"shard", "offset"})
 GROUP_ROWS = 10_000
 ATTRIBUTION_HEAD = """\
 The pictures of this dataset are other people's works, used under the licences that they gave them.
@@ -91,114 +88,144 @@ Authors and licences, each once and in no order; which picture is whose would te
 """
 
 
-class ImagesTable:
-    """Writes images.parquet row by row, GROUP_ROWS at a time."""
+def write_provenance(
+    release: Release,
+    pictures: Pictures,
+    origins: Callable[[Sequence[ReleasePicture]], Sequence[Provenance]],
+    tree: Tree,
+    facts: Facts,
+    secret: bytes,
+) -> dict[Split, bytes]:
+    """Write where all pictures came from; returns the keys of hidden splits. `secret` is the project's.
 
-    def __init__(self, writer: pq.ParquetWriter) -> None:
-        self._writer = writer
-        self._waiting: list[dict[str, Any]] = []
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Add a row; columns that it lacks are empty."""
-        self._waiting.append(row)
-        if len(self._waiting) == GROUP_ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits; the last thing before the file is closed."""
-        if self._waiting:
-            self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=SCHEMA))
-        self._waiting = []
-
-
-@dataclass
-class ProvenanceWriter:
-    """Takes one picture after the other; `facts` counts those seen so far, `keys` has those of hidden splits."""
-
-    release: Release
-    secret: bytes
-    images: ImagesTable
-    attribution: BinaryIO
-    facts: Facts
-    keys: dict[Split, bytes] = field(default_factory=dict)
-    hidden: dict[Split, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    credits: dict[Split, set[bytes]] = field(default_factory=lambda: defaultdict(set))
-
-    def add(self, picture: ReleasePicture, content: bytes, provenance: Provenance) -> None:
-        """Write what may be said of a picture whose JPEG in the release is `content`, and keep the rest."""
-        rights = provenance.rights
-        self.facts.add(provenance)
-        row = self._row(picture, content, provenance)
-        if picture.split.hidden:
-            self.images.add({name: row[name] for name in OPEN_COLUMNS})
-            self.hidden[picture.split].append(row)
-            self.credits[picture.split].add(f"{_author(rights)}, {licence_name(rights)}\n".encode())
-            return
-        self.images.add(row)
-        title = _one_line(provenance.title) or "untitled"
-        where = provenance.page_url or provenance.url
-        line = f'{picture.file_name}: "{title}" by {_author(rights)}, {licence_name(rights)}, {_one_line(where)}\n'
-        self.attribution.write(line.encode())
-
-    def finish(self, tree: Tree) -> None:
-        """Write the credits of hidden splits, and seal what else is known of them."""
-        for split, rows in self.hidden.items():
-            mark = fingerprint(row["sha256"] for row in rows)
-            title = split.capitalize()
-            self.attribution.write(HIDDEN_HEAD.format(title=title, line="-" * len(title)).encode())
-            self.attribution.writelines(shuffled(self.credits[split], self.secret, mark))
-            self.keys[split] = sealing_key(self.secret, split, mark)
-            tree.write(sealed_name(split), seal(write_table(COLUMNS, rows), self.keys[split], split, mark))
-
-    def _row(self, picture: ReleasePicture, content: bytes, provenance: Provenance) -> dict[str, Any]:
-        rights, size = provenance.rights, read_plain_jpeg(content)
-        one = self.release.class_of[picture.wnid]
-        return {
-            "file": picture.file_name,
-            "split": str(picture.split),
-            "sha256": sha256_of(content).hexdigest(),
-            "width": size.width,
-            "height": size.height,
-            "bytes": len(content),
-            "wnid": picture.wnid,
-            "label": one.index,
-            "ilsvrc_id": one.ilsvrc_id,
-            "image_sha256": picture.sha256,
-            "source": provenance.source,
-            "url": provenance.url,
-            "page": provenance.page_url,
-            "title": provenance.title,
-            "author": rights.author,
-            "credit": rights.credit,
-            "licence": rights.licence,
-            "licence_version": rights.licence_version,
-            "licence_url": rights.licence_url,
-            "retrieved": provenance.retrieved_at.astimezone(UTC),
-            "rule": provenance.rule,
-            "probability": provenance.probability,
-            "yes": provenance.yes,
-            "no": provenance.no,
-            "unsure": provenance.unsure,
-            "broken": provenance.broken,
-            "report": provenance.report,
-        }
-
-
-@contextmanager
-def writing_provenance(
-    release: Release, tree: Tree, facts: Facts, secret: bytes
-) -> Iterator[ProvenanceWriter]:
-    """Open the files in `tree`; they are finished on leaving, unless by an exception. `secret` is the project's."""
+    `origins` tells it of some pictures; `facts` counts what they are.
+    """
     with (
         tree.open(ATTRIBUTION_NAME, anew=True) as attribution,
         tree.open(IMAGES_NAME, anew=True) as images,
         pq.ParquetWriter(images, SCHEMA, compression="zstd") as parquet,
     ):
         attribution.write(ATTRIBUTION_HEAD.encode())
-        writer = ProvenanceWriter(release, secret, ImagesTable(parquet), attribution, facts)
-        yield writer
-        writer.images.flush()
-        writer.finish(tree)
+        hidden: dict[Split, _Hidden] = {}
+        for start in range(0, len(release.pictures), GROUP_ROWS):
+            some = release.pictures[start : start + GROUP_ROWS]
+            known = origins(some)
+            facts.add(known)
+            for first, last in _runs([one.split for one in some]):
+                split, rows = some[first].split, slice(first, last)
+                table = _table(release, pictures, start + first, some[rows], known[rows])
+                if split.hidden:
+                    credits = (f"{_author(one.rights)}, {licence_name(one.rights)}\n" for one in known[rows])
+                    hidden.setdefault(split, _Hidden()).add(table, credits)
+                    table = _opened(table)
+                else:
+                    attribution.writelines(map(_credit, some[rows], known[rows]))
+                parquet.write_table(table)
+        keys = {}
+        for split, one in hidden.items():
+            keys[split] = _seal(split, one, tree, attribution, secret)
+    return keys
+
+
+@dataclass
+class _Hidden:
+    """What is known of a hidden split's pictures, in their order, and the credits that they share."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    credits: set[bytes] = field(default_factory=set)
+
+    def add(self, table: pa.Table, credits: Iterable[str]) -> None:
+        self.tables.append(table)
+        self.credits.update(line.encode() for line in credits)
+
+
+def _seal(split: Split, hidden: _Hidden, tree: Tree, attribution: BinaryIO, secret: bytes) -> bytes:
+    """Write the credits of a hidden split, seal what else is known of it, and return the key."""
+    table = pa.concat_tables(hidden.tables).select(SEALED_COLUMNS)
+    mark = fingerprint(table["sha256"].to_pylist())
+    title = split.capitalize()
+    attribution.write(HIDDEN_HEAD.format(title=title, line="-" * len(title)).encode())
+    attribution.writelines(shuffled(hidden.credits, secret, mark))
+    key = sealing_key(secret, split, mark)
+    tree.write(sealed_name(split), seal(write_table(SEALED_COLUMNS, table.to_pylist()), key, split, mark))
+    return key
+
+
+def _runs(splits: Sequence[Split]) -> Iterator[tuple[int, int]]:
+    """First and last (exclusive) of those in a row that are equal."""
+    first = 0
+    for _, group in groupby(splits):
+        last = first + sum(1 for _ in group)
+        yield first, last
+        first = last
+
+
+def _table(
+    release: Release,
+    pictures: Pictures,
+    start: int,
+    some: Sequence[ReleasePicture],
+    known: Sequence[Provenance],
+) -> pa.Table:
+    """Everything that is known of pictures of one split, the first of which is at `start` of the release."""
+    places = slice(start, start + len(some))
+    measures = pictures.measures[places]
+    classes = [release.class_of[picture.wnid] for picture in some]
+    rights = [one.rights for one in known]
+    shards = pa.array([*pictures.shards, None], WORDS)
+    columns: dict[str, Any] = {
+        "file": [picture.file_name for picture in some],
+        "split": [str(some[0].split)] * len(some),
+        "sha256": [digest.tobytes().hex() for digest in measures["sha256"]],
+        "width": measures["width"],
+        "height": measures["height"],
+        "bytes": measures["bytes"],
+        # The number of no shard, -1, is the place of None, which is last.
+        "shard": shards.take(pa.array(pictures.shard_of[places] % len(shards))),
+        "offset": pa.array(measures["offset"], COUNT, mask=measures["offset"] < 0),
+        "wnid": [picture.wnid for picture in some],
+        "label": [one.index for one in classes],
+        "ilsvrc_id": [one.ilsvrc_id for one in classes],
+        "image_sha256": [picture.sha256 for picture in some],
+        "source": [one.source for one in known],
+        "url": [one.url for one in known],
+        "page": [one.page_url for one in known],
+        "title": [one.title for one in known],
+        "author": [one.author for one in rights],
+        "credit": [one.credit for one in rights],
+        "licence": [one.licence for one in rights],
+        "licence_version": [one.licence_version for one in rights],
+        "licence_url": [one.licence_url for one in rights],
+        "retrieved": [one.retrieved_at for one in known],
+        "rule": [one.rule for one in known],
+        "probability": [one.probability for one in known],
+    }
+    for vote in VOTES:
+        columns[vote] = [getattr(one, vote) for one in known]
+    return pa.table(
+        [
+            column
+            if isinstance(column, pa.Array | pa.ChunkedArray)
+            else pa.array(column, SCHEMA.field(name).type)
+            for name, column in columns.items()
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _opened(table: pa.Table) -> pa.Table:
+    """The table with nothing but what a hidden picture's own file tells."""
+    return pa.table(
+        [table[one.name] if one.name in OPEN_COLUMNS else pa.nulls(len(table), one.type) for one in SCHEMA],
+        schema=SCHEMA,
+    )
+
+
+def _credit(picture: ReleasePicture, known: Provenance) -> bytes:
+    title = _one_line(known.title) or "untitled"
+    where = _one_line(known.page_url or known.url)
+    rights = known.rights
+    return f'{picture.file_name}: "{title}" by {_author(rights)}, {licence_name(rights)}, {where}\n'.encode()
 
 
 def shuffled(credits: set[bytes], secret: bytes, mark: str) -> list[bytes]:

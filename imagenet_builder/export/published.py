@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from imagenet_builder.records import Split
 
 from .formats import ilsvrc, ilsvrc_archives, kaggle, mds, parquet, webdataset
-from .shards import SPLIT_NAMES
+from .parts import SPLIT_NAMES
 
 Sums = Mapping[str, str]
 # What reading a damaged file may raise.

@@ -93,13 +93,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """A release that was written to `folder`; `digest` is the SHA-256 of its SHA256SUMS.
+    """A release that was written to `place`, a folder or a bucket; `digest` is the SHA-256 of its SHA256SUMS.
 
-    `reused` counts files that a killed run had finished. `test_keys` are the files in the project, not in the release,
-    with the keys of its hidden splits: what opens `test.sealed`.
+    `reused` counts files that an earlier, unfinished run had finished. `test_keys` are the files in the project, not in
+    the release, with the keys of its hidden splits: what opens `test.sealed`.
     """
 
-    folder: Path
+    place: str
     digest: str
     wnids: tuple[str, ...]
     wanted: int
@@ -108,6 +108,11 @@ class ExportReport:
     shortfalls: tuple[Shortfall, ...]
     test_keys: tuple[Path, ...]
     reused: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """The place, of a release that was written to a folder."""
+        return Path(self.place)
 
     @property
     def short(self) -> bool:

@@ -6,7 +6,7 @@ import tarfile
 from functools import cache
 from typing import IO
 
-from .tree import WRITTEN_AT_NS
+from .places import WRITTEN_AT_NS
 
 # Where a header has its name, its size and its checksum (POSIX.1-1988, ustar).
 NAME_BYTES, SIZE_AT, CHECKSUM_AT = 100, 124, 148

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from hits.model import Decision
-from imagenet_builder.records import Rights, Split
+from imagenet_builder.records import Split
 
 from .tables import (
     assignments,
@@ -27,8 +27,6 @@ from .tables import (
 )
 from .tombstones import is_taken_down
 
-# SQLite takes at most 32,766 bound values a statement.
-IMAGES_AT_ONCE = 5_000
 ROWS_AT_ONCE = 10_000
 
 
@@ -55,24 +53,6 @@ class Maker(NamedTuple):
     sha256: str
     author: str | None
     page_url: str | None
-
-
-class Provenance(NamedTuple):
-    """Where a picture came from, and the verdict that its label rests on; times are aware UTC."""
-
-    source: str
-    url: str
-    page_url: str | None
-    title: str | None
-    rights: Rights
-    retrieved_at: datetime
-    rule: str
-    probability: float | None
-    yes: int
-    no: int
-    unsure: int
-    broken: int
-    report: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,63 +140,6 @@ def _permitted(connection: sa.Connection, licences: Sequence[str]) -> frozenset[
         .where(candidates.c.sha256.is_not(None), candidates.c.licence.in_(licences))
     )
     return frozenset(sha256 for (sha256,) in rows)
-
-
-def provenance(
-    connection: sa.Connection, labelled: Sequence[tuple[str, str]], licences: Sequence[str]
-) -> dict[tuple[str, str], Provenance]:
-    """(category, SHA-256) → where the image came from and its current verdict; without those that have no candidate.
-
-    Of several candidates with the same bytes, the first found for the category is named; with `licences`, the first
-    that has one of them.
-    """
-    wanted = set(labelled)
-    shas = sorted({sha256 for _, sha256 in labelled})
-    found: dict[tuple[str, str], Provenance] = {}
-    for start in range(0, len(shas), IMAGES_AT_ONCE):
-        chunk = shas[start : start + IMAGES_AT_ONCE]
-        origin = _first_candidates(connection, chunk, licences)
-        rows = connection.execute(
-            sa.select(
-                questions.c.wnid,
-                questions.c.sha256,
-                verdicts.c.rule,
-                verdicts.c.probability,
-                verdicts.c.yes,
-                verdicts.c.no,
-                verdicts.c.unsure,
-                verdicts.c.broken,
-                verdicts.c.report,
-            )
-            .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
-            .where(questions.c.sha256.in_(chunk), verdicts.c.superseded_at.is_(None))
-        )
-        for wnid, sha256, *verdict in rows:
-            candidate = origin.get((wnid, sha256)) or origin.get(("", sha256))
-            if (wnid, sha256) in wanted and candidate is not None:
-                found[wnid, sha256] = Provenance(*_origin(candidate), *verdict)
-    return found
-
-
-def _first_candidates(
-    connection: sa.Connection, chunk: Sequence[str], licences: Sequence[str]
-) -> dict[tuple[str, str], sa.Row[Any]]:
-    """(category, SHA-256) → its first candidate, and ("", SHA-256) → the first of any category."""
-    statement = sa.select(candidates).where(candidates.c.sha256.in_(chunk)).order_by(candidates.c.id)
-    if licences:
-        statement = statement.where(candidates.c.licence.in_(licences))
-    first: dict[tuple[str, str], sa.Row[Any]] = {}
-    for row in connection.execute(statement):
-        first.setdefault((row.wnid, row.sha256), row)
-        first.setdefault(("", row.sha256), row)
-    return first
-
-
-def _origin(
-    row: sa.Row[Any],
-) -> tuple[str, str, str | None, str | None, Rights, datetime]:
-    rights = Rights(row.licence, row.licence_version, row.licence_url, row.author, row.credit)
-    return row.source, row.original_url or row.url, row.page_url, row.title, rights, row.ended_at
 
 
 class ReleaseRow(NamedTuple):

@@ -48,7 +48,7 @@ class Run:
 
 
 def train_release(
-    release: Path,
+    release: str | Path,
     out: Path,
     settings: TrainSettings,
     *,
@@ -135,9 +135,10 @@ def _identity(release: TrainingRelease, settings: TrainSettings, recipe: Recipe)
 def _train(run: Run, advance: Advance, say: Say) -> Metrics:
     learner, settings, recipe, share = run.learner, run.settings, run.recipe, run.learner.share
     transform = training_transform(recipe, settings.size)
-    train_pictures = Pictures(run.release.train, settings.size, transform, settings.seed)
+    files = run.release.files
+    train_pictures = Pictures(files, run.release.train, settings.size, transform, settings.seed)
     val_pictures = Pictures(
-        run.release.val, settings.size, validation_transform(settings.size), settings.seed
+        files, run.release.val, settings.size, validation_transform(settings.size), settings.seed
     )
     workers = worker_count(settings, share, learner.device, train_pictures.held is not None)
     pin = learner.device.type == "cuda"
@@ -200,7 +201,7 @@ def _metrics(run: Run, found: Validation) -> Metrics:
         seed=settings.seed,
         size=settings.size,
         finetuned_from=settings.finetune.name if settings.finetune else None,
-        release=release.folder.resolve().name,
+        release=release.name,
         release_digest=release.digest,
         classes=classes,
         pictures={"train": len(release.train), "val": len(release.val)},

@@ -1,4 +1,5 @@
-"""Reads a release for training: torchvision's own reader finds the pictures, Pillow decodes them.
+"""Reads a release for training: torchvision's own reader finds the pictures of a tree, its list those of shards, in a
+folder or in a bucket; Pillow decodes them.
 
 What a picture looks like in an epoch depends on the seed, the epoch and the picture alone, not on who decodes it or
 when: any number of workers and processes sees the same, and so does a run that was killed and went on.
@@ -7,13 +8,14 @@ when: any number of workers and processes sees the same, and so does a run that 
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from imagenet_builder.errors import ReleaseError
 
 from .compatibility import load_torchvision
 from .distributed import Share
+from .files import ReleaseFiles, open_files
+from .listing import Piece, has_list, read_list, read_piece
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder
@@ -38,22 +42,41 @@ Transform = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a release: its file and its label, the position of its wnid among the sorted ones."""
+    """A picture of a release: its file and its label, the position of its wnid among the sorted ones.
+
+    Where it has a `piece`, it stands there, and `path` is the name that it has in ILSVRC's tree.
+    """
 
     path: Path
     label: int
+    piece: Piece | None = None
 
 
 @dataclass(frozen=True)
 class TrainingRelease:
     """What training needs of a release. `words` names each of `wnids`; `digest` is the SHA-256 of manifest.json."""
 
-    folder: Path
+    files: ReleaseFiles
     wnids: tuple[str, ...]
     words: tuple[str, ...]
     train: tuple[Picture, ...]
     val: tuple[Picture, ...]
     digest: str | None
+
+    @property
+    def name(self) -> str:
+        """What people call it: the last part of its folder or address."""
+        folder = self.files.folder
+        return folder.resolve().name if folder is not None else self.files.name.rpartition("/")[2]
+
+    def source(self, picture: Picture) -> Path | bytes:
+        """A picture's file, or its bytes where it has none."""
+        return source_of(self.files, picture)
+
+
+def source_of(files: ReleaseFiles, picture: Picture) -> Path | bytes:
+    """A picture's file, or its bytes where it stands in a shard. Raises ReleaseError when they are not there."""
+    return picture.path if picture.piece is None else read_piece(files, picture.piece)
 
 
 @dataclass(frozen=True)
@@ -64,12 +87,29 @@ class Unreadable:
     reason: str
 
 
-def open_release(folder: Path) -> TrainingRelease:
-    """Read the lists of a release in ILSVRC's layout, or of any folder with train/CLASS/ and val/CLASS/.
+def open_release(release: str | Path) -> TrainingRelease:
+    """Read the lists of a release, in a folder or a bucket, or of any folder with train/CLASS/ and val/CLASS/.
 
-    With a meta.bin, `torchvision.datasets.ImageNet` reads it; without, `ImageFolder`. Raises ReleaseError when it is
-    not a release, or its two splits disagree on the classes.
+    A tree with a meta.bin is read by `torchvision.datasets.ImageNet`, without one by `ImageFolder`; a release without
+    a tree, or in a bucket, by its own images.parquet. Raises ReleaseError when it is not a release, or its two splits
+    disagree on the classes.
     """
+    files = open_files(release)
+    if files.folder is not None and ((files.folder / "train").is_dir() or not has_list(files)):
+        return _open_tree(files, files.folder)
+    listed = read_list(files)
+    pictures = {
+        split: tuple(Picture(Path(one.path), one.label, one.piece) for one in listed.pictures[split])
+        for split in listed.pictures
+    }
+    if len(listed.wnids) < 2:
+        raise ReleaseError(f"{files.name} has one class, {listed.wnids[0]}: there is nothing to tell apart")
+    return TrainingRelease(
+        files, listed.wnids, listed.words, pictures["train"], pictures["val"], listed.digest
+    )
+
+
+def _open_tree(files: ReleaseFiles, folder: Path) -> TrainingRelease:
     for split in ("train", "val"):
         if not (folder / split).is_dir():
             raise ReleaseError(
@@ -88,7 +128,7 @@ def open_release(folder: Path) -> TrainingRelease:
         raise ReleaseError(f"{folder} has one class, {wnids[0]}: there is nothing to tell apart")
     manifest = folder / "manifest.json"
     return TrainingRelease(
-        folder=folder,
+        files=files,
         wnids=wnids,
         words=words,
         train=tuple(Picture(Path(path), label) for path, label in train.samples),
@@ -114,20 +154,21 @@ def _read_split(folder: Path, split: str) -> tuple[ImageFolder, tuple[str, ...]]
         raise ReleaseError(f"{folder} cannot be read as a release ({split}: {reason})") from error
 
 
-def decode(path: Path, side: int) -> torch.Tensor:
+def decode(source: Path | bytes, side: int, name: str | None = None) -> torch.Tensor:
     """The picture as uint8 (3, height, width), its shorter side at most `side` pixels.
 
-    Raises ReleaseError when it cannot be decoded.
+    Raises ReleaseError when it cannot be decoded, naming `name`, or else its file.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
             opened.draft(
                 "RGB", (side, side)
             )  # JPEG decodes to a half or a quarter at a fraction of the cost.
             picture = opened.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ReleaseError(
-            f"{path} cannot be decoded ({error}): the release is damaged; run `imagenet-builder verify-release`"
+            f"{name or source!s} cannot be decoded ({error}): the release is damaged; "
+            "run `imagenet-builder verify-release`"
         ) from error
     shrink = side / min(picture.size)
     if shrink < 1:
@@ -143,27 +184,45 @@ class Pictures:
     ReleaseError is raised here for a picture that cannot be decoded; in a large split it comes as `Unreadable`.
     """
 
-    def __init__(self, pictures: Sequence[Picture], size: int, transform: Transform, seed: int) -> None:
-        self.pictures, self.transform, self.seed = pictures, transform, seed
+    def __init__(
+        self, files: ReleaseFiles, pictures: Sequence[Picture], size: int, transform: Transform, seed: int
+    ) -> None:
+        self.files, self.pictures, self.transform, self.seed = files, pictures, transform, seed
         self.side = round(size * HELD_SCALE)
         self.held: list[torch.Tensor] | None = None
         if len(pictures) * 4 * self.side**2 <= HELD_IN_MEMORY_BYTES:
             with ThreadPoolExecutor(DECODING_THREADS) as threads:
-                self.held = list(threads.map(lambda one: decode(one.path, self.side), pictures))
+                self.held = list(threads.map(self._decoded, pictures))
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    @property
+    def reads_bucket(self) -> bool:
+        """Whether pictures are fetched over the network as they are drawn."""
+        return self.held is None and self.files.folder is None
 
     def __getitem__(self, draw: int) -> tuple[torch.Tensor, int] | Unreadable:
         epoch, index = divmod(draw, len(self.pictures))
         picture = self.pictures[index]
         try:
-            pixels = decode(picture.path, self.side) if self.held is None else self.held[index]
+            pixels = self._decoded(picture) if self.held is None else self.held[index]
         except ReleaseError as error:
             # An exception would reach the loop through a worker's traceback; a value comes as it is.
             return Unreadable(picture.path, str(error))
         with own_generator(mixed_seed(self.seed, epoch, index)):
             return self.transform(pixels), picture.label
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "transform": pickle.dumps(self.transform)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # In a new process torchvision's classes are found only after this.
+        load_torchvision()
+        self.__dict__.update(state, transform=pickle.loads(state["transform"]))
+
+    def _decoded(self, picture: Picture) -> torch.Tensor:
+        return decode(source_of(self.files, picture), self.side, str(picture.path))
 
 
 def mixed_seed(*parts: int) -> int:
@@ -232,6 +291,8 @@ def make_loader(
         collate_fn=collate,
         pin_memory=pin,
         persistent_workers=workers > 0,
+        # A client of a bucket does not survive that a process is forked.
+        multiprocessing_context="spawn" if workers and pictures.reads_bucket else None,
         # Worker start-up draws from this generator, so it leaves the global one alone.
         generator=torch.Generator().manual_seed(0),
     )

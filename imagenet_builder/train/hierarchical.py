@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from imagenet_builder.errors import ReleaseError
 
 from .evaluate import IntArray, padded
+from .files import ReleaseFiles
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 META = f"{DEVKIT}/data/meta.mat"
@@ -93,23 +94,21 @@ def hierarchical_errors(
     return tuple(float(mean) for mean in cheapest.mean(axis=0))
 
 
-def read_hierarchy(release: Path) -> Hierarchy | None:
+def read_hierarchy(release: ReleaseFiles) -> Hierarchy | None:
     """The hierarchy of a release, from its development kit; None for a release in formats that have none.
 
     Raises ReleaseError for a kit that cannot be read.
     """
     from scipy.io.matlab import MatReadError
 
-    plain, packed = release / META, release / ARCHIVE
     try:
-        if plain.is_file():
-            return _parsed(plain.read_bytes())
-        if packed.is_file():
-            with tarfile.open(packed) as archive:
-                file = archive.extractfile(META)
-                return _parsed(file.read()) if file is not None else None
+        with suppress(FileNotFoundError):
+            return _parsed(release.read(META))
+        with suppress(FileNotFoundError), tarfile.open(fileobj=io.BytesIO(release.read(ARCHIVE))) as archive:
+            file = archive.extractfile(META)
+            return _parsed(file.read()) if file is not None else None
     except (OSError, tarfile.TarError, MatReadError, KeyError, ValueError, TypeError, IndexError) as error:
-        raise ReleaseError(f"the hierarchy of {release} (meta.mat) cannot be read: {error}") from error
+        raise ReleaseError(f"the hierarchy of {release.name} (meta.mat) cannot be read: {error}") from error
     return None
 
 

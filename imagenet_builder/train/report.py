@@ -155,16 +155,16 @@ def sample_mistakes(release: TrainingRelease, found: Validation) -> list[Mistake
             truth=release.words[found.truth[row]],
             guess=release.words[found.guesses[row, 0]],
             confidence=float(found.confidence[row]),
-            picture=_thumbnail(release.val[found.index[row]].path),
+            picture=_thumbnail(release.source(release.val[found.index[row]])),
         )
         for row in surest
     ]
 
 
-def _thumbnail(path: Path) -> str:
+def _thumbnail(source: Path | bytes) -> str:
     from PIL import Image
 
-    with Image.open(path) as opened:
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
     written = io.BytesIO()

@@ -1,10 +1,11 @@
-"""Scores a submission against a release on disk, with nothing but the release and, for hidden splits, its key."""
+"""Scores a submission against a release, with nothing but that and, for hidden splits, its key."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +16,17 @@ import pyarrow.parquet as pq
 from imagenet_builder.errors import ReleaseError, TrainingError
 
 from .evaluate import IntArray, flat_errors, parse_predictions
+from .files import ReleaseFiles, open_files
 from .hierarchical import Hierarchy, hierarchical_errors, read_hierarchy
 from .localization import localization_errors, parse_boxed_predictions, read_boxes
 from .sealed import open_sealed
 
 GUESSES = 5
 OPEN_SPLITS, HIDDEN_SPLITS = ("val",), ("test", "replicate")
+MANIFEST_NAME, IMAGES_NAME = "manifest.json", "images.parquet"
 Row = TypeVar("Row")
+# A folder, an address in a bucket, or files that are open.
+Release = str | Path | ReleaseFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,12 @@ class Scores:
     localization: tuple[float, ...] | None
 
 
-def read_truth(release: Path, split: str, key_file: Path | None = None) -> Truth:
+def read_truth(release: Release, split: str, key_file: Path | None = None) -> Truth:
     """The truth of a split; hidden ones need the key that `export` wrote, or the project's own.
 
     Raises ReleaseError for what is no release or has no such split, and where the key is missing or wrong.
     """
+    release = open_files(release)
     id_of = _class_ids(release)
     if split in HIDDEN_SPLITS:
         if key_file is None:
@@ -64,7 +70,7 @@ def read_truth(release: Path, split: str, key_file: Path | None = None) -> Truth
     else:
         labelled = _listed(release, split)
     if not labelled:
-        raise ReleaseError(f"{release} has no pictures in {split}")
+        raise ReleaseError(f"{release.name} has no pictures in {split}")
     labelled.sort()
     class_ids = np.array([class_id for _, class_id in labelled], np.int64)
     return Truth(split, tuple(file for file, _ in labelled), class_ids, id_of, read_hierarchy(release))
@@ -131,33 +137,39 @@ def _places(truth: Truth, boxes: Path) -> list[Any]:
     return places
 
 
-def read_title(release: Path) -> str:
+def read_title(release: Release) -> str:
     """What a release calls itself; raises ReleaseError for what is none."""
-    return str(_manifest(release)["title"])
+    return str(_manifest(open_files(release))["title"])
 
 
-def _class_ids(release: Path) -> dict[str, int]:
+def release_digest(release: Release) -> str:
+    """The SHA-256 of a release's manifest, which vouches for everything in it."""
+    return sha256(open_files(release).read(MANIFEST_NAME)).hexdigest()
+
+
+def _class_ids(release: ReleaseFiles) -> dict[str, int]:
     return {one["wnid"]: one["ilsvrc_id"] for one in _manifest(release)["classes"]}
 
 
-def _manifest(release: Path) -> dict[str, Any]:
-    path = release / "manifest.json"
+def _manifest(release: ReleaseFiles) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(release.read(MANIFEST_NAME))
         if not {"title", "classes"} <= manifest.keys():
             raise ValueError("it says nothing of classes")
         return dict(manifest)
-    except OSError as error:
-        raise ReleaseError(f"{release} is not a release: cannot read {path}: {error.strerror}") from error
+    except FileNotFoundError as error:
+        raise ReleaseError(f"{release.name} is not a release: there is no {MANIFEST_NAME}") from error
     except (ValueError, AttributeError) as error:
-        raise ReleaseError(f"{path} is not the manifest of a release") from error
+        raise ReleaseError(f"{release.name}/{MANIFEST_NAME} is not the manifest of a release") from error
 
 
-def _listed(release: Path, split: str) -> list[tuple[str, int]]:
-    path = release / "images.parquet"
+def _listed(release: ReleaseFiles, split: str) -> list[tuple[str, int]]:
     try:
-        table = pq.read_table(path, columns=["file", "ilsvrc_id"], filters=[("split", "=", split)])
+        content = pa.BufferReader(release.read(IMAGES_NAME))
+        table = pq.read_table(content, columns=["file", "ilsvrc_id"], filters=[("split", "=", split)])
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
-        raise ReleaseError(f"{path} is not the list of a release's pictures: {reason}") from error
+        raise ReleaseError(
+            f"{release.name}/{IMAGES_NAME} is not the list of a release's pictures: {reason}"
+        ) from error
     return list(zip(table["file"].to_pylist(), table["ilsvrc_id"].to_pylist(), strict=True))

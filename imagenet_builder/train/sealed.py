@@ -16,6 +16,8 @@ from typing import Any
 
 from imagenet_builder.errors import ReleaseError
 
+from .files import ReleaseFiles, open_files
+
 MAGIC = "imagenet-builder sealed split 1"
 KEY_BYTES, SECRET_BYTES = 64, 32
 
@@ -52,19 +54,18 @@ def seal(table: bytes, key: bytes, split: str, fingerprint_: str) -> bytes:
     return head + AESSIV(key).encrypt(table, [head])
 
 
-def open_sealed(release: Path, split: str, key_file: Path) -> list[dict[str, str]]:
+def open_sealed(release: str | Path | ReleaseFiles, split: str, key_file: Path) -> list[dict[str, str]]:
     """The rows of a split's sealed file, by file name.
 
     `key_file` holds, in hexadecimal, the key of that split, which `export` wrote into the project, or the project's
     own secret.key. Raises ReleaseError where the release has no such file, or the key does not open it.
     """
-    path = release / sealed_name(split)
+    files, name = open_files(release), sealed_name(split)
+    path = f"{files.name}/{name}"
     try:
-        content = path.read_bytes()
+        content = files.read(name)
     except FileNotFoundError as error:
-        raise ReleaseError(f"{release} has no {path.name}: it is no release, or has no {split}") from error
-    except OSError as error:
-        raise ReleaseError(f"cannot read {path}: {error.strerror}") from error
+        raise ReleaseError(f"{files.name} has no {name}: it is no release, or has no {split}") from error
     head, newline, sealed = content.partition(b"\n")
     words = head.decode("ascii", "replace").rpartition(" ")
     if words[0] != f"{MAGIC} {split}" or len(words[2]) != 2 * SECRET_BYTES or not newline:

@@ -10,9 +10,11 @@ import pytest
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.description import Node, Release, ReleaseClass, ReleasePicture
 from imagenet_builder.export.formats import FORMATS, find_format
-from imagenet_builder.export.tree import SUMS_NAME, Tree
+from imagenet_builder.export.parts import dealt_parts
+from imagenet_builder.export.places import FolderPlace
+from imagenet_builder.export.tree import SUMS_NAME, Journal, Tree
 from imagenet_builder.records import Split
-from tests.export_parts import picture, tree_of
+from tests.export_parts import picture, tree_of, write_format
 
 WNIDS = ("n01440764", "n01443537")
 COUNTS = {Split.TRAIN: 3, Split.VAL: 2, Split.TEST: 2}
@@ -40,12 +42,8 @@ CONTENTS = [picture(number) for number in range(14)]
 def written(name: str, folder: Path) -> dict[str, bytes]:
     """Write the little release in one format; path → content."""
     release = little_release()
-    tree = Tree(folder)
-    with find_format(name)(release, tree) as add:
-        for one, content in zip(release.pictures, CONTENTS, strict=True):
-            add(one, content)
-    tree.close()
-    tree.freeze()
+    contents = {one.file_name: content for one, content in zip(release.pictures, CONTENTS, strict=True)}
+    write_format(name, release, contents, folder)
     return {path: content for path, (content, _) in tree_of(folder).items() if (folder / path).is_file()}
 
 
@@ -86,20 +84,32 @@ def test_the_file_that_holds_a_test_picture_names_no_class(name: str, tmp_path: 
 
 
 def test_an_export_that_fails_half_way_lists_no_half_written_file(name: str, tmp_path: Path) -> None:
-    release = little_release()
-    tree = Tree(tmp_path / "release")
+    release, journal = little_release(), Journal(tmp_path / "journal")
+    journal.begin("little")
+    tree = Tree(FolderPlace(tmp_path / "release"), journal, "a part")
+    part = next(dealt_parts(release))
 
     def write_a_little() -> None:
-        with find_format(name)(release, tree) as add:
-            add(release.pictures[0], CONTENTS[0])
+        with find_format(name).part(release, part, tree) as writer:
+            writer.add(release.pictures[0], CONTENTS[0])
             raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
         write_a_little()
     tree.close()
-    for line in (tmp_path / "release" / SUMS_NAME).read_text().splitlines():
-        digest, path = line.split("  ")
-        assert hashlib.sha256((tmp_path / "release" / path).read_bytes()).hexdigest() == digest
+    for path, listed in journal.everything().items():
+        assert hashlib.sha256((tmp_path / "release" / path).read_bytes()).hexdigest() == listed.sha256
+
+
+def test_what_is_said_of_a_picture_s_place_in_a_shard_is_so(name: str, tmp_path: Path) -> None:
+    release = little_release()
+    contents = {one.file_name: content for one, content in zip(release.pictures, CONTENTS, strict=True)}
+    places = write_format(name, release, contents, tmp_path / "release")
+    assert len(places) in {0, len(CONTENTS)}
+    assert bool(places) == (name in {"webdataset", "parquet", "mds"})
+    for file, (shard, offset) in places.items():
+        written = (tmp_path / "release" / shard).read_bytes()
+        assert written[offset : offset + len(contents[file])] == contents[file]
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:

@@ -196,15 +196,17 @@ def test_what_is_no_release_is_refused_in_one_line(
     assert "is not a release" in capsys.readouterr().err
 
 
-def test_a_release_without_a_devkit_has_no_hierarchy_and_archives_have_one(
+def test_a_release_in_any_format_has_a_hierarchy_and_without_its_kit_none(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guesses = tmp_path / "guesses.txt"
     guesses.write_text("1\n" * 9)
-    for formats, known in ((("parquet",), False), (("ilsvrc-archives",), True)):
-        request = ExportRequest(REQUEST.sizes, classes=3, formats=formats)
-        folder = export(project, request, tmp_path / formats[0]).folder
-        assert (evaluated(capsys, folder, guesses)["hierarchical"] is not None) is known
+    for name in ("parquet", "ilsvrc-archives"):
+        request = ExportRequest(REQUEST.sizes, classes=3, formats=(name,))
+        folder = export(project, request, tmp_path / name).folder
+        assert evaluated(capsys, folder, guesses)["hierarchical"] is not None
+    (folder / "archives" / "ILSVRC2012_devkit_t12.tar.gz").unlink()
+    assert evaluated(capsys, folder, guesses)["hierarchical"] is None
 
 
 def test_evaluating_needs_nothing_of_the_pipeline(report: ExportReport, tmp_path: Path) -> None:

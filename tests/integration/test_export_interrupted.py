@@ -15,12 +15,15 @@ import sqlalchemy as sa
 
 from hits import database
 from hits.errors import DatabaseError
+from imagenet_builder.errors import ImageStoreError
+from imagenet_builder.export import parts
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.formats import FORMATS
 from imagenet_builder.export.formats.ilsvrc import picture_path
 from imagenet_builder.export.plan import plan_release
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
+from imagenet_builder.export.tree import Journal
 from imagenet_builder.export.verify import verify_release
 from imagenet_builder.project import Project
 from imagenet_builder.store import tables
@@ -164,8 +167,7 @@ def test_a_killed_export_is_gone_on_with_and_the_release_is_the_same_to_the_byte
     lost.unlink()
     (partial / "half-written").write_bytes(b"nobody listed it")
     # What is there is not asked of the store again.
-    listed = (partial / ".finished-earlier").read_text() + (partial / "SHA256SUMS").read_text()
-    kept = {line.partition("  ")[2] for line in listed.splitlines()} - {
+    kept = Journal(partial / ".unfinished").everything().keys() - {
         path.relative_to(partial).as_posix() for path in (torn, lost)
     }
     for one in plan_release(project, EVERYTHING).release.pictures:
@@ -200,13 +202,78 @@ def test_a_full_disk_is_told_in_one_line_and_the_room_is_given_back(project: Pro
     assert verify_release(out) == []
 
 
-def test_an_interruption_takes_the_unfinished_release_away(project: Project, tmp_path: Path) -> None:
+def test_an_interrupted_export_is_gone_on_with(project: Project, tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
+    out = tmp_path / "releases" / "first"
     with pytest.raises(KeyboardInterrupt):
-        export(project, REQUEST, tmp_path / "releases" / "first", progress=interrupt)
-    assert list((tmp_path / "releases").iterdir()) == []
+        export(project, REQUEST, out, progress=interrupt)
+    assert [path.name for path in out.parent.iterdir()] == [".first.partial"]
+    assert not (out.parent / ".first.partial" / "manifest.json").exists()
+    assert export(project, REQUEST, out).reused > 60
+    assert [path.name for path in out.parent.iterdir()] == ["first"]
+    assert verify_release(out) == []
+
+
+def test_an_export_that_fails_gives_the_room_back(project: Project, tmp_path: Path) -> None:
+    gone = plan_release(project, REQUEST).release.pictures[-1].sha256
+    project.images.delete(gone)
+    out = tmp_path / "releases" / "first"
+    with pytest.raises(ImageStoreError, match=f"image {gone} is missing"):
+        export(project, REQUEST, out)
+    assert list(out.parent.iterdir()) == []
+    assert recorded(project) == 0
+
+
+@pytest.fixture
+def larger(tmp_path: Path, wordnet_folder: Path) -> Project:
+    """Enough pictures for several processes."""
+    counts = {TENCH: 180, GOLDFISH: 190, UMBRELLA: 180}
+    return project_with(tmp_path / "project", wordnet_folder, some_pictures(counts))
+
+
+SPREAD = replace(EVERYTHING, sizes=Sizes(val=10, test=10, min_train=10, max_train=400))
+
+
+def test_several_processes_write_the_same_bytes_as_one(larger: Project, tmp_path: Path) -> None:
+    alone = export(larger, SPREAD, tmp_path / "alone")
+    together = export(larger, SPREAD, tmp_path / "together", processes=2)
+    assert tree_of(alone.folder) == tree_of(together.folder)
+    assert verify_release(together.folder) == []
+
+
+KILLED_WITH_PROCESSES = """
+import os, signal, sys
+from pathlib import Path
+from imagenet_builder.export import contents, parts
+from imagenet_builder.project import find_project
+from imagenet_builder.export.release import export
+from tests.integration.test_export_interrupted import SPREAD
+
+def kill(done, total):
+    if done >= 200:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+parts.PART_PICTURES = 100
+if __name__ == "__main__":
+    export(find_project(Path(sys.argv[1])), SPREAD, Path(sys.argv[2]), processes=2, progress=kill)
+"""
+
+
+def test_an_export_killed_with_all_its_processes_is_gone_on_with(
+    larger: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_PICTURES", 100)
+    undisturbed = export(larger, SPREAD, tmp_path / "undisturbed")
+    out = tmp_path / "releases" / "first"
+    running = start(KILLED_WITH_PROCESSES, larger, out)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == -signal.SIGKILL, said
+    report = export(larger, SPREAD, out)
+    # 200 pictures as files of their own, at least.
+    assert report.reused > 200
+    assert tree_of(out) == tree_of(undisturbed.folder)
 
 
 def test_a_release_that_the_store_does_not_take_is_taken_away_again(project: Project, tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ import sqlalchemy as sa
 
 from hits import database
 from imagenet_builder.errors import ReleaseError
-from imagenet_builder.export import release as writing
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.formats import FORMATS
 from imagenet_builder.export.plan import Plan, plan_release
 from imagenet_builder.export.provenance import shuffled
-from imagenet_builder.export.release import export
+from imagenet_builder.export.release import export, write_release
 from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.export.tar import tar_end
+from imagenet_builder.export.target import FolderTarget
 from imagenet_builder.export.verify import verify_release
 from imagenet_builder.project import Project
 from imagenet_builder.records import Rights, Split
@@ -65,7 +65,8 @@ def project(tmp_path: Path, wordnet_folder: Path) -> Project:
 
 def written(project: Project, plan: Plan, folder: Path) -> dict[str, bytes]:
     """Write a decided release; path → content."""
-    writing._write(project, plan, REQUEST, writing._formats(REQUEST), folder, None)
+    target = FolderTarget(folder)
+    target.publish(write_release(project, plan, REQUEST, target).manifest)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
@@ -186,7 +187,7 @@ def test_images_parquet_says_everything_of_val_and_only_the_file_of_test(
     for row in rows:
         told = {name for name, value in row.items() if value is not None}
         if row["split"] in {"test", "replicate"}:
-            assert told == {"file", "split", "sha256", "width", "height", "bytes"}
+            assert told == {"file", "split", "sha256", "width", "height", "bytes", "shard", "offset"}
         else:
             assert told.issuperset(
                 {"source", "url", "page", "title", "author", "licence", "licence_version", "retrieved"}

@@ -17,14 +17,15 @@ from imagenet_builder.export.facts import Facts, licence_name
 from imagenet_builder.export.formats.croissant import check_croissant, croissant
 from imagenet_builder.export.plan import Plan
 from imagenet_builder.export.request import Counts, ExportRequest
-from imagenet_builder.export.tree import LargeFile
+from imagenet_builder.export.tree import Listed
 from imagenet_builder.records import Rights, Split
-from imagenet_builder.store.export import Crowd, Provenance
+from imagenet_builder.store.export import Crowd
+from imagenet_builder.store.provenance import Provenance
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 WNID = "n01440764"
 TITLE = 'Fish: "all" #1\nand more'
-FILES = {name: LargeFile(7, "0" * 64) for name in ("images.parquet", "data/train-00000-of-00001.parquet")}
+FILES = {name: Listed(7, "0" * 64) for name in ("images.parquet", "data/train-00000-of-00001.parquet")}
 
 
 def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)[:3]) -> Plan:
@@ -42,11 +43,10 @@ def facts(*licences: Rights, crowd: Crowd | None = None) -> Facts:
     counted = Facts(crowd or Crowd(0, 0, None, live=False))
     for number, rights in enumerate(licences):
         when = NOW + timedelta(days=number)
-        counted.add(
-            Provenance(
-                "folder", "https://x.example/1", None, None, rights, when, "majority", 0.9, 3, 1, 0, 0, number
-            )
+        one = Provenance(
+            "folder", "https://x.example/1", None, None, rights, when, "majority", 0.9, 3, 1, 0, 0, number
         )
+        counted.add([one])
     return counted
 
 

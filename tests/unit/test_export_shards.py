@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_builder.export import shards
+from imagenet_builder.export import parts
 from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture
-from imagenet_builder.export.formats import find_format
 from imagenet_builder.export.formats.mds import COLUMNS
 from imagenet_builder.export.formats.parquet import label_names
-from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
+from tests.export_parts import write_format
 
 WNIDS = ("n01440764", "n02012849", "n03126707")
 # "crane" is a bird and a machine.
@@ -48,12 +47,8 @@ TRUTH = {one.file_name: RELEASE.label_of(one) for one in RELEASE.pictures}
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The release in the format that the test is parametrised with, at most four pictures a shard."""
-    monkeypatch.setattr(shards, "SHARD_PICTURES", 4)
-    tree = Tree(tmp_path / "release")
-    with find_format(request.param)(RELEASE, tree) as add:
-        for one in RELEASE.pictures:
-            add(one, CONTENTS[one.file_name])
-    tree.close()
+    monkeypatch.setattr(parts, "PART_PICTURES", 4)
+    write_format(request.param, RELEASE, CONTENTS, tmp_path / "release")
     return tmp_path / "release"
 
 
@@ -66,25 +61,28 @@ def test_the_label_of_a_test_picture_is_minus_one() -> None:
 
 
 @pytest.mark.parametrize("pictures", [1, 3, 4, 5, 8, 9, 399])
-@pytest.mark.parametrize("most", [2, 1000])
-def test_shard_lengths_add_up_and_never_differ_by_more_than_one_when_dealt_out(
-    pictures: int, most: int, monkeypatch: pytest.MonkeyPatch
+def test_parts_hold_every_picture_once_and_never_differ_by_more_than_one(
+    pictures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_PICTURES", 4)
-    monkeypatch.setattr(shards, "MOST_SHARDS", most)
+    monkeypatch.setattr(parts, "PART_PICTURES", 4)
     train = tuple(
         ReleasePicture(Split.TRAIN, WNIDS[0], f"{number:064x}", f"{number}") for number in range(pictures)
     )
-    release = Release("train alone", RELEASE.classes, (), train)
-    dealt = shards.interleaved_lengths(release)
-    assert dealt.keys() == {Split.TRAIN}
-    assert sum(dealt[Split.TRAIN]) == pictures
-    assert max(dealt[Split.TRAIN]) - min(dealt[Split.TRAIN]) <= 1
-    assert len(dealt[Split.TRAIN]) <= most
-    filled = shards.consecutive_lengths(release)[Split.TRAIN]
-    assert sum(filled) == pictures
-    assert set(filled[:-1]) <= {4}
-    assert 1 <= filled[-1] <= 4
+    val = tuple(ReleasePicture(Split.VAL, WNIDS[0], f"{number:064x}", f"val {number}") for number in range(6))
+    release = Release("two splits", RELEASE.classes, (), train + val)
+    lengths = parts.part_lengths(release)
+    assert lengths.keys() == {Split.TRAIN, Split.VAL}
+    assert sum(lengths[Split.TRAIN]) == pictures
+    assert max(lengths[Split.TRAIN]) - min(lengths[Split.TRAIN]) <= 1
+    assert max(lengths[Split.TRAIN]) <= 4
+    dealt = list(parts.dealt_parts(release))
+    for part in dealt:
+        assert [release.pictures[place] for place in part.places] == list(part.pictures)
+        assert len(part.pictures) == lengths[part.split][part.number]
+        assert {one.split for one in part.pictures} == {part.split}
+    assert sorted(place for part in dealt for place in part.places) == list(range(pictures + 6))
+    whole = list(parts.whole_splits(release))
+    assert [part.pictures for part in whole] == [train, val]
 
 
 def read_member(archive: tarfile.TarFile, name: str) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagenet_builder.export.places import WRITTEN_AT_NS
 from imagenet_builder.export.tar import tar_end, tar_header, tar_member
-from imagenet_builder.export.tree import WRITTEN_AT_NS
 
 
 def standard_header(name: str, size: int) -> bytes:

@@ -36,7 +36,8 @@ def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pictures_of(folder: Path) -> Pictures:
     recipe = recipe_for(TrainSettings(arch="small", recipe="modern", size=SIZE), 20)
-    return Pictures(open_release(folder).train, SIZE, training_transform(recipe, SIZE), seed=3)
+    release = open_release(folder)
+    return Pictures(release.files, release.train, SIZE, training_transform(recipe, SIZE), seed=3)
 
 
 def test_labels_are_positions_among_the_sorted_wnids(release_folder: Path) -> None:

@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.tree import Tree
+from imagenet_builder.export.parts import Part
+from imagenet_builder.export.tree import Listed, Tree
 
-AddPicture = Callable[[ReleasePicture, bytes], None]
+
+class PartWriter(Protocol):
+    """Takes the pictures of a part, in their order, with their JPEGs.
+
+    Where they all stand in one file as they are, `offsets` says where in it each begins, once the part is written.
+    """
+
+    offsets: Sequence[int]
+
+    def add(self, picture: ReleasePicture, content: bytes) -> None:
+        """Write a picture."""
 
 
 class ReleaseFormat(Protocol):
-    """Writes a release into a tree.
+    """Writes a release part by part.
 
-    Entering writes what needs no picture and gives a function that is then called with every picture of
-    `release.pictures`, in their order, and its JPEG; leaving finishes, unless by an exception. Paths, and nothing
-    else, keep formats apart that share a tree. Nothing that is written tells the class of a test picture. The same
-    release and pictures give the same bytes.
+    `begin` and `finish` see the whole release; `part` may run in another process, where `release` has no pictures, and
+    several parts are written at once. A format that is `in_order` has one file a split, for which its parts are whole
+    splits. Paths, and nothing else, keep formats apart that share a tree. Nothing that is written tells the class of a
+    hidden picture. The same release and pictures give the same bytes.
     """
 
-    def __call__(self, release: Release, tree: Tree) -> AbstractContextManager[AddPicture]: ...
+    in_order: bool
+
+    def begin(self, release: Release, tree: Tree) -> None:
+        """Write what needs no picture."""
+
+    def part(self, release: Release, part: Part, tree: Tree) -> AbstractContextManager[PartWriter]:
+        """Write a part; it is finished on leaving, unless by an exception."""
+
+    def shard(self, part: Part) -> str | None:
+        """The path of the file that all of a part's pictures stand in as they are, if that is so."""
+
+    def finish(self, release: Release, tree: Tree, shards: Mapping[str, Listed]) -> None:
+        """Write what tells of all parts; `shards` has their large files by path."""
+
+
+class Plain:
+    """What formats share that write each picture as a file, or need nothing but parts."""
+
+    in_order = False
+
+    def begin(self, release: Release, tree: Tree) -> None:
+        """See `ReleaseFormat`."""
+
+    def shard(self, part: Part) -> str | None:
+        """See `ReleaseFormat`."""
+        return None
+
+    def finish(self, release: Release, tree: Tree, shards: Mapping[str, Listed]) -> None:
+        """See `ReleaseFormat`."""
 
 
 # Those that write pictures; `croissant` describes what they wrote.
 FORMATS = {
-    "ilsvrc": "ilsvrc:write_ilsvrc",
-    "ilsvrc-archives": "ilsvrc_archives:write_ilsvrc_archives",
-    "kaggle": "kaggle:write_kaggle",
-    "webdataset": "webdataset:write_webdataset",
-    "parquet": "parquet:write_parquet",
-    "mds": "mds:write_mds",
+    "ilsvrc": "ilsvrc:Ilsvrc",
+    "ilsvrc-archives": "ilsvrc_archives:IlsvrcArchives",
+    "kaggle": "kaggle:Kaggle",
+    "webdataset": "webdataset:WebDataset",
+    "parquet": "parquet:Parquet",
+    "mds": "mds:Mds",
 }
 
 
@@ -42,6 +81,6 @@ def find_format(name: str) -> ReleaseFormat:
     if name not in FORMATS:
         known = ", ".join([*FORMATS, "croissant"])
         raise ReleaseError(f"there is no format {name!r}; known are {known}")
-    module, _, function = FORMATS[name].partition(":")
-    found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    module, _, kind = FORMATS[name].partition(":")
+    found: ReleaseFormat = getattr(importlib.import_module(f"{__name__}.{module}"), kind)()
     return found

@@ -17,7 +17,7 @@ from imagenet_builder.export.description import Release
 from imagenet_builder.export.facts import Facts
 from imagenet_builder.export.provenance import IMAGES_NAME
 from imagenet_builder.export.request import ExportRequest
-from imagenet_builder.export.tree import LargeFile
+from imagenet_builder.export.tree import Listed
 
 FORMAT, NAME = "croissant", "croissant.json"
 PARQUET, PICTURES = "parquet-files", "picture-files"
@@ -74,9 +74,7 @@ def check_croissant(formats: tuple[str, ...]) -> None:
         raise ReleaseError("croissant describes files: add --format parquet or --format ilsvrc")
 
 
-def croissant(
-    release: Release, request: ExportRequest, facts: Facts, files: Mapping[str, LargeFile]
-) -> bytes:
+def croissant(release: Release, request: ExportRequest, facts: Facts, files: Mapping[str, Listed]) -> bytes:
     """The document; `files` are those of the release that were written piece by piece, among them all it names."""
     document = {
         "@context": CONTEXT,
@@ -146,7 +144,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     return found
 
 
-def _distribution(request: ExportRequest, files: Mapping[str, LargeFile]) -> list[dict[str, Any]]:
+def _distribution(request: ExportRequest, files: Mapping[str, Listed]) -> list[dict[str, Any]]:
     described = [_file(IMAGES_NAME, PARQUET_TYPE, files[IMAGES_NAME])]
     if "parquet" in request.formats:
         described += [
@@ -159,7 +157,7 @@ def _distribution(request: ExportRequest, files: Mapping[str, LargeFile]) -> lis
     ]
 
 
-def _file(path: str, encoding: str, written: LargeFile) -> dict[str, Any]:
+def _file(path: str, encoding: str, written: Listed) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": path,

@@ -6,14 +6,15 @@ with "test" in its name, Hugging Face's `imagefolder` drops the labels of all sp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from string import Template
 
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import AddPicture
+from imagenet_builder.export.formats import Plain
 from imagenet_builder.export.matlab import synsets_mat
+from imagenet_builder.export.parts import Part
 from imagenet_builder.export.torch_archive import torch_archive
 from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
@@ -23,17 +24,29 @@ GROUND_TRUTH = f"{DEVKIT}/data/ILSVRC2012_validation_ground_truth.txt"
 UNLABELLED = {Split.TEST: "unlabelled", Split.REPLICATE: "unlabelled-replicate"}
 
 
-@contextmanager
-def write_ilsvrc(release: Release, tree: Tree) -> Iterator[AddPicture]:
-    """Write the tree; see `ReleaseFormat`."""
-    tree.write("meta.bin", torchvision_meta(release))
-    for path, content in devkit_files(release).items():
-        tree.write(path, content)
+class Ilsvrc(Plain):
+    """The tree; see `ReleaseFormat`."""
 
-    def add(picture: ReleasePicture, content: bytes) -> None:
-        tree.write(picture_path(picture), content)
+    def begin(self, release: Release, tree: Tree) -> None:
+        """See `ReleaseFormat`."""
+        tree.write("meta.bin", torchvision_meta(release))
+        for path, content in devkit_files(release).items():
+            tree.write(path, content)
 
-    yield add
+    @contextmanager
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Pictures]:
+        """See `ReleaseFormat`."""
+        yield _Pictures(tree)
+
+
+class _Pictures:
+    offsets: Sequence[int] = ()
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def add(self, picture: ReleasePicture, content: bytes) -> None:
+        self._tree.write(picture_path(picture), content)
 
 
 def picture_path(picture: ReleasePicture) -> str:

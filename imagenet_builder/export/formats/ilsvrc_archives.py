@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gzip
 import tarfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import AddPicture
+from imagenet_builder.export.formats import Plain
 from imagenet_builder.export.formats.ilsvrc import DEVKIT, devkit_files
+from imagenet_builder.export.parts import Part
 from imagenet_builder.export.tar import tar_end, tar_header, tar_member, write_tar_end
 from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
@@ -21,15 +22,23 @@ from imagenet_builder.records import Split
 FOLDER = "archives"
 
 
-@contextmanager
-def write_ilsvrc_archives(release: Release, tree: Tree) -> Iterator[AddPicture]:
-    """Write the archives; see `ReleaseFormat`."""
-    with tree.open(f"{FOLDER}/{DEVKIT}.tar.gz") as file:
-        _write_devkit(release, file)
-    with ExitStack() as stack:
-        archives = _Archives(tree, stack)
-        yield archives.add
-        archives.end()
+class IlsvrcArchives(Plain):
+    """The archives; see `ReleaseFormat`."""
+
+    in_order = True
+
+    def begin(self, release: Release, tree: Tree) -> None:
+        """See `ReleaseFormat`."""
+        with tree.open(f"{FOLDER}/{DEVKIT}.tar.gz") as file:
+            _write_devkit(release, file)
+
+    @contextmanager
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Archive]:
+        """See `ReleaseFormat`."""
+        with tree.open(archive_path(part.split)) as file:
+            archive = _Archive(file)
+            yield archive
+            archive.end()
 
 
 def archive_path(split: Split) -> str:
@@ -37,47 +46,38 @@ def archive_path(split: Split) -> str:
     return f"{FOLDER}/ILSVRC2012_img_{split}.tar"
 
 
-class _Archives:
-    """The archive that is being written; pictures come split by split and class by class."""
+class _Archive:
+    """Writes one archive; the pictures of train come class by class."""
 
-    def __init__(self, tree: Tree, stack: ExitStack) -> None:
-        self._tree = tree
-        self._stack = stack
-        self._file: BinaryIO | None = None
-        self._split: Split | None = None
+    offsets: Sequence[int] = ()
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._wnid = ""
         self._class_starts = 0
 
     def add(self, picture: ReleasePicture, content: bytes) -> None:
-        if picture.split is not self._split:
-            self.end()
-            self._split = picture.split
-            self._file = self._stack.enter_context(self._tree.open(archive_path(picture.split)))
-        assert self._file is not None
         if picture.split is Split.TRAIN and picture.wnid != self._wnid:
-            self._end_class(self._file)
+            self._end_class()
             self._wnid, self._class_starts = picture.wnid, self._file.tell()
             self._file.write(tar_header(f"{picture.wnid}.tar", 0))
         self._file.writelines(tar_member(picture.file_name, content))
 
     def end(self) -> None:
-        """Finish the archive that is open, if one is."""
-        if self._file is not None:
-            self._end_class(self._file)
-            write_tar_end(self._file)
-            self._stack.close()
-        self._file = None
+        """Finish the archive."""
+        self._end_class()
+        write_tar_end(self._file)
 
-    def _end_class(self, file: BinaryIO) -> None:
+    def _end_class(self) -> None:
         if not self._wnid:
             return
         starts = self._class_starts + tarfile.BLOCKSIZE
-        write_tar_end(file, starts)
-        ends = file.tell()
+        write_tar_end(self._file, starts)
+        ends = self._file.tell()
         # Only now is the size of the class's archive known.
-        file.seek(self._class_starts)
-        file.write(tar_header(f"{self._wnid}.tar", ends - starts))
-        file.seek(ends)
+        self._file.seek(self._class_starts)
+        self._file.write(tar_header(f"{self._wnid}.tar", ends - starts))
+        self._file.seek(ends)
         self._wnid = ""
 
 

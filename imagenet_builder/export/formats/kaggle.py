@@ -5,11 +5,12 @@ The LOC_*.csv name classes alone: a PredictionString begins with the wnid, as pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import AddPicture
+from imagenet_builder.export.formats import Plain
+from imagenet_builder.export.parts import Part
 from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
 
@@ -23,30 +24,43 @@ SUBMISSIONS = {
 }
 
 
-@contextmanager
-def write_kaggle(release: Release, tree: Tree) -> Iterator[AddPicture]:
-    """Write the tree; see `ReleaseFormat`."""
-    mapping = (f"{one.wnid} {', '.join(one.words)}" for one in release.classes)
-    tree.write(f"{FOLDER}/LOC_synset_mapping.txt", _lines(mapping))
-    present = [split for split in Split if split is not Split.REPLICATE or release.of_split(split)]
-    for split in present:
-        entries = (
-            f"{_stem(picture)} {number}" for number, picture in enumerate(release.of_split(split), start=1)
-        )
-        tree.write(f"{IMAGE_SETS}/{SET_NAMES[split]}.txt", _lines(entries))
-    for split in (Split.TRAIN, Split.VAL):
-        rows = (f"{picture.name},{picture.wnid}" for picture in release.of_split(split))
-        tree.write(f"{FOLDER}/LOC_{split}_solution.csv", _lines(["ImageId,PredictionString", *rows]))
-    # The same guess for every picture: it shows what to hand in and tells nothing.
-    for split in present:
-        if split.hidden:
-            guesses = (f"{picture.name},{release.classes[0].wnid}" for picture in release.of_split(split))
-            tree.write(f"{FOLDER}/{SUBMISSIONS[split]}", _lines(["ImageId,PredictionString", *guesses]))
+class Kaggle(Plain):
+    """The tree; see `ReleaseFormat`."""
 
-    def add(picture: ReleasePicture, content: bytes) -> None:
-        tree.write(f"{PICTURES}/{picture.split}/{_stem(picture)}.JPEG", content)
+    def begin(self, release: Release, tree: Tree) -> None:
+        """See `ReleaseFormat`."""
+        mapping = (f"{one.wnid} {', '.join(one.words)}" for one in release.classes)
+        tree.write(f"{FOLDER}/LOC_synset_mapping.txt", _lines(mapping))
+        present = [split for split in Split if split is not Split.REPLICATE or release.of_split(split)]
+        for split in present:
+            entries = (
+                f"{_stem(picture)} {number}"
+                for number, picture in enumerate(release.of_split(split), start=1)
+            )
+            tree.write(f"{IMAGE_SETS}/{SET_NAMES[split]}.txt", _lines(entries))
+        for split in (Split.TRAIN, Split.VAL):
+            rows = (f"{picture.name},{picture.wnid}" for picture in release.of_split(split))
+            tree.write(f"{FOLDER}/LOC_{split}_solution.csv", _lines(["ImageId,PredictionString", *rows]))
+        # The same guess for every picture: it shows what to hand in and tells nothing.
+        for split in present:
+            if split.hidden:
+                guesses = (f"{picture.name},{release.classes[0].wnid}" for picture in release.of_split(split))
+                tree.write(f"{FOLDER}/{SUBMISSIONS[split]}", _lines(["ImageId,PredictionString", *guesses]))
 
-    yield add
+    @contextmanager
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Pictures]:
+        """See `ReleaseFormat`."""
+        yield _Pictures(tree)
+
+
+class _Pictures:
+    offsets: Sequence[int] = ()
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def add(self, picture: ReleasePicture, content: bytes) -> None:
+        self._tree.write(f"{PICTURES}/{picture.split}/{_stem(picture)}.JPEG", content)
 
 
 def _stem(picture: ReleasePicture) -> str:

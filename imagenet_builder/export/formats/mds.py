@@ -8,22 +8,20 @@ those of `streaming.vision.StreamingImageNet`; `file` is the picture's name; `y`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import AddPicture
-from imagenet_builder.export.shards import interleaved_lengths, interleaved_shards
-from imagenet_builder.export.tree import Tree
-from imagenet_builder.records import Split
+from imagenet_builder.export.formats import Plain
+from imagenet_builder.export.parts import Part, part_lengths
+from imagenet_builder.export.tree import Listed, Tree
 
 FOLDER = "mds"
-BUFFER = 1 << 16
 UINT32, INT64 = np.dtype("<u4"), np.dtype("<i8")
 LARGEST_SHARD = 2**32 - 1
 SETTINGS: dict[str, Any] = {
@@ -39,40 +37,53 @@ SETTINGS: dict[str, Any] = {
 COLUMNS = json.dumps(SETTINGS, sort_keys=True).encode("ascii")
 
 
-@contextmanager
-def write_mds(release: Release, tree: Tree) -> Iterator[AddPicture]:
-    """Write the shards; see `ReleaseFormat`. Raises ReleaseError for a shard that its 32-bit offsets cannot reach."""
-    lengths = interleaved_lengths(release)
-    sizes: dict[tuple[Split, int], int] = {}
+class Mds(Plain):
+    """The shards; see `ReleaseFormat`. Raises ReleaseError for a shard that its 32-bit offsets cannot reach."""
+
+    def shard(self, part: Part) -> str:
+        """See `ReleaseFormat`."""
+        return f"{FOLDER}/{part.split}/{_shard_name(part.number)}"
 
     @contextmanager
-    def shard(split: Split, number: int) -> Iterator[AddPicture]:
-        path = f"{FOLDER}/{split}/{_shard_name(number)}"
-        with tree.open(path, BUFFER) as file:
-            offsets = [UINT32.itemsize * (lengths[split][number] + 2) + len(COLUMNS)]
-            # The offsets are known when everything is written.
-            file.write(bytes(offsets[0] - len(COLUMNS)) + COLUMNS)
-
-            def add(picture: ReleasePicture, content: bytes) -> None:
-                sample = _sample(picture.file_name, content, release.label_of(picture))
-                offsets.append(offsets[-1] + len(sample))
-                file.write(sample)
-
-            yield add
-            if offsets[-1] > LARGEST_SHARD:
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Samples]:
+        """See `ReleaseFormat`."""
+        path = self.shard(part)
+        with tree.open(path) as file:
+            samples = _Samples(release, file, UINT32.itemsize * (len(part.pictures) + 2) + len(COLUMNS))
+            yield samples
+            if samples.ends[-1] > LARGEST_SHARD:
                 raise ReleaseError(f"the pictures are too large for {path}: reduce them with --resize")
+            # Where the samples are is known when all are written.
             file.seek(0)
-            file.write(np.array([lengths[split][number], *offsets], UINT32).tobytes())
-            sizes[split, number] = offsets[-1]
+            file.write(np.array([len(part.pictures), *samples.ends], UINT32).tobytes())
 
-    with interleaved_shards(release, shard) as add:
-        yield add
-    for split in lengths:
-        shards = [
-            _shard(number, length, sizes[split, number]) for number, length in enumerate(lengths[split])
-        ]
-        index = json.dumps({"shards": shards, "version": 2}, sort_keys=True)
-        tree.write(f"{FOLDER}/{split}/index.json", index.encode("ascii"))
+    def finish(self, release: Release, tree: Tree, shards: Mapping[str, Listed]) -> None:
+        """See `ReleaseFormat`."""
+        for split, lengths in part_lengths(release).items():
+            listed = [
+                _shard(number, length, shards[f"{FOLDER}/{split}/{_shard_name(number)}"].size)
+                for number, length in enumerate(lengths)
+            ]
+            index = json.dumps({"shards": listed, "version": 2}, sort_keys=True)
+            tree.write(f"{FOLDER}/{split}/index.json", index.encode("ascii"))
+
+
+class _Samples:
+    """Writes one shard; `ends` has where the first sample begins, and where each ends."""
+
+    def __init__(self, release: Release, file: BinaryIO, begins: int) -> None:
+        self._release, self._file = release, file
+        self.ends = [begins]
+        self.offsets: list[int] = []
+        file.write(bytes(begins - len(COLUMNS)) + COLUMNS)
+
+    def add(self, picture: ReleasePicture, content: bytes) -> None:
+        name = picture.file_name.encode()
+        head = np.array([len(name), len(content)], UINT32).tobytes() + name
+        label = np.array(self._release.label_of(picture), INT64).tobytes()
+        self._file.writelines([head, content, label])
+        self.offsets.append(self.ends[-1] + len(head))
+        self.ends.append(self.offsets[-1] + len(content) + INT64.itemsize)
 
 
 def samples(shard: bytes) -> Iterator[tuple[str, bytes, int]]:
@@ -89,18 +100,6 @@ def samples(shard: bytes) -> Iterator[tuple[str, bytes, int]]:
 
 def _shard_name(number: int) -> str:
     return f"shard.{number:05d}.mds"
-
-
-def _sample(file_name: str, content: bytes, label: int) -> bytes:
-    name = file_name.encode()
-    return b"".join(
-        [
-            np.array([len(name), len(content)], UINT32).tobytes(),
-            name,
-            content,
-            np.array(label, INT64).tobytes(),
-        ]
-    )
 
 
 def _shard(number: int, length: int, size: int) -> dict[str, Any]:

@@ -6,43 +6,51 @@ every file: the same version gives the same bytes, and the manifest names it.
 
 from __future__ import annotations
 
+import io
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import AddPicture
-from imagenet_builder.export.shards import SPLIT_NAMES, consecutive_lengths, consecutive_shards
+from imagenet_builder.export.formats import Plain
+from imagenet_builder.export.parts import SPLIT_NAMES, Part
 from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 FOLDER = "data"
 # What a reader has to hold to look at one picture.
 GROUP_PICTURES, GROUP_BYTES = 100, 64 << 20
-# JPEG does not compress any further.
+# In front of every value that is stored plainly, and how much of a picture is compared.
+LENGTH_BYTES, KNOWN_BY = 4, 256
+# JPEG does not compress any further; stored plainly, a picture can also be read without reading its row group.
 STORED: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": ["label"]}
 
 
-@contextmanager
-def write_parquet(release: Release, tree: Tree) -> Iterator[AddPicture]:
-    """Write the files; see `ReleaseFormat`."""
-    lengths, schema = consecutive_lengths(release), _schema(release)
+class Parquet(Plain):
+    """The files; see `ReleaseFormat`."""
+
+    def shard(self, part: Part) -> str:
+        """See `ReleaseFormat`."""
+        return f"{FOLDER}/{shard_name(part.split, part.number, part.count)}"
 
     @contextmanager
-    def shard(split: Split, number: int) -> Iterator[AddPicture]:
-        path = f"{FOLDER}/{shard_name(split, number, len(lengths[split]))}"
-        with tree.open(path) as file, pq.ParquetWriter(file, schema, **STORED) as writer:
-            groups = _Groups(release, writer, schema)
-            yield groups.add
-            groups.end()
-
-    with consecutive_shards(release, shard) as add:
-        yield add
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Groups]:
+        """See `ReleaseFormat`."""
+        schema = _schema(release)
+        with tree.open(self.shard(part)) as file:
+            sink = _Sink(file)
+            with pq.ParquetWriter(sink, schema, **STORED) as writer:
+                groups = _Groups(release, sink, writer, schema)
+                yield groups
+                groups.end()
 
 
 def shard_name(split: Split, number: int, count: int) -> str:
@@ -70,14 +78,17 @@ def _schema(release: Release) -> pa.Schema:
 class _Groups:
     """Writes one file, row group by row group."""
 
-    def __init__(self, release: Release, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+    def __init__(self, release: Release, sink: _Sink, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._release = release
+        self._sink = sink
         self._writer = writer
         self._schema = schema
         self._waiting: list[dict[str, Any]] = []
         self._bytes = 0
+        self.offsets: list[int] = []
 
     def add(self, picture: ReleasePicture, content: bytes) -> None:
+        """Take a picture; it is written with the rest of its row group."""
         shown = {"bytes": content, "path": picture.file_name}
         self._waiting.append({"image": shown, "label": self._release.label_of(picture)})
         self._bytes += len(content)
@@ -87,5 +98,44 @@ class _Groups:
     def end(self) -> None:
         """End the row group."""
         if self._waiting:
-            self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            contents = [row["image"]["bytes"] for row in self._waiting]
+            with self._sink.looking_for(contents) as offsets:
+                self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            self.offsets += offsets
         self._waiting, self._bytes = [], 0
+
+
+class _Sink(io.RawIOBase):
+    """Passes on what is written, and finds pictures in it: Parquet has no place to ask where a value begins."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._wanted: deque[bytes] = deque()
+        self._found: list[int] = []
+
+    @contextmanager
+    def looking_for(self, contents: Sequence[bytes]) -> Iterator[list[int]]:
+        """Look for contents in what is written in the context; the offset of each is added to the list."""
+        self._wanted, self._found = deque(contents), []
+        yield self._found
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, content: Buffer, /) -> int:
+        page, starts, at = bytes(content), self._file.tell(), 0
+        while self._wanted and (at := page.find(_stored(self._wanted[0]), at)) >= 0:
+            picture = self._wanted.popleft()
+            self._found.append(starts + at + LENGTH_BYTES)
+            at += LENGTH_BYTES + len(picture)
+        self._file.write(page)
+        return len(page)
+
+
+def _stored(content: bytes) -> bytes:
+    """How a picture begins in a page: its length, then itself. So much of it is enough to know it by, because the
+    next is looked for behind the last."""
+    return len(content).to_bytes(LENGTH_BYTES, "little") + content[:KNOWN_BY]

@@ -1,0 +1,192 @@
+"""Where a release appears when it is whole, and what is there until then."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.project import Project
+
+from .documents import MANIFEST_NAME
+from .places import BucketPlace, FolderPlace, Place, is_bucket, remove_folder
+from .tree import JOURNAL_NAME, SUMS_NAME, Journal
+
+# In the project, because nothing can be added to an object in a bucket.
+JOURNALS_FOLDER = ".exports"
+
+
+class Target(Protocol):
+    """A release that is being written to `place`; what has no manifest is none."""
+
+    address: str
+    name: str
+    place: Place
+    journal: Journal
+
+    def check(self) -> None:
+        """Raise ReleaseError where something is already that no export left unfinished."""
+
+    def begin(self, plan: str) -> int:
+        """Make ready for a release of this plan; returns how many of its files are there from an earlier run.
+
+        What an earlier run of another plan left is removed.
+        """
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Says in one line what went wrong in the context, and leaves nothing that looks finished."""
+
+    def publish(self, manifest: bytes) -> None:
+        """Make it a release."""
+
+    def settle(self) -> None:
+        """Say that the store has the release on record: it stays, whatever happens next."""
+
+
+class FolderTarget:
+    """A folder, written beside its place and renamed.
+
+    An interrupted run leaves the folder beside, to go on with; one that failed gives the room back.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._beside = out.with_name(f".{out.name}.partial")
+        self._published = self._settled = False
+        self.address, self.name = str(out), out.name
+        self.place: Place = FolderPlace(self._beside)
+        self.journal = Journal(self._beside / JOURNAL_NAME)
+
+    def check(self) -> None:
+        """See `Target`."""
+        if self._out.is_dir() and not any(self._out.iterdir()):
+            return
+        if self._out.exists() or self._out.is_symlink():
+            raise ReleaseError(
+                f"{self._out} exists already: a release is never overwritten; give another --out"
+            )
+
+    def begin(self, plan: str) -> int:
+        """See `Target`."""
+        if self.journal.is_of(plan):
+            kept = self.journal.everything()
+            journal = (f"{JOURNAL_NAME}/{path.name}" for path in self.journal.folder.iterdir())
+            self.place.keep_only([*kept, *journal])
+            return len(kept)
+        remove_folder(self._beside)
+        self.journal.begin(plan)
+        return 0
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """See `Target`."""
+        try:
+            yield
+        except OSError as error:
+            self._take_back()
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                remedy = "free some disk space and run the export again"
+            else:
+                remedy = f"check that you may write to {self._out.parent}"
+            reason = error.strerror or error
+            raise ReleaseError(f"cannot write the release {self._out}: {reason}; {remedy}") from error
+        except Exception:
+            self._take_back()
+            raise
+        except BaseException:
+            if self._published and not self._settled:
+                remove_folder(self._out)
+            raise
+
+    def publish(self, manifest: bytes) -> None:
+        """See `Target`."""
+        remove_folder(self.journal.folder)
+        self.place.write(MANIFEST_NAME, manifest)
+        self.place.freeze()
+        self._beside.rename(self._out)
+        self._published = True
+
+    def settle(self) -> None:
+        """See `Target`."""
+        self._settled = True
+
+    def _take_back(self) -> None:
+        remove_folder(self._beside)
+        if self._published and not self._settled:
+            remove_folder(self._out)
+
+
+class BucketTarget:
+    """An address in a bucket. Until all is there, it has a mark that says so, and no manifest.
+
+    A run that failed leaves what it wrote, which the next one goes on with: what is uploaded was dear.
+    """
+
+    def __init__(self, address: str, project_folder: Path) -> None:
+        place = BucketPlace(address)
+        self.place: Place = place
+        self.address = place.address
+        self.name = self.address.rpartition("/")[2]
+        name = sha256(self.address.encode()).hexdigest()[:16]
+        self.journal = Journal(project_folder / JOURNALS_FOLDER / name)
+        self._paths = place.paths
+        self._is_empty = place.is_empty
+
+    def check(self) -> None:
+        """See `Target`."""
+        if not self._is_empty() and not self._is_ours():
+            raise ReleaseError(f"{self.address} holds something already: give an empty address to --out")
+
+    def begin(self, plan: str) -> int:
+        """See `Target`."""
+        kept = self.journal.everything() if self.journal.is_of(plan) else {}
+        self.place.keep_only([*kept, JOURNAL_NAME])
+        if not kept:
+            self.journal.begin(plan)
+        mark = secrets.token_hex(16).encode("ascii")
+        (self.journal.folder / JOURNAL_NAME).write_bytes(mark)
+        self.place.write(JOURNAL_NAME, mark)
+        return len(kept)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """See `Target`."""
+        try:
+            yield
+        except OSError as error:
+            raise ReleaseError(
+                f"cannot write the release {self.address}: {error.strerror or error}; make room for shards in the "
+                "temporary folder (TMPDIR) and for lists in the project, and run the export again: it goes on"
+            ) from error
+
+    def publish(self, manifest: bytes) -> None:
+        """See `Target`."""
+        self.place.keep_only([*self.journal.everything(), SUMS_NAME])
+        self.place.write(MANIFEST_NAME, manifest)
+
+    def settle(self) -> None:
+        """See `Target`."""
+        remove_folder(self.journal.folder)
+
+    def _is_ours(self) -> bool:
+        """Whether what is there is of an earlier run from this project, and no release."""
+        try:
+            mark = (self.journal.folder / JOURNAL_NAME).read_bytes()
+        except FileNotFoundError:
+            return False
+        paths = frozenset(self._paths())
+        if JOURNAL_NAME in paths:
+            return self.place.read(JOURNAL_NAME) == mark
+        return paths <= {*self.journal.everything(), SUMS_NAME}
+
+
+def target_for(project: Project, out: Path | str) -> Target:
+    """The folder or the bucket that `out` names."""
+    if isinstance(out, str) and is_bucket(out):
+        return BucketTarget(out, project.folder)
+    return FolderTarget(Path(out).absolute())
