@@ -107,7 +107,7 @@ def add_verified(project: Project, verified: list[Verified]) -> None:
 
 def _put(project: Project, sha256: str, content: bytes) -> None:
     # As ImageStore.put, without waiting for the disk: thousands of pictures are put in one test.
-    path = project.folder / "images" / sha256[:2] / sha256[2:4] / sha256
+    path = project.folder / "images" / sha256[:2] / sha256
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
