@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from PIL import Image
 
 from hits import database
-from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.crawl.inspect import inspect
+from imagenet_builder.crawl.limits import Limits
 from imagenet_builder.project import SECRET_NAME, Project
 from imagenet_builder.records import Inspected, Rights
 from imagenet_builder.selection import category_of

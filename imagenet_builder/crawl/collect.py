@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 
 from imagenet_builder.errors import ProjectError
-from imagenet_builder.exclusion import load_exclusion
 from imagenet_builder.executors.executor import Executor, Load, open_executor
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched, Inspected, Unchanged
@@ -62,10 +61,7 @@ class Collector:
         Raises ImageStoreError, DatabaseError, and ProjectError for a folder to exclude that cannot be read and for an
         executor that cannot work.
         """
-        unwanted = Unwanted(
-            await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder),
-            await self._store.read(read_taken_down),
-        )
+        unwanted = await self._unwanted()
         stale = self._clock() - timedelta(days=self._settings.fresh_days)
         which = Which(retry, stale if refresh else None)
         self._recorder = Recorder(self._store, sql.commit_checks if refresh else sql.commit_outcomes)
@@ -81,6 +77,16 @@ class Collector:
             executor = await unless_stopped(stack.enter_async_context(opened), stop)
             if executor is not None:
                 await self._fly(executor, which, stop)
+
+    async def _unwanted(self) -> Unwanted:
+        taken_down = await self._store.read(read_taken_down)
+        if not self._settings.exclude:
+            return Unwanted(taken_down=taken_down)
+        # Comparing pictures needs numpy, which most crawls need in their workers only.
+        from imagenet_builder.exclusion import load_exclusion
+
+        exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
+        return Unwanted(exclusion, taken_down)
 
     async def _fly(self, executor: Executor, which: Which, stop: asyncio.Event) -> None:
         flight = Flight(executor.window, stop)
