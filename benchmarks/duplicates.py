@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.crawl.inspect import inspect
+from imagenet_builder.crawl.limits import Limits
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,

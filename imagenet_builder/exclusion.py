@@ -164,7 +164,8 @@ def _stamp(path: Path) -> str:
 
 
 def _inspect(path: Path, stamp: str) -> _Looked:
-    from .crawl.inspect import Limits, inspect
+    from .crawl.inspect import inspect
+    from .crawl.limits import Limits
 
     anything = Limits(min_side=1, max_pixels=200_000_000, max_side=2**31, max_aspect=2.0**31, blank=0.0)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import os
 import random
 import re
@@ -17,21 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from .durable import MARK, DurableFolder
 from .errors import ImageStoreError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
-_KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
+_KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
 # Requests to a bucket at once.
 _UPLOADS = 16
 # Seconds before an upload is tried again: of several who write one key in the same moment, Swift answers all but one
 # without an ETag, which counts as failed.
 _UPLOADED_AGAIN = (0.1, 0.3, 1.0)
 _HASH = re.compile(r"[0-9a-f]{64}")
-# A file is written under its name with a number behind it, and renamed.
-_LEFTOVER = re.compile(r"[0-9a-f]{64}#\d+")
+_LEFTOVER = re.compile(rf"[0-9a-f]{{64}}{MARK}\d+")
 
 
 class StoredBytes(NamedTuple):
@@ -59,8 +58,7 @@ class ImageStore:
     def __init__(self, store: ObjectStore, *, name: str, folder: Path | None = None) -> None:
         self._store = store
         self._folder = folder
-        # Folders whose own entries this object has made durable.
-        self._settled: set[str] = set()
+        self._files = None if folder is None else DurableFolder(folder)
         self.name = name
 
     @property
@@ -80,8 +78,8 @@ class ImageStore:
     def put_all(self, contents: Mapping[str, bytes]) -> None:
         """Store several contents by their SHA-256, for which the caller vouches; all are durable when this returns."""
         with self._translated("write"):
-            if self._folder is not None:
-                self._write_files(self._folder, contents)
+            if self._files is not None:
+                self._files.write({_key(sha256): content for sha256, content in contents.items()})
             else:
                 self._upload(contents)
 
@@ -101,23 +99,6 @@ class ImageStore:
 
         with ThreadPoolExecutor(_UPLOADS) as threads:
             list(threads.map(upload, contents))
-
-    def _write_files(self, folder: Path, contents: Mapping[str, bytes]) -> None:
-        touched = set()
-        for sha256, content in contents.items():
-            outer, inner, name = _key(sha256).split("/")
-            outer = f"{folder}/{outer}"
-            inner = f"{outer}/{inner}"
-            _write_file(inner, name, content)
-            touched.add(inner)
-            if inner not in self._settled:
-                touched.add(outer)
-            if outer not in self._settled:
-                touched.add(str(folder))
-        # A row that is committed later must not outlive its bytes: the folders that name a file are flushed too.
-        for path in touched:
-            _flush(path)
-        self._settled |= touched
 
     def get(self, sha256: str) -> bytes:
         """The bytes of `sha256`; ImageStoreError if they are missing or do not hash to their name."""
@@ -168,7 +149,7 @@ class ImageStore:
                 for found in batch:
                     match = _KEY.fullmatch(found["path"])
                     if match:
-                        yield StoredBytes(match[3], int(found["size"]), found["last_modified"])
+                        yield StoredBytes(match[2], int(found["size"]), found["last_modified"])
 
     def last_modified(self, sha256: str) -> datetime | None:
         """When the bytes of `sha256` were written last; None if there are none."""
@@ -185,7 +166,7 @@ class ImageStore:
         if self._folder is None:
             return
         with self._translated("read"):
-            for path in self._folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*#*"):
+            for path in self._folder.glob(f"[0-9a-f][0-9a-f]/*{MARK}*"):
                 if _LEFTOVER.fullmatch(path.name):
                     with suppress(FileNotFoundError):
                         status = path.stat()
@@ -245,46 +226,7 @@ def open_image_store(url: str, *, relative_to: Path) -> ImageStore:
 def _key(sha256: str) -> str:
     if not _HASH.fullmatch(sha256):
         raise ImageStoreError(f"{sha256!r} is not a SHA-256: 64 small hexadecimal digits")
-    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
-
-
-def _write_file(folder: str, name: str, content: bytes) -> None:
-    """Write a file beside its name and rename it: it appears whole, or not at all."""
-    path = f"{folder}/{name}"
-    descriptor, beside = _open_beside(folder, path)
-    try:
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def _open_beside(folder: str, path: str) -> tuple[int, str]:
-    for number in itertools.count(1):
-        beside = f"{path}#{number}"
-        try:
-            return os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), beside
-        except FileNotFoundError:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            # Another process is writing the same, or was killed when it did.
-            continue
-    raise AssertionError("unreachable")
-
-
-def _flush(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return f"{sha256[:2]}/{sha256}"
 
 
 def _remedy(cause: str, is_folder: bool) -> str:

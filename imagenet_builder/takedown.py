@@ -19,7 +19,7 @@ from .errors import ProjectError
 from .reconcile import PUBLISH_LOCK
 from .store import tombstones as store
 from .store.tombstones import Kind, KnownImage
-from .taken_down import TakenDown
+from .taken_down import pictures_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -118,7 +118,7 @@ def _near_duplicates(connection: sa.Connection, sha256s: Collection[str]) -> lis
     for value in _both_ways(targets):
         near.update(names[place] for place in np.flatnonzero(np.bitwise_count(every ^ value) <= NEAR))
     candidates = store.known_images(connection, near - set(sha256s))
-    pictures = TakenDown.of(targets).pictures
+    pictures = pictures_of(targets)
     return sorted(one.sha256 for one in candidates if pictures.match(one))
 
 

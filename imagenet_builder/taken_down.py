@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .descriptors import stack
-from .exclusion import Exclusion
 from .records import Inspected, Reason, Rejected
 from .store import tombstones as store
 from .store.tombstones import KnownImage
@@ -15,30 +13,36 @@ from .store.tombstones import KnownImage
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from .exclusion import Exclusion
+
 
 @dataclass(frozen=True)
 class TakenDown:
-    """Images with a tombstone, as a crawl meets them again."""
+    """Images with a tombstone, as a crawl meets them again; `pictures` is None where there are none."""
 
     sha256s: frozenset[str] = frozenset()
-    pictures: Exclusion = field(default_factory=Exclusion)
-
-    @classmethod
-    def of(cls, images: Sequence[KnownImage], others: Collection[str] = ()) -> TakenDown:
-        """From images, and the SHA-256 of some of which nothing else is known."""
-        pictures = Exclusion([one.sha256 for one in images], stack([one.descriptor for one in images]))
-        return cls(frozenset([*pictures.names, *others]), pictures)
+    pictures: Exclusion | None = None
 
     def refuse(self, image: Inspected) -> Rejected | None:
         """Why `image` is not stored again; None if it may be."""
         if image.sha256 in self.sha256s:
             return Rejected(Reason.TAKEN_DOWN)
-        if self.pictures.match(image):
+        if self.pictures is not None and self.pictures.match(image):
             return Rejected(Reason.TAKEN_DOWN, "like a picture that was taken down")
         return None
 
 
+def pictures_of(images: Sequence[KnownImage]) -> Exclusion:
+    """What is like one of `images`, by their SHA-256."""
+    # Most crawls meet nothing that was taken down, and need none of what it is compared with.
+    from .descriptors import stack
+    from .exclusion import Exclusion
+
+    return Exclusion([one.sha256 for one in images], stack([one.descriptor for one in images]))
+
+
 def read_taken_down(connection: sa.Connection) -> TakenDown:
     """All images with a tombstone."""
-    sha256s = store.taken_down_images(connection)
-    return TakenDown.of(store.known_images(connection, sha256s), sha256s)
+    sha256s = frozenset(store.taken_down_images(connection))
+    images = store.known_images(connection, sha256s)
+    return TakenDown(sha256s, pictures_of(images) if images else None)

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from PIL import Image
 
 from hits import database
-from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.crawl.inspect import inspect
+from imagenet_builder.crawl.limits import Limits
 from imagenet_builder.export.description import Release
 from imagenet_builder.export.formats import find_format
 from imagenet_builder.export.parts import dealt_parts, whole_splits
@@ -112,7 +113,7 @@ def add_verified(project: Project, verified: list[Verified]) -> None:
 
 def _put(project: Project, sha256: str, content: bytes) -> None:
     # As ImageStore.put, without waiting for the disk: thousands of pictures are put in one test.
-    path = project.folder / "images" / sha256[:2] / sha256[2:4] / sha256
+    path = project.folder / "images" / sha256[:2] / sha256
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 

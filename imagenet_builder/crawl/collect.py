@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from imagenet_builder.errors import ProjectError
-from imagenet_builder.exclusion import load_exclusion
 from imagenet_builder.executors.executor import Executor, Load, open_executor
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched, Inspected, Unchanged
@@ -82,10 +81,7 @@ class Collector:
 
         Raises DatabaseError, and ProjectError for a folder to exclude that cannot be read.
         """
-        self._unwanted = Unwanted(
-            await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder),
-            await self._store.read(read_taken_down),
-        )
+        self._unwanted = await self._read_unwanted()
         stale = self._clock() - timedelta(days=self._settings.fresh_days)
         searches = not retry and not refresh
         self._which = Which(retry, stale if refresh else None, self._clock() if searches else None)
@@ -115,6 +111,16 @@ class Collector:
     @property
     def _total(self) -> int:
         return self._waiting_before + self._arrivals.count
+
+    async def _read_unwanted(self) -> Unwanted:
+        taken_down = await self._store.read(read_taken_down)
+        if not self._settings.exclude:
+            return Unwanted(taken_down=taken_down)
+        # Comparing pictures needs numpy, which most crawls need in their workers only.
+        from imagenet_builder.exclusion import load_exclusion
+
+        exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
+        return Unwanted(exclusion, taken_down)
 
     async def _fly(self, executor: Executor, stop: asyncio.Event) -> None:
         flight = Flight(executor.window, stop)

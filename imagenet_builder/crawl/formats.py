@@ -42,9 +42,9 @@ _SVG = re.compile(
 )
 
 
-def sniff(content: bytes) -> str | None:
+def sniff(content: bytes | memoryview) -> str | None:
     """The format of `content` in a small word (`jpeg`, `png`, `heif`, …); None if it is no picture that is known."""
-    head = content[:1024]
+    head = bytes(content[:1024])
     for start, name in _STARTS:
         if head.startswith(start):
             return name

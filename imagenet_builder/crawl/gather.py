@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -17,13 +16,15 @@ from imagenet_builder.sources import Source
 from imagenet_builder.store.crawl import PendingCandidate
 from imagenet_builder.unwanted import Unwanted
 
-from . import inspect as inspection
 from .fetch import Download, Fetcher
 from .keep import Keeper
+from .limits import Limits
 from .open_files import allow_connections
 
 # Candidates at work at once: most of them wait for their host's turn and hold nothing.
 WINDOW = 1000
+# Imported where the workers are forked from, and not here: this process decodes nothing.
+INSPECTION = "imagenet_builder.crawl.inspect"
 
 
 class Gatherer:
@@ -119,14 +120,8 @@ class Gatherer:
 
 
 def _inspection_pool(settings: CrawlSettings, workers: int) -> ProcessPool[Inspected | Rejected]:
-    limits = inspection.Limits(
-        min_side=settings.min_side, max_side=settings.max_side, max_aspect=settings.max_aspect
-    )
-    return ProcessPool(
-        functools.partial(inspection.inspect, limits=limits),
-        workers=workers,
-        preload=(inspection.__name__,),
-    )
+    limits = Limits(min_side=settings.min_side, max_side=settings.max_side, max_aspect=settings.max_aspect)
+    return ProcessPool(limits.inspect, workers=workers, preload=(INSPECTION,))
 
 
 async def _inspected(

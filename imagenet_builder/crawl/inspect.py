@@ -21,6 +21,7 @@ from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
 
 from .file_rights import orientation, read_exif, read_file_rights
 from .formats import ACCEPTED, sniff
+from .limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from imagenet_builder.descriptors import Fields
 
     Grey = npt.NDArray[np.uint8]
+    Content = bytes | memoryview
 
 # Pillow must not guess: only the plug-in of the format that was sniffed is tried.
 PILLOW_NAMES = {"jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP"}
@@ -73,20 +75,6 @@ _TOO_MUCH_MEMORY = "decoding it takes more memory than a worker may use"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a picture must be; sides in pixels, `max_pixels` for width × height, `blank` in grey levels.
-
-    A picture whose grey values deviate less than `blank` from their mean shows nothing.
-    """
-
-    min_side: int = 100
-    max_side: int = 20_000
-    max_pixels: int = 100_000_000
-    max_aspect: float = 5.0
-    blank: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
 class _Metadata:
     """What a file says of its picture in front of the pixels."""
 
@@ -104,7 +92,7 @@ class _Refusal(Exception):
         self.rejected = Rejected(reason, detail)
 
 
-def inspect(content: bytes, limits: Limits) -> Inspected | Rejected:
+def inspect(content: Content, limits: Limits) -> Inspected | Rejected:
     """Decode `content` far enough to know that it is whole, and measure it. Never raises for bad bytes.
 
     JPEG is decoded strictly at an eighth of its size, everything else in full.
@@ -127,7 +115,7 @@ def inspect(content: bytes, limits: Limits) -> Inspected | Rejected:
         return Rejected(Reason.DAMAGED, _one_line(error))
 
 
-def _inspect_jpeg(content: bytes, limits: Limits) -> Inspected:
+def _inspect_jpeg(content: Content, limits: Limits) -> Inspected:
     try:
         height, width, colours, sampling = simplejpeg.decode_jpeg_header(content, strict=False)
     except ValueError as error:
@@ -142,7 +130,7 @@ def _inspect_jpeg(content: bytes, limits: Limits) -> Inspected:
         return _measured(content, "jpeg", JPEG_MODES.get(colours, "RGB"), _metadata(image), grey)
 
 
-def _decode_jpeg(content: bytes, width: int, height: int) -> Grey:
+def _decode_jpeg(content: Content, width: int, height: int) -> Grey:
     """The picture in grey at an eighth of its size; refuses it if libjpeg finds damage."""
     try:
         grey: Grey = simplejpeg.decode_jpeg(
@@ -165,7 +153,7 @@ def _decode_jpeg(content: bytes, width: int, height: int) -> Grey:
         return np.asarray(image.convert("L"))
 
 
-def _is_progressive(content: bytes) -> bool:
+def _is_progressive(content: bytes | memoryview) -> bool:
     with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
         return "progressive" in image.info
 
@@ -184,7 +172,7 @@ def is_harmless(warning: str) -> bool:
     return any(text in lowered for text in _HARMLESS)
 
 
-def _inspect_other(content: bytes, kind: str, limits: Limits) -> Inspected:
+def _inspect_other(content: Content, kind: str, limits: Limits) -> Inspected:
     try:
         image = Image.open(BytesIO(content), formats=[PILLOW_NAMES[kind]])
     except UnidentifiedImageError as error:
@@ -265,7 +253,7 @@ def _metadata(image: ImageFile.ImageFile) -> _Metadata:
     return _Metadata(width, height, orientation(exif), read_file_rights(image, exif))
 
 
-def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: Grey) -> Inspected:
+def _measured(content: Content, kind: str, mode: str, metadata: _Metadata, grey: Grey) -> Inspected:
     size = (metadata.width, metadata.height)
     if kind == "tiff":
         # Pillow has turned it upright already.
@@ -288,13 +276,14 @@ def _measured(content: bytes, kind: str, mode: str, metadata: _Metadata, grey: G
     )
 
 
-def _beginning(content: bytes) -> str:
-    if not content:
+def _beginning(content: Content) -> str:
+    start = bytes(content[:512])
+    if not start:
         return "empty"
-    head = content[:512].lstrip().lower()
+    head = start.lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")) or b"<html" in head:
         return "an HTML page"
-    return "begins with " + content[:16].hex(" ")
+    return "begins with " + start[:16].hex(" ")
 
 
 def _one_line(error: Exception) -> str:

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
+import mmap
 import multiprocessing
 import os
 import pickle
-import signal
 import socket
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from imagenet_builder.errors import BuilderError
 
+from .worker import KEPT_BYTES, LENGTH_BYTES, MEBIBYTE, serve
+
 Result = TypeVar("Result")
 
 MOST_WORKERS = 16
 START_SECONDS = 120.0
-MEBIBYTE = 2**20
-# Memory that a worker and this process share is kept for the next content up to here.
-KEPT_BYTES = 4 * MEBIBYTE
 # Held by who changes the environment, which belongs to the whole process.
 _ENVIRONMENT = threading.Lock()
 _THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-# Messages are preceded by their length.
-LENGTH_BYTES = 8
 
 
 class WorkerLost(Exception):
@@ -53,7 +47,7 @@ class ProcessPool(Generic[Result]):
 
     def __init__(
         self,
-        work: Callable[[bytes], Result],
+        work: Callable[[bytes | memoryview], Result],
         *,
         workers: int,
         seconds: float = 60.0,
@@ -65,7 +59,7 @@ class ProcessPool(Generic[Result]):
         self._memory = memory
         # Forking this process would copy its threads' locks in whatever state they are.
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        self._context.set_forkserver_preload([serve.__module__, *preload])
         self._line = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
@@ -140,10 +134,12 @@ def _one_thread_each() -> Iterator[None]:
 class _Worker:
     """One process, a socket to it, and memory that both see: content is copied there, and never through the socket."""
 
-    def __init__(self, context: Any, work: Callable[[bytes], object], memory: int) -> None:
+    def __init__(self, context: Any, work: Callable[[bytes | memoryview], object], memory: int) -> None:
         self._socket, end = socket.socketpair()
         self._shared = os.memfd_create("content")
-        self._process = context.Process(target=_serve, args=(end, work, memory), daemon=True)
+        os.ftruncate(self._shared, KEPT_BYTES)
+        self._memory = mmap.mmap(self._shared, KEPT_BYTES)
+        self._process = context.Process(target=serve, args=(end, work, memory), daemon=True)
         try:
             with end:
                 self._process.start()
@@ -167,9 +163,7 @@ class _Worker:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds):
-                written = 0
-                while written < len(content):
-                    written += os.pwrite(self._shared, memoryview(content)[written:], written)
+                self._hand_over(content)
                 await loop.sock_sendall(self._socket, len(content).to_bytes(LENGTH_BYTES))
                 answer: tuple[bool, Any] = pickle.loads(await self._receive(loop))
         except TimeoutError as error:
@@ -178,8 +172,16 @@ class _Worker:
             await asyncio.to_thread(self._process.join, 5)
             raise WorkerLost(f"its worker died (exit code {self._process.exitcode})") from error
         if len(content) > KEPT_BYTES:
-            os.ftruncate(self._shared, 0)
+            os.ftruncate(self._shared, KEPT_BYTES)
         return answer
+
+    def _hand_over(self, content: bytes) -> None:
+        if len(content) <= KEPT_BYTES:
+            self._memory[: len(content)] = content
+            return
+        written = 0
+        while written < len(content):
+            written += os.pwrite(self._shared, memoryview(content)[written:], written)
 
     async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
         received = b""
@@ -200,6 +202,7 @@ class _Worker:
         if self._process.pid is not None:
             self.kill()
         self._socket.close()
+        self._memory.close()
         os.close(self._shared)
 
 
@@ -207,40 +210,3 @@ _NO_START = (
     "worker processes cannot start: {}; is there memory left, and does the program that calls this run under "
     "`if __name__ == '__main__'`?"
 )
-
-
-def _serve(end: socket.socket, work: Callable[[bytes], object], memory: int) -> None:
-    """A worker's life: answer until the socket closes, as it also does when the other process is killed."""
-    # Ctrl-C reaches the whole group of processes; the one that runs the crawl decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, (shared,), _, _ = socket.recv_fds(end, 1, 1)
-    # What is there now stays: to look through it again and again would only take time.
-    gc.freeze()
-    _limit_memory(memory)
-    with contextlib.suppress(OSError):
-        end.sendall(b"\0")
-        while length := end.recv(LENGTH_BYTES, socket.MSG_WAITALL):
-            content = os.pread(shared, int.from_bytes(length), 0)
-            try:
-                answer: tuple[bool, object] = (True, work(content))
-            except Exception:  # noqa: BLE001  It is raised again in the process that asked.
-                answer = (False, traceback.format_exc())
-            message = pickle.dumps(answer)
-            end.sendall(len(message).to_bytes(LENGTH_BYTES) + message)
-
-
-def _limit_memory(headroom: int) -> None:
-    """Let this process allocate `headroom` bytes more than it has; nothing where the system cannot say."""
-    import resource
-
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return
-    lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-    used = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), None)
-    if used is not None:
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = used + headroom
-        resource.setrlimit(
-            resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )

@@ -268,7 +268,7 @@ class _Near:
     """Decodes pictures as they come, a few at a time, and finds near-duplicates among them."""
 
     def __init__(self) -> None:
-        from imagenet_builder.crawl.inspect import Limits
+        from imagenet_builder.crawl.limits import Limits
 
         self._anything = Limits(min_side=1, max_pixels=2**62, max_side=2**31, max_aspect=2.0**31, blank=0.0)
         self._threads = min(MOST_THREADS, os.cpu_count() or 1)

@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateTable
 
@@ -18,6 +18,9 @@ Row = Mapping[str, Any]
 def insert_new(connection: Connection, table: sa.Table) -> sa.Insert:
     """An INSERT that passes over rows whose key is there already."""
     if connection.dialect.name == "postgresql":
+        # Importing it takes as long as all of a small transaction; who has SQLite does without.
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import os
 import signal
@@ -15,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_builder.crawl.inspect import Limits, inspect
-from imagenet_builder.executors.local import KEPT_BYTES, MEBIBYTE, ProcessPool, WorkerLost
+from imagenet_builder.crawl.inspect import inspect
+from imagenet_builder.crawl.limits import Limits
+from imagenet_builder.executors.local import ProcessPool, WorkerLost
+from imagenet_builder.executors.worker import KEPT_BYTES, MEBIBYTE
 from imagenet_builder.records import Inspected, Reason, Rejected
 from tests.mediawiki_server import picture
 
 
-def obey(content: bytes) -> str:
+def obey(shared: bytes | memoryview) -> str:
     """Does what its content says: what a decoder might do."""
+    content = bytes(shared)
     order, _, argument = content.decode().partition(" ")
     if order == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -125,7 +127,7 @@ async def test_closing_ends_even_a_worker_that_hangs() -> None:
 async def test_inspection_in_a_worker_gives_what_inspection_here_gives() -> None:
     limits = Limits()
     contents = [picture(1), picture(2)[:5000], b"", b"<html>", picture(3, 50, 50)]
-    with ProcessPool(functools.partial(inspect, limits=limits), workers=2) as pool:
+    with ProcessPool(limits.inspect, workers=2) as pool:
         found = await asyncio.gather(*(pool.run(content) for content in contents))
     assert found == [inspect(content, limits) for content in contents]
     assert isinstance(found[0], Inspected)

@@ -58,7 +58,7 @@ def add_rendition(project: Project, sha256: str, content: bytes) -> str:
 
 def leave(project: Project, sha256: str) -> Path:
     """What a write that was killed leaves."""
-    path = project.folder / "images" / sha256[:2] / sha256[2:4] / f"{sha256}#7"
+    path = project.folder / "images" / sha256[:2] / f"{sha256}#7"
     path.write_bytes(b"half")
     return path
 
@@ -118,7 +118,7 @@ def test_lost_and_damaged_bytes_are_told_apart(project: Project) -> None:
     project.images.delete(missing)
     project.images.delete(thumbnail)
     for sha256, content in ((damaged, b"imagE 2"), (cut, b"")):
-        path = project.folder / "images" / sha256[:2] / sha256[2:4] / sha256
+        path = project.folder / "images" / sha256[:2] / sha256
         path.write_bytes(content)
     found = compare(project.engine, project.images)
     assert sorted(found.lost) == sorted(

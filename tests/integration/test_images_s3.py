@@ -79,7 +79,7 @@ def overwrite(project: Project, sha256: str, content: bytes) -> None:
     """Put other bytes in the place of an image, past the image store."""
     from obstore.store import from_url
 
-    key = f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    key = f"{sha256[:2]}/{sha256}"
     obstore.put(from_url(project.settings.images.url), key, content)
 
 

@@ -18,7 +18,8 @@ from PIL import Image, ImageOps
 
 from imagenet_builder.crawl.file_rights import read_file_rights
 from imagenet_builder.crawl.formats import sniff
-from imagenet_builder.crawl.inspect import Limits, inspect, is_harmless
+from imagenet_builder.crawl.inspect import inspect, is_harmless
+from imagenet_builder.crawl.limits import Limits
 from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
 from tests.mediawiki_server import picture
 

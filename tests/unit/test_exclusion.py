@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from imagenet_builder import exclusion
-from imagenet_builder.crawl.inspect import Limits, inspect
+from imagenet_builder.crawl.inspect import inspect
+from imagenet_builder.crawl.limits import Limits
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.exclusion import load_exclusion
 from imagenet_builder.records import Inspected

@@ -13,7 +13,7 @@ from imagenet_builder.images import open_image_store
 
 
 def path_of(folder: Path, sha256: str) -> Path:
-    return folder / sha256[:2] / sha256[2:4] / sha256
+    return folder / sha256[:2] / sha256
 
 
 def test_a_folder_is_made_where_the_project_is(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""What a worker process does. Light: each imports it, and what it works with was imported where it was forked from."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import mmap
+import os
+import pickle
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+# Messages are preceded by their length.
+LENGTH_BYTES = 8
+MEBIBYTE = 2**20
+# Memory that a worker shares with who gives it work: kept and mapped up to here.
+KEPT_BYTES = 4 * MEBIBYTE
+
+
+def serve(end: socket.socket, work: Callable[[bytes | memoryview], object], memory: int) -> None:
+    """A worker's life: answer until the socket closes, as it also does when the other process is killed."""
+    # Ctrl-C reaches the whole group of processes; the one that runs the crawl decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, (shared,), _, _ = socket.recv_fds(end, 1, 1)
+    kept = memoryview(mmap.mmap(shared, KEPT_BYTES, prot=mmap.PROT_READ))
+    # What is there now stays: to look through it again and again would only take time.
+    gc.freeze()
+    _limit_memory(memory)
+    with contextlib.suppress(OSError):
+        end.sendall(b"\0")
+        while length := end.recv(LENGTH_BYTES, socket.MSG_WAITALL):
+            byte_count = int.from_bytes(length)
+            try:
+                fits = byte_count <= KEPT_BYTES
+                answer: tuple[bool, object] = (
+                    True,
+                    work(kept[:byte_count] if fits else os.pread(shared, byte_count, 0)),
+                )
+            except Exception:  # noqa: BLE001  It is raised again in the process that asked.
+                answer = (False, traceback.format_exc())
+            message = pickle.dumps(answer)
+            end.sendall(len(message).to_bytes(LENGTH_BYTES) + message)
+
+
+def _limit_memory(headroom: int) -> None:
+    """Let this process allocate `headroom` bytes more than it has; nothing where the system cannot say."""
+    import resource
+
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return
+    lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    used = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), None)
+    if used is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = used + headroom
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
