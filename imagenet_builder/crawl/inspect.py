@@ -153,7 +153,7 @@ def _decode_jpeg(content: Content, width: int, height: int) -> Grey:
         return np.asarray(image.convert("L"))
 
 
-def _is_progressive(content: bytes | memoryview) -> bool:
+def _is_progressive(content: Content) -> bool:
     with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
         return "progressive" in image.info
 
