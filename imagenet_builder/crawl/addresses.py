@@ -35,6 +35,8 @@ class AddressGuard(AbstractResolver):
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(address.lower() for address in allowed)
         self._threads = ThreadPoolExecutor(LOOKUPS, "look-up")
+        # Hosts and ports that `check_literal` let through: a site has many pictures.
+        self._let_through: set[tuple[str, int]] = set()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -65,12 +67,11 @@ class AddressGuard(AbstractResolver):
 
     def check_literal(self, host: str, port: int) -> None:
         """Raise ForbiddenAddress if `host` is an address, written as numbers, that must not be asked."""
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
+        if (host, port) in self._let_through:
             return
-        if not self._is_allowed(host, port):
+        if _is_literal(host) and not self._is_allowed(host, port):
             self._require_public(host, host)
+        self._let_through.add((host, port))
 
     def _is_allowed(self, host: str, port: int) -> bool:
         name = f"[{host}]" if ":" in host else host
@@ -79,3 +80,11 @@ class AddressGuard(AbstractResolver):
     def _require_public(self, address: str, host: str) -> None:
         if not is_public(address):
             raise ForbiddenAddress(f"{host} is at {address}, which is not a public address")
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -182,7 +182,7 @@ class Fetcher:
                 and self._pause(url) <= LONGEST_PAUSE
             )
             if not worth_it or attempt >= self._settings.attempts:
-                return dataclasses.replace(download, attempts=attempt)
+                return download if attempt == 1 else dataclasses.replace(download, attempts=attempt)
             await asyncio.sleep(backoff(attempt, random.random()))
             attempt += 1
 
@@ -238,13 +238,13 @@ class Fetcher:
         try:
             async with self._hosts[f"{host}:{port}"].turn():
                 download = await self._in_turn(
-                    lambda: self._get(address, most_bytes, conditions, cut=for_robots)
+                    lambda: self._get(address, most_bytes, conditions, robots, cut=for_robots)
                 )
                 _note_health(self._hosts[f"{host}:{port}"], download)
+                return download
         except HostPaused as error:
             reason = Reason.HOST_DOWN if error.down else Reason.RATE_LIMITED
-            download = Download(refusal=Failed(reason, True, str(error)))
-        return dataclasses.replace(download, robots=robots)
+            return Download(refusal=Failed(reason, True, str(error)), robots=robots)
 
     async def _in_turn(self, get: Callable[[], Awaitable[Download]]) -> Download:
         """What `get` gives once a connection is free. A download with content keeps it: see `let_next`."""
@@ -265,9 +265,9 @@ class Fetcher:
         return Download(content=found) if isinstance(found, bytes) else Download(refusal=found)
 
     async def _get(
-        self, address: URL, most_bytes: int, conditions: Mapping[str, str], *, cut: bool
+        self, address: URL, most_bytes: int, conditions: Mapping[str, str], robots: str | None, *, cut: bool
     ) -> Download:
-        begun, reserved = Download(), 0
+        begun, reserved = Download(robots=robots), 0
         clock = asyncio.get_running_loop().time
         try:
             started = clock()
@@ -275,7 +275,7 @@ class Fetcher:
                 asyncio.timeout(self._settings.timeout) as limit,
                 self._session.get(address, headers=conditions, allow_redirects=False) as response,
             ):
-                begun = self._judge_headers(response, address, clock() - started)
+                begun = self._judge_headers(response, address, clock() - started, robots)
                 if begun.refusal is not None or begun.location is not None or begun.unchanged:
                     return begun
                 wanted = expected_bytes(response, most_bytes)
@@ -323,11 +323,16 @@ class Fetcher:
         self.let_next(download)
         self.release(download)
 
-    def _judge_headers(self, response: aiohttp.ClientResponse, address: URL, seconds: float) -> Download:
+    def _judge_headers(
+        self, response: aiohttp.ClientResponse, address: URL, seconds: float, robots: str | None
+    ) -> Download:
         """What is known before the body: status, validators, opt-outs; with a refusal if it will not be read."""
         status, headers = response.status, response.headers
         seen = Download(
-            http_status=status, etag=headers.get("ETag"), last_modified=headers.get("Last-Modified")
+            http_status=status,
+            robots=robots,
+            etag=headers.get("ETag"),
+            last_modified=headers.get("Last-Modified"),
         )
         host = self._hosts[f"{address.raw_host}:{address.port}"]
         if status in (429, 503) or (status >= 500 and "Retry-After" in headers):
@@ -343,7 +348,7 @@ class Fetcher:
         stated = opt_out(headers.getall("X-Robots-Tag", []), headers)
         if stated:
             return dataclasses.replace(seen, opt_out=stated, refusal=Rejected(Reason.OPT_OUT, stated))
-        return dataclasses.replace(seen, unchanged=unchanged)
+        return dataclasses.replace(seen, unchanged=True) if unchanged else seen
 
     async def _fetch_robots(self, url: str) -> RobotsFile:
         download = await self._with_retries(url, ROBOTS_BYTES, for_robots=True)

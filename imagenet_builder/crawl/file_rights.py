@@ -16,9 +16,26 @@ from imagenet_builder.records import FileRights
 _ARTIST, _COPYRIGHT, _ORIENTATION = 0x013B, 0x8298, 0x0112
 _BYLINE, _CREDIT, _NOTICE = (2, 80), (2, 110), (2, 116)
 _LONGEST = 1000
+# Markers of JPEG (ITU-T T.81, table B.1): of segments that say nothing of orientation and rights (tables, frames, JFIF,
+# Adobe's colours, comments), and of the scan that the picture begins with.
+_MUTE = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xE0, 0xEE, 0xFE})
+_START_OF_SCAN = 0xDA
 _USAGE_TERMS = re.compile(
     rb"<xmpRights:UsageTerms[^>]*>.{0,200}?<rdf:li[^>]*>(.{0,4000}?)</rdf:li>", re.DOTALL
 )
+
+
+def is_mute(jpeg: bytes | memoryview) -> bool:
+    """Whether a JPEG certainly says nothing of its orientation and rights: many on the web do not."""
+    position = 2
+    while position + 4 <= len(jpeg) and jpeg[position] == 0xFF:
+        marker = jpeg[position + 1]
+        if marker == _START_OF_SCAN:
+            return True
+        if marker not in _MUTE:
+            return False
+        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4])
+    return False
 
 
 def read_exif(image: ImageFile) -> Exif | None:

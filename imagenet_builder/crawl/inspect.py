@@ -16,10 +16,10 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from imagenet_builder.descriptors import describe, fields_of, hashes_of, stack
+from imagenet_builder.descriptors import describe, deviation, fields_of, hashes_of, stack
 from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
 
-from .file_rights import orientation, read_exif, read_file_rights
+from .file_rights import is_mute, orientation, read_exif, read_file_rights
 from .formats import ACCEPTED, sniff
 from .limits import Limits
 
@@ -125,9 +125,12 @@ def _inspect_jpeg(content: Content, limits: Limits) -> Inspected:
         _check_memory(2 * _SCANNED_VALUES.get(colours, _SCANNED_VALUES.get(sampling, 4.0)), width, height)
     grey = _decode_jpeg(content, width, height)
     _check_blank(grey, limits)
+    mode = JPEG_MODES.get(colours, "RGB")
+    if is_mute(content):
+        return _measured(content, "jpeg", mode, _Metadata(width, height, 1, FileRights()), grey)
     # Opening reads the segments in front of the picture and decodes nothing.
     with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
-        return _measured(content, "jpeg", JPEG_MODES.get(colours, "RGB"), _metadata(image), grey)
+        return _measured(content, "jpeg", mode, _metadata(image), grey)
 
 
 def _decode_jpeg(content: Content, width: int, height: int) -> Grey:
@@ -239,9 +242,9 @@ def _check_memory(pixel_bytes: float, width: int, height: int) -> None:
 
 
 def _check_blank(grey: Grey, limits: Limits) -> None:
-    deviation = float(grey.std())
-    if deviation < limits.blank:
-        raise _Refusal(Reason.BLANK, f"grey values deviate by {deviation:.2f}")
+    deviating = deviation(grey)
+    if deviating < limits.blank:
+        raise _Refusal(Reason.BLANK, f"grey values deviate by {deviating:.2f}")
 
 
 def _metadata(image: ImageFile.ImageFile) -> _Metadata:

@@ -139,6 +139,10 @@ class _Worker:
         self._shared = os.memfd_create("content")
         os.ftruncate(self._shared, KEPT_BYTES)
         self._memory = mmap.mmap(self._shared, KEPT_BYTES)
+        self._received = b""
+        self._answer: asyncio.Future[bytes] | None = None
+        # The one that reads the socket, from the first question on.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._process = context.Process(target=serve, args=(end, work, memory), daemon=True)
         try:
             with end:
@@ -160,12 +164,16 @@ class _Worker:
 
     async def ask(self, content: bytes, seconds: float) -> tuple[bool, Any]:
         """(True, result), or (False, traceback text) where the work itself raised."""
-        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._socket, self._read)
+        self._answer = self._loop.create_future()
         try:
             async with asyncio.timeout(seconds):
                 self._hand_over(content)
-                await loop.sock_sendall(self._socket, len(content).to_bytes(LENGTH_BYTES))
-                answer: tuple[bool, Any] = pickle.loads(await self._receive(loop))
+                # The worker waits for it, so that there is always room for it in the socket.
+                self._socket.send(len(content).to_bytes(LENGTH_BYTES))
+                answer: tuple[bool, Any] = pickle.loads(await self._answer)
         except TimeoutError as error:
             raise WorkerLost(f"not done after {seconds:.0f} s") from error
         except (OSError, EOFError) as error:
@@ -183,14 +191,30 @@ class _Worker:
         while written < len(content):
             written += os.pwrite(self._shared, memoryview(content)[written:], written)
 
-    async def _receive(self, loop: asyncio.AbstractEventLoop) -> bytes:
-        received = b""
-        while len(received) < LENGTH_BYTES + int.from_bytes(received[:LENGTH_BYTES]):
-            part = await loop.sock_recv(self._socket, MEBIBYTE)
-            if not part:
-                raise EOFError
-            received += part
-        return received[LENGTH_BYTES:]
+    def _read(self) -> None:
+        """Called whenever the socket has something, be it its end."""
+        try:
+            part = self._socket.recv(MEBIBYTE)
+        except BlockingIOError:
+            return
+        except OSError:
+            part = b""
+        if not part:
+            self._stop_reading()
+        self._received += part
+        answer = self._answer
+        if answer is None or answer.done():
+            # Nobody waits any more: this worker is being stopped.
+            return
+        if not part:
+            answer.set_exception(EOFError())
+        elif len(self._received) == LENGTH_BYTES + int.from_bytes(self._received[:LENGTH_BYTES]):
+            answer.set_result(self._received[LENGTH_BYTES:])
+            self._received = b""
+
+    def _stop_reading(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket)
 
     def kill(self) -> None:
         """End the process, whatever it is doing; whoever waits for its answer learns it from the socket."""
@@ -201,6 +225,7 @@ class _Worker:
         """End the process and let go of what is shared with it; nobody may be waiting for an answer."""
         if self._process.pid is not None:
             self.kill()
+        self._stop_reading()
         self._socket.close()
         self._memory.close()
         os.close(self._shared)

@@ -91,6 +91,16 @@ async def test_a_worker_that_dies_takes_only_its_own_call_along() -> None:
             assert answer == str(number)
 
 
+async def test_a_worker_that_died_while_it_was_idle_costs_the_next_call_only() -> None:
+    with ProcessPool(obey, workers=1) as pool:
+        pid = int(await pool.run(b"pid"))
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(wait_for_the_end_of, {pid})
+        with pytest.raises(WorkerLost, match="exit code -9"):
+            await pool.run(b"say lost")
+        assert await pool.run(b"say on") == "on"
+
+
 async def test_a_call_that_hangs_is_ended_and_its_worker_replaced() -> None:
     with ProcessPool(obey, workers=1, seconds=0.5) as pool:
         with pytest.raises(WorkerLost, match=r"not done after 0 s|not done after 1 s"):
@@ -155,9 +165,13 @@ def test_workers_end_when_the_process_that_uses_them_is_killed() -> None:
         pids = {int(word) for word in program.stdout.readline().split()}
         program.kill()
     assert pids
+    wait_for_the_end_of(pids)
+
+
+def wait_for_the_end_of(pids: set[int]) -> None:
     deadline = time.monotonic() + 30
     while any(_is_alive(pid) for pid in pids):
-        assert time.monotonic() < deadline, "workers outlived the process that used them"
+        assert time.monotonic() < deadline, f"{pids} did not end"
         time.sleep(0.05)
 
 

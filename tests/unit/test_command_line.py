@@ -79,6 +79,15 @@ def test_no_command_module_imports_anything_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_fetches_decodes_nothing_and_imports_no_decoder() -> None:
+    program = (
+        "import sys, imagenet_builder.crawl.crawl, imagenet_builder.crawl.gather\n"
+        "sys.exit(', '.join(sorted({'numpy', 'PIL', 'simplejpeg'} & set(sys.modules))) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from imagenet_builder.crawl.file_rights import read_file_rights
+from imagenet_builder.crawl.file_rights import is_mute, read_file_rights
 from imagenet_builder.crawl.formats import sniff
 from imagenet_builder.crawl.inspect import inspect, is_harmless
 from imagenet_builder.crawl.limits import Limits
@@ -270,6 +270,23 @@ def test_iptc_and_xmp_rights_fields_are_read() -> None:
     )
     found = accepted(JPEG[:2] + segments + JPEG[2:])
     assert found.rights == FileRights("Ann", "(c) Agency", "Agency", "Free & open")
+
+
+@pytest.mark.parametrize(
+    "marker", [b"\xff\xe1", b"\xff\xe2", b"\xff\xed", b"\xff\xef", b"\xff\xff", b"\x00\x00"]
+)
+def test_only_a_jpeg_without_anything_to_say_is_taken_at_its_pixels(marker: bytes) -> None:
+    segment = marker + struct.pack(">H", 6) + b"what"
+    assert is_mute(JPEG)
+    assert is_mute(encoded(drawn(), progressive=True, comment=b"a comment"))
+    assert not is_mute(JPEG[:2] + segment + JPEG[2:])
+    assert not is_mute(JPEG[:20] + segment + JPEG[20:])
+
+
+@given(st.integers(0, len(JPEG)))
+def test_a_jpeg_that_breaks_off_before_its_scan_says_nothing_certain(length: int) -> None:
+    scan = JPEG.index(b"\xff\xda")
+    assert is_mute(memoryview(JPEG)[:length]) == (length >= scan + 4)
 
 
 def test_malformed_exif_costs_its_fields_and_not_the_picture() -> None:
