@@ -183,10 +183,11 @@ class NearIndex:
 
     Of two values within `distance` bits at least one piece differs in `distance // pieces` bits or fewer (Norouzi,
     Punjani and Fleet 2012): for each piece the values and their places are kept in its order, twelve bytes each, and
-    looked up under every key that differs so little from the asker's.
+    looked up under every key that differs so little from the asker's. Where `many_ask` they are kept under all these
+    keys instead, seventeen times as much, and looked up under the asker's own.
     """
 
-    def __init__(self, values: Values, distance: int) -> None:
+    def __init__(self, values: Values, distance: int, *, many_ask: bool = False) -> None:
         self._distance, self._count = distance, len(values)
         values = spread(values)
         count = max(distance // 2 + 1, BITS // MOST_INDEX_BITS)
@@ -194,13 +195,15 @@ class NearIndex:
         self._pieces = [(np.uint64(low), np.uint64(_mask(0, high - low))) for low, high in pairwise(edges)]
         flips = [_mask(bit, bit + 1) for bit in range(MOST_INDEX_BITS)] if distance >= count else []
         self._flips = np.array([0, *flips], np.uint64)
+        self._lookups = self._flips[:1] if many_ask else self._flips
         self._sorted: list[tuple[Values, npt.NDArray[np.int32]]] = []
         self._starts: list[npt.NDArray[np.int32]] = []
         for low, mask in self._pieces:
-            keys = (values >> low) & mask
-            order = np.argsort(keys, kind="stable").astype(np.int32)
-            self._sorted.append((values[order], order))
-            sizes = np.bincount(keys.astype(np.int64), minlength=int(mask) + 1)
+            kept = self._flips[self._flips <= mask] if many_ask else self._flips[:1]
+            keys = (((values >> low) & mask)[:, None] ^ kept).reshape(-1).astype(np.uint16)
+            place = np.argsort(keys, kind="stable") // len(kept)
+            self._sorted.append((values[place], place.astype(np.int32)))
+            sizes = np.bincount(keys, minlength=int(mask) + 1)
             self._starts.append(np.append(0, sizes.cumsum()).astype(np.int32))
 
     def near(self, asked: Values) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -210,7 +213,7 @@ class NearIndex:
         for (low, mask), (values, order), starts in zip(
             self._pieces, self._sorted, self._starts, strict=True
         ):
-            flips = self._flips[self._flips <= mask]
+            flips = self._lookups[self._lookups <= mask]
             keys = (((asked >> low) & mask)[:, None] ^ flips).astype(np.int64).reshape(-1)
             first = starts[keys]
             width = starts[keys + 1] - first

@@ -13,8 +13,9 @@ from zipfile import BadZipFile
 import numpy as np
 
 from . import descriptors as looks
-from .duplicates import CROWD, LEAST_TEXTURE, NEAR, Clustering, clustering
+from .duplicates import CROWD, NEAR, Clustering, clustering
 from .errors import ProjectError
+from .likeness import LEAST_TEXTURE
 
 logger = logging.getLogger(__name__)
 

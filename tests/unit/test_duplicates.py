@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagenet_builder import duplicates, hamming
+from imagenet_builder import duplicates, hamming, likeness
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
@@ -28,8 +28,9 @@ from imagenet_builder.descriptors import (
     mirrored_looks,
     stack,
 )
-from imagenet_builder.duplicates import HASH_MASK, LEAST_TEXTURE, clustering, clusters
+from imagenet_builder.duplicates import HASH_MASK, clustering, clusters
 from imagenet_builder.hamming import NearIndex, pairs_between, pairs_within, spread
+from imagenet_builder.likeness import LEAST_TEXTURE
 
 Grey = npt.NDArray[np.uint8]
 
@@ -135,15 +136,16 @@ def described_hashes(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, bytes]]
 
 
 @settings(max_examples=60, deadline=None)
-@given(described_hashes(), st.integers(0, 10), st.sampled_from([1, 7, 50_000]))
+@given(described_hashes(), st.integers(0, 10), st.sampled_from([1, 7, 50_000]), st.sampled_from([0, 10**6]))
 def test_pairs_are_confirmed_on_their_descriptors(
-    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int
+    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int, indexed: int
 ) -> None:
     hashes, descriptors = pictures
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "CONFIRMED_AT_ONCE", at_once)
+        for bound in ("CONFIRMED", "HASHED", "PASSING", "COMPARED", "SORTED"):
+            patch.setattr(likeness, f"{bound}_AT_ONCE", at_once)
+        patch.setattr(likeness, "INDEXED_AT_MOST", indexed)
         patch.setattr(duplicates, "PAIRS_AT_ONCE", at_once)
-        patch.setattr(duplicates, "HASHED_AT_ONCE", at_once)
         found = clusters(hashes, distance, descriptors)
     assert found == clusters_by_brute_force(hashes, distance, descriptors)
 
@@ -179,30 +181,33 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
 
 def test_only_new_pictures_and_broken_clusters_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    original = duplicates.hashes_of
+    original = likeness.all_hashes_of
 
-    def noticing(rows: npt.NDArray[np.int8], window: int = 0) -> npt.NDArray[np.uint64]:
+    def noticing(rows: npt.NDArray[np.int8]) -> npt.NDArray[np.uint64]:
         looked.append(len(rows))
-        return original(rows, window)
+        return original(rows)
 
     pictures = [described(textured(seed)) for seed in range(20)]
     keys = names(20)
     hashes = {name: value for name, (value, _) in zip(keys, pictures, strict=True)}
     rows = {name: row for name, (_, row) in zip(keys, pictures, strict=True)}
     before = clustering({name: hashes[name] for name in keys[:19]}, rows)
-    monkeypatch.setattr(duplicates, "hashes_of", noticing)
-    asked: list[int] = []
-    between = duplicates.pairs_between
+    monkeypatch.setattr(likeness, "all_hashes_of", noticing)
+    indexed: list[int] = []
 
-    def counting(asking: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64], distance: int):  # type: ignore[no-untyped-def]
-        asked.append(min(len(asking), len(known)))
-        return between(asking, known, distance)
+    class Counting(NearIndex):
+        def __init__(self, values: npt.NDArray[np.uint64], distance: int, *, many_ask: bool) -> None:
+            indexed.append(len(values))
+            super().__init__(values, distance, many_ask=many_ask)
 
-    monkeypatch.setattr(duplicates, "pairs_between", counting)
-    assert clustering(hashes, rows, before).clusters() == clusters(hashes, descriptors=rows)
-    assert looked[: len(WINDOWS) - 1] == [1] * (len(WINDOWS) - 1)
-    assert asked[0] == 2, "the new picture and its mirror image ask"
-    assert asked[1] == len(WINDOWS), "and the others ask for it and its windows"
+    monkeypatch.setattr(likeness, "NearIndex", Counting)
+    found = clustering(hashes, rows, before).clusters()
+    assert looked == [1]
+    assert indexed == [2, len(WINDOWS)], (
+        "the new picture and its mirror image ask; then it and its windows answer"
+    )
+    monkeypatch.undo()
+    assert found == clusters(hashes, descriptors=rows)
 
 
 @pytest.mark.parametrize("change", range(1, 5))
@@ -245,9 +250,10 @@ def test_an_index_finds_every_value_near_one_that_is_asked_for_once(
 ) -> None:
     values = np.array([value & HASH_MASK for value in hashes.values()], np.uint64)
     asked = values[::2] ^ np.uint64(1 << 17)
-    asker, place = NearIndex(values, distance).near(asked)
     expected = np.argwhere(np.bitwise_count(asked[:, None] ^ values[None, :]) <= distance)
-    assert np.stack([asker, place], axis=1).tolist() == expected.tolist()
+    for many_ask in (False, True):
+        asker, place = NearIndex(values, distance, many_ask=many_ask).near(asked)
+        assert np.stack([asker, place], axis=1).tolist() == expected.tolist()
 
 
 @given(st.lists(st.integers(0, HASH_MASK), min_size=2, max_size=9))
