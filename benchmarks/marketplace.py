@@ -108,6 +108,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a twentieth of everything")
     parser.add_argument("--postgres", help="the address of an empty database on this machine")
+    parser.add_argument("--no-sqlite", action="store_true", help="measure PostgreSQL alone")
     parser.add_argument(
         "--stored", type=int, default=1_000_000, help="small HITs in the store for the last part"
     )
@@ -120,7 +121,8 @@ def main() -> None:
     shrink = 20 if arguments.quick else 1
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        urls = [f"sqlite:///{folder}/marketplace.sqlite3", *filter(None, [arguments.postgres])]
+        sqlite = None if arguments.no_sqlite else f"sqlite:///{folder}/marketplace.sqlite3"
+        urls = list(filter(None, [sqlite, arguments.postgres]))
         for url in urls:
             found.append(
                 measure(url, 10_000 // shrink, arguments.stored // shrink, arguments.rounds // shrink)

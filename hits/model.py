@@ -169,7 +169,8 @@ class Assignment:
 class HitTerms:
     """What a HIT offers its workers. Money is in US cents; durations in seconds.
 
-    Who holds one of the qualification types in `barred` cannot accept it, and sees that type's name as the reason.
+    Who holds one of the qualification types in `barred` cannot accept it, and sees that type's name as the reason; nor
+    can who has less than the value of one in `required`.
     """
 
     title: str
@@ -181,6 +182,7 @@ class HitTerms:
     auto_approval_delay: int
     max_assignments: int
     barred: tuple[str, ...] = ()
+    required: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

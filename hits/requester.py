@@ -164,6 +164,24 @@ class Requester:
 
         It is not there to be asked for. A name is unique among a requester's types.
         """
+        return self._own_type(name, Description=description)
+
+    def qualification_test(
+        self, name: str, description: str, test_xml: str, answer_key_xml: str, seconds: int
+    ) -> str:
+        """Return the id of the qualification type `name` that people get by a test, made now if there is none.
+
+        The test is a QuestionForm, its AnswerKey gives the value. It is taken once.
+        """
+        return self._own_type(
+            name,
+            Description=description,
+            Test=test_xml,
+            AnswerKey=answer_key_xml,
+            TestDurationInSeconds=seconds,
+        )
+
+    def _own_type(self, name: str, **making: object) -> str:
         for found in self._pages(
             "list_qualification_types",
             "QualificationTypes",
@@ -173,12 +191,7 @@ class Requester:
         ):
             if found["Name"] == name:
                 return str(found["QualificationTypeId"])
-        made = self._call(
-            "create_qualification_type",
-            Name=name,
-            Description=description,
-            QualificationTypeStatus="Active",
-        )
+        made = self._call("create_qualification_type", Name=name, QualificationTypeStatus="Active", **making)
         return str(made["QualificationType"]["QualificationTypeId"])
 
     def qualify(self, type_id: str, worker_id: str) -> None:
@@ -234,6 +247,7 @@ class Requester:
             terms.assignment_duration,
             terms.auto_approval_delay,
             terms.barred,
+            terms.required,
         )
         if key not in self._hit_types:
             made = self._call(
@@ -252,6 +266,15 @@ class Requester:
                         "ActionsGuarded": "Accept",
                     }
                     for type_id in terms.barred
+                ]
+                + [
+                    {
+                        "QualificationTypeId": type_id,
+                        "Comparator": "GreaterThanOrEqualTo",
+                        "IntegerValues": [least],
+                        "ActionsGuarded": "Accept",
+                    }
+                    for type_id, least in terms.required
                 ],
             )
             self._hit_types[key] = str(made["HITTypeId"])

@@ -211,7 +211,9 @@ class MarketplaceSettings:
 class VerificationSettings:
     """What people are asked and paid. Times in seconds; `pay_per_hour_cents` is the floor for rewards.
 
-    Pages of `sensitive` categories (wnid or name), and of those below them, warn and blur their pictures.
+    Pages of `sensitive` categories (wnid or name), and of those below them, warn and blur their pictures. With an
+    `entrance_test` (a file: QuestionForm) and its `entrance_answers` (AnswerKey), pages are for who scores at least
+    `entrance_score`.
     """
 
     votes: int = 3
@@ -231,6 +233,9 @@ class VerificationSettings:
     auto_approval_delay: int = 3 * 86400
     metrics: str = ""
     sensitive: tuple[str, ...] = ()
+    entrance_test: str = ""
+    entrance_answers: str = ""
+    entrance_score: int = 80
 
 
 @dataclass(frozen=True, slots=True)

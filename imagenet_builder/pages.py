@@ -136,8 +136,11 @@ class PageMaker:
         """Raise PageTooLarge now rather than between two HITs; a category's first page is its largest."""
         self.question(intent.wnid, [slot.picture_name for slot in intent.slots])
 
-    def terms(self, hit: StoredHit, shown: int, barred: Sequence[str]) -> HitTerms:
-        """What a HIT with `shown` pictures offers to those who hold none of the `barred` qualification types."""
+    def terms(
+        self, hit: StoredHit, shown: int, barred: Sequence[str], required: Sequence[tuple[str, int]] = ()
+    ) -> HitTerms:
+        """What a HIT with `shown` pictures offers to those who hold none of the `barred` qualification types and the
+        least values of the `required` ones."""
         settings = self.project.settings.verification
         name = self.project.graph[hit.wnid].words[0]
         return HitTerms(
@@ -153,6 +156,7 @@ class PageMaker:
             auto_approval_delay=settings.auto_approval_delay,
             max_assignments=hit.votes,
             barred=tuple(barred),
+            required=tuple(required),
         )
 
 

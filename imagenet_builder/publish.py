@@ -17,6 +17,7 @@ from hits import database
 from hits.errors import HitsError, MarketplaceUnavailable, RequestRefused
 
 from . import excluded_workers, marketplace_keys
+from .entrance import required_qualifications
 from .errors import PublishError
 from .pages import PageMaker
 from .planning import Planner, Progress
@@ -80,6 +81,7 @@ class _Publication:
         self.endpoint = marketplace_keys.endpoint_of(project, live=request.live)
         self.pages = PageMaker(project)
         self.blocks: list[str] | None = None
+        self.required: tuple[tuple[str, int], ...] | None = None
         self.planner = Planner(project, request, self.endpoint, self.pages, progress)
         self.budget = self.planner.budget
 
@@ -98,6 +100,8 @@ class _Publication:
                 return report
             if confirm is not None:
                 confirm(report)
+            # Now, so that a test which the marketplace refuses costs no page.
+            self._required(requester)
             created = self._create_all(requester, self._forgotten_tokens(requester, waiting))
             _check_balance(requester.balance_cents(), intents)
             for category in intents:
@@ -164,7 +168,7 @@ class _Publication:
         with database.reading(self.project.engine) as connection:
             names = [name for name, _ in store.page_pictures(connection, hit.id)]
         question = self.pages.question(hit.wnid, names)
-        terms = self.pages.terms(hit, len(names), self._barred(requester, hit))
+        terms = self.pages.terms(hit, len(names), self._barred(requester, hit), self._required(requester))
         platform_hit_id = requester.create_hit(hit.token, annotation(hit.token), terms, question)
         with database.writing(self.project.engine) as connection:
             store.record_published(connection, hit.id, platform_hit_id, self.clock())
@@ -177,6 +181,12 @@ class _Publication:
             self.blocks = sorted(excluded_workers.soft_block_types(requester, name).values())
         bar = hit.bar_type_id or self._bar_earlier_voters(requester, hit)
         return [*self.blocks, bar] if bar else self.blocks
+
+    def _required(self, requester: Requester) -> tuple[tuple[str, int], ...]:
+        """The qualifications that every page of the run asks for."""
+        if self.required is None:
+            self.required = required_qualifications(self.project, requester)
+        return self.required
 
     def _bar_earlier_voters(self, requester: Requester, hit: StoredHit) -> str | None:
         """Give those whose votes would be repeats a qualification that keeps them from the page, and return its type.

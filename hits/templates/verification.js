@@ -357,6 +357,7 @@
   if (preview) {
     document.body.classList.add("preview");
     notice("This is a preview. Accept the HIT to answer.");
+    help.showModal();
   } else if (destination) form.action = destination;
   else notice("This page cannot be submitted: it was opened without a valid turkSubmitTo address.", true);
   for (const button of document.querySelectorAll(".answers button, .flag, #rest")) if (preview) button.setAttribute("aria-disabled", true);

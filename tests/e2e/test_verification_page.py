@@ -121,11 +121,13 @@ def said(answers: dict[str, tuple[Answer, ReportReason | None]]) -> list[str]:
     return [answers[name][0].value for name in NAMES]
 
 
-async def test_a_preview_shows_the_pictures_and_takes_no_answers(
+async def test_a_preview_shows_instructions_and_pictures_and_takes_no_answers(
     browser: Browser, marketplace: Any, site: PictureSite
 ) -> None:
     person = await a_person(browser, marketplace, site, DESKTOP)
     await person.page.goto(f"{marketplace.url}/hits/{person.hit_id}")
+    await expect(person.frame.get_by_role("dialog")).to_contain_text("Instructions")
+    await person.frame.get_by_role("button", name="Close").click()
     await person.settled()
     await expect(person.frame.locator("#notice")).to_contain_text("Accept the HIT to answer")
     await person.pictures.nth(0).click()

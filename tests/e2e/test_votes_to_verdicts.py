@@ -148,11 +148,13 @@ def test_pictures_become_verdicts_that_agree_with_the_truth(
         crowd = json.loads(
             run(
                 *("marketplace", "simulate", "--workers", "3", "--profile", "careful", "--json"),
+                *("--arrivals", "3600", "--pace", "0.001"),
                 *("--truth", str(tmp_path / "truth.jsonl")),
             )
         )
         assert crowd["pages"] == 6
         assert crowd["answers"]["broken"] == 0
+        assert crowd["span_seconds"] > crowd["worked_seconds"] / 3 > 0
         said = run("aggregate")
         assert "6 collected, 6 paid" in said
         assert "0 open, 2 closed" in said

@@ -14,7 +14,7 @@ from imagenet_builder.demo.truth import (
     truth_of_questions,
     write_question_truth,
 )
-from imagenet_builder.errors import SourceError
+from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.project import Project
 from imagenet_builder.simulating import read_truths
 from tests.builder_store import add_categories, empty_project
@@ -89,6 +89,21 @@ def test_simulated_crowds_read_the_truth_that_is_written(tmp_path: Path) -> None
     truth = {("f" * 64, A): True, ("0" * 64, A): False, ("f" * 64, B): False}
     write_question_truth(tmp_path / "questions.jsonl", truth)
     assert read_truths(tmp_path / "questions.jsonl") == truth
+
+
+def test_a_truth_is_yes_no_or_something_near(tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    said = {"a": True, "b": False, "c": "sibling"}
+    path.write_text(
+        "".join(
+            json.dumps({"sha256": sha, "wnid": "w", "truth": truth}) + "\n" for sha, truth in said.items()
+        )
+    )
+    assert read_truths(path) == {(sha, "w"): truth for sha, truth in said.items()}
+    for wrong in ("cousin", 1, None):
+        path.write_text(json.dumps({"sha256": "a", "wnid": "w", "truth": wrong}))
+        with pytest.raises(ProjectError, match="line 1"):
+            read_truths(path)
 
 
 def test_verdicts_are_scored_by_what_was_drawn(project: Project) -> None:
