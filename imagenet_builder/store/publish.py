@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hits.model import Decision
+from hits.model import Answer, Decision
 
 from . import ledger
 from .chunks import chunks
+from .controls import know_borrowed
 from .tables import candidates, controls, hit_questions, hits, questions, verdicts
 from .tombstones import is_taken_down
 
@@ -21,11 +22,15 @@ OPEN = ("intended", "published")
 
 @dataclass(frozen=True, slots=True)
 class IntendedSlot:
-    """One place on a page: a picture under the name that only this HIT shows it under."""
+    """One place on a page: a picture under the name that only this HIT shows it under.
+
+    `known` is the answer of a control.
+    """
 
     sha256: str
     is_control: bool
     picture_name: str
+    known: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +109,6 @@ def _is_asked(states: Collection[str]) -> sa.Exists:
     )
 
 
-def control_pictures(connection: sa.Connection, wnid: str) -> list[str]:
-    """The pictures of a category whose answer is known, by SHA-256."""
-    known = (
-        sa.select(questions.c.sha256)
-        .select_from(questions.join(controls))
-        .where(questions.c.wnid == wnid, ~is_taken_down(questions.c.sha256))
-    )
-    return list(connection.scalars(known.order_by(questions.c.sha256)))
-
-
 def count_hits(connection: sa.Connection, wnid: str) -> int:
     """How many HITs a category ever had."""
     return connection.scalar(sa.select(sa.func.count()).select_from(hits).where(hits.c.wnid == wnid)) or 0
@@ -144,6 +139,8 @@ def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetim
             .returning(hits.c.id)
         ).scalar_one()
         ledger.reserve(connection, hit_id, intent.promised_cents, now)
+        answers = {known[slot.sha256]: slot.known for slot in intent.slots if slot.known is not None}
+        know_borrowed(connection, answers, now)
         connection.execute(
             hit_questions.insert(),
             [
