@@ -116,7 +116,6 @@ class _Aggregation:
         _check_rule(rule)
         with database.reading(self.engine) as connection:
             endpoints = payments.endpoints_at_work(connection)
-            before = verdict_store.watermark(connection)
         completed: list[int] = []
         failures: list[MarketplaceUnavailable | ProjectError] = []
         for endpoint in endpoints:
@@ -126,9 +125,7 @@ class _Aggregation:
                 self.collecting.pay(requester, endpoint)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
-        excluded = 0
-        if self.collecting.collected.assignments:
-            excluded = excluded_workers.review(self.engine, self.now, after=before)
+        excluded = self._review()
         failures += self._tell()
         changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
@@ -140,6 +137,15 @@ class _Aggregation:
         if failures:
             raise failures[0]
         return report
+
+    def _review(self) -> int:
+        """Exclude those of the workers with new answers who give a reason: what a killed run left is new too."""
+        with database.reading(self.engine) as connection:
+            before = verdict_store.watermark(connection)
+            latest = verdict_store.latest_vote(connection)
+        if latest == before:
+            return 0
+        return excluded_workers.review(self.engine, self.now, after=before)
 
     def _tell(self) -> list[MarketplaceUnavailable | ProjectError]:
         """Let the platforms know who gets no more work."""
