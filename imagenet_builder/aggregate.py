@@ -8,67 +8,36 @@ is refused by the platform the second time and counts as made, and verdicts foll
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hits import database
 from hits.consensus import RULES
-from hits.errors import MarketplaceUnavailable, RequestRefused
-from hits.model import Answer, Assignment, AssignmentStatus, Decision
+from hits.errors import MarketplaceUnavailable
+from hits.model import Answer, Decision
 
 from . import excluded_workers, marketplace_keys
-from .answering import ReadPage, read_page
+from .collecting import Collected, Collecting, Progress
 from .deciding import Deciding
 from .errors import ProjectError
 from .reconcile import utc_now
 from .store import aggregate as store
+from .store import bars, payments
 from .store import publish as publish_store
 from .store import verdicts as verdict_store
 from .store import workers as worker_store
-from .store.publish import StoredHit
 from .store.verdicts import ReportedPicture
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-    from hits.requester import Requester
 
     from .project import Project
 
 logger = logging.getLogger(__name__)
 
 AGGREGATE_LOCK = "aggregate"
-# HITs whose assignments are stored in one transaction, so that it stays short.
-HITS_AT_ONCE = 50
-COLLECTABLE = (AssignmentStatus.SUBMITTED, AssignmentStatus.APPROVED)
-
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(slots=True)
-class Collected:
-    """What one run collected and paid. Money in US cents.
-
-    `repeated` votes are a worker's second on a question; `unknown_pictures` and `missing_pictures` are answers
-    to pictures that are not on the page, and pictures of the page without an answer; `lost_hits` are published,
-    but their marketplace does not know them.
-    """
-
-    assignments: int = 0
-    unreadable: int = 0
-    unknown_pictures: int = 0
-    missing_pictures: int = 0
-    votes: Counter[Answer] = field(default_factory=Counter)
-    repeated: int = 0
-    controls_right: int = 0
-    controls_shown: int = 0
-    payments: int = 0
-    payments_refused: int = 0
-    paid_cents: int = 0
-    lost_hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +107,7 @@ class _Aggregation:
         self.project = project
         self.engine: sa.Engine = project.engine
         self.now = now
-        self.progress = progress
-        self.collected = Collected()
+        self.collecting = Collecting(self.engine, now, progress)
         self.deciding = Deciding(
             self.engine, now, ignore_excluded=project.settings.verification.ignore_excluded
         )
@@ -147,20 +115,17 @@ class _Aggregation:
     def run(self, rule: str | None, finalise: bool) -> AggregateReport:
         _check_rule(rule)
         with database.reading(self.engine) as connection:
-            endpoints = store.endpoints_at_work(connection)
-            before = verdict_store.watermark(connection)
+            endpoints = payments.endpoints_at_work(connection)
         completed: list[int] = []
         failures: list[MarketplaceUnavailable | ProjectError] = []
         for endpoint in endpoints:
             try:
                 requester = marketplace_keys.requester(self.project, endpoint)
-                completed += self._collect(requester, endpoint)
-                self._pay(requester, endpoint)
+                completed += self.collecting.collect(requester, endpoint)
+                self.collecting.pay(requester, endpoint)
             except (MarketplaceUnavailable, ProjectError) as error:
                 failures.append(error)
-        excluded = 0
-        if self.collected.assignments:
-            excluded = excluded_workers.review(self.engine, self.now, after=before)
+        excluded = self._review()
         failures += self._tell()
         changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
@@ -173,92 +138,14 @@ class _Aggregation:
             raise failures[0]
         return report
 
-    def _collect(self, requester: Requester, endpoint: str) -> list[int]:
-        """Store what is new of an endpoint's open HITs; returns the rows of HITs that bring nothing more."""
+    def _review(self) -> int:
+        """Exclude those of the workers with new answers who give a reason: what a killed run left is new too."""
         with database.reading(self.engine) as connection:
-            published = publish_store.hits_in_state(connection, "published", endpoint=endpoint)
-        if not published:
-            return []
-        # Asked first: a HIT that was reviewable before its assignments were listed gets no others.
-        over = set(requester.reviewable())
-        listed: list[StoredHit] = []
-        for start in range(0, len(published), HITS_AT_ONCE):
-            batch = published[start : start + HITS_AT_ONCE]
-            listed += self._collect_batch(requester, endpoint, batch)
-            self.progress("HITs", start + len(batch), len(published))
-        with database.reading(self.engine) as connection:
-            counts = store.count_assignments(connection, [hit.id for hit in listed])
-        return [hit.id for hit in listed if hit.platform_hit_id in over or counts.get(hit.id, 0) >= hit.votes]
-
-    def _collect_batch(
-        self, requester: Requester, endpoint: str, batch: Sequence[StoredHit]
-    ) -> list[StoredHit]:
-        ids = [hit.id for hit in batch]
-        with database.reading(self.engine) as connection:
-            slots = store.asked_slots(connection, ids)
-            known = store.known_assignments(connection, ids)
-        listed: list[StoredHit] = []
-        pages: list[ReadPage] = []
-        for hit in batch:
-            found = self._assignments(requester, hit)
-            if found is None:
-                continue
-            listed.append(hit)
-            # By id: a marketplace that lists an assignment twice must not have it counted twice.
-            new = {one.assignment_id: one for one in found if one.assignment_id not in known[hit.id]}
-            pages += [read_page(hit.id, slots[hit.id], one) for one in new.values()]
-        with database.writing(self.engine) as connection:
-            self.collected.repeated += store.store_assignments(
-                connection, endpoint, [page.collected for page in pages], self.now
-            )
-        for page in pages:
-            self._count(page)
-        return listed
-
-    def _assignments(self, requester: Requester, hit: StoredHit) -> list[Assignment] | None:
-        """A HIT's finished assignments; None for a HIT that its marketplace does not know."""
-        try:
-            return list(requester.assignments(hit.platform_hit_id or "", COLLECTABLE))
-        except RequestRefused as error:
-            if error.code != "HITDoesNotExist":
-                raise
-            logger.warning("HIT %s is not known to %s any more", hit.platform_hit_id, hit.endpoint)
-            self.collected.lost_hits += 1
-            return None
-
-    def _count(self, page: ReadPage) -> None:
-        totals, stored = self.collected, page.collected
-        totals.assignments += 1
-        totals.unknown_pictures += page.unknown
-        totals.missing_pictures += page.missing
-        totals.controls_right += stored.controls_right
-        totals.controls_shown += stored.controls_shown
-        totals.votes.update(vote.answer for vote in stored.votes if not vote.is_control)
-        if stored.unreadable is not None:
-            totals.unreadable += 1
-            logger.warning(
-                "assignment %s cannot be read, and is paid: %s",
-                stored.assignment.assignment_id,
-                stored.unreadable,
-            )
-
-    def _pay(self, requester: Requester, endpoint: str) -> None:
-        with database.reading(self.engine) as connection:
-            owed = store.payments_to_make(connection, endpoint)
-        for number, payment in enumerate(owed, start=1):
-            try:
-                requester.approve(payment.platform_assignment_id)
-            except RequestRefused as error:
-                logger.warning("assignment %s is not paid: %s", payment.platform_assignment_id, error)
-                self.collected.payments_refused += 1
-                with database.writing(self.engine) as connection:
-                    store.record_refused(connection, payment, str(error))
-                continue
-            with database.writing(self.engine) as connection:
-                store.record_paid(connection, payment, self.now)
-            self.collected.payments += 1
-            self.collected.paid_cents += payment.cost_cents
-            self.progress("payments", number, len(owed))
+            before = verdict_store.watermark(connection)
+            latest = verdict_store.latest_vote(connection)
+        if latest == before:
+            return 0
+        return excluded_workers.review(self.engine, self.now, after=before)
 
     def _tell(self) -> list[MarketplaceUnavailable | ProjectError]:
         """Let the platforms know who gets no more work."""
@@ -279,22 +166,22 @@ class _Aggregation:
         failures: list[MarketplaceUnavailable | ProjectError] = []
         for endpoint in endpoints:
             with database.reading(self.engine) as connection:
-                bars = publish_store.bars_to_delete(connection, endpoint)
-            for hit_id, type_id in bars:
+                ended = bars.bars_to_delete(connection, endpoint)
+            for hit_id, type_id in ended:
                 try:
                     marketplace_keys.requester(self.project, endpoint).delete_qualification_type(type_id)
                 except (MarketplaceUnavailable, ProjectError) as error:
                     failures.append(error)
                     break
                 with database.writing(self.engine) as connection:
-                    publish_store.record_bar(connection, hit_id, None)
+                    bars.record_bar(connection, hit_id, None)
         return failures
 
     def _report(self, closed: int, changed: int, excluded: int) -> AggregateReport:
         with database.reading(self.engine) as connection:
             decisions, provisional = verdict_store.decisions(connection)
             return AggregateReport(
-                collected=self.collected,
+                collected=self.collecting.collected,
                 hits_closed=closed,
                 workers_excluded=excluded,
                 hits_open=len(publish_store.hits_in_state(connection, "published")),
@@ -302,8 +189,8 @@ class _Aggregation:
                 decisions=decisions,
                 provisional=provisional,
                 reported=tuple(verdict_store.reported_pictures(connection)),
-                payments_given_up=store.count_refused_payments(connection),
-                spent_cents=store.spent_cents(connection),
+                payments_given_up=payments.count_refused_payments(connection),
+                spent_cents=payments.spent_cents(connection),
             )
 
 

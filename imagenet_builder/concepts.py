@@ -8,6 +8,8 @@ from urllib.parse import quote
 from hits.model import Concept
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wordnet_synsets.graph import Graph
 
 NOT_COUNTING = 4
@@ -37,6 +39,29 @@ def wikipedia_url(lemma: str) -> str:
     """The English Wikipedia's page of a lemma, which is an article or a list of its meanings."""
     title = lemma[0].upper() + lemma[1:]
     return f"https://en.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='')}"
+
+
+def confusable(graph: Graph, wnid: str, among: Sequence[str]) -> list[str]:
+    """Those of `among` that are taken for a category: with the same parent, then with the same grandparent.
+
+    None is above or below it. In the order of `among`, so that it is the same every time.
+    """
+    parents = set(graph.parents(wnid))
+    grandparents = {above for parent in parents for above in graph.parents(parent)}
+    related = graph.ancestors(wnid) | graph.descendants(wnid) | {wnid}
+    near: list[str] = []
+    far: list[str] = []
+    for other in among:
+        if other in related:
+            continue
+        theirs = set(graph.parents(other))
+        if not parents.isdisjoint(theirs):
+            near.append(other)
+        elif not (parents | grandparents).isdisjoint(
+            theirs | {a for one in theirs for a in graph.parents(one)}
+        ):
+            far.append(other)
+    return near + far
 
 
 def _kinds(graph: Graph, wnid: str) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ProjectError
+from .setting_values import read_section, refuse_unknown_variables
 
 SETTINGS_NAME = "imagenet-builder.toml"
-ENVIRONMENT_PREFIX = "IMAGENET_BUILDER_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +284,12 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
     unknown = sorted(set(written) - set(kinds))
     if unknown:
         raise ProjectError(f"{path}: unknown section [{unknown[0]}]; known are {', '.join(kinds)}")
-    _refuse_unknown_variables(kinds, environment)
+    refuse_unknown_variables(kinds, environment)
     sections: dict[str, Any] = {}
     for name, kind in kinds.items():
         if not isinstance(written.get(name, {}), dict):
             raise ProjectError(f"{path}: {name} must be a section [{name}]")
-        sections[name] = _section(path, name, kind, written.get(name, {}), environment)
+        sections[name] = read_section(path, name, kind, written.get(name, {}), environment)
     if sections["store"].url == sections["marketplace"].store:
         raise ProjectError(
             f"{path}: [store] url and [marketplace] store are the same place; give each a database of its own"
@@ -303,68 +302,3 @@ def override(settings: Settings, section: str, **flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     changed = dataclasses.replace(getattr(settings, section), **given)
     return dataclasses.replace(settings, **{section: changed})
-
-
-def _section(
-    path: Path, section: str, kind: type, written: Mapping[str, Any], environment: Mapping[str, str]
-) -> Any:
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(written) - set(hints))
-    if unknown:
-        raise ProjectError(
-            f"{path}: unknown setting {unknown[0]} in [{section}]; known are {', '.join(hints)}"
-        )
-    values: dict[str, Any] = {}
-    for name, hint in hints.items():
-        variable = f"{ENVIRONMENT_PREFIX}{section}_{name}".upper()
-        if variable in environment:
-            values[name] = _from_text(variable, environment[variable], hint)
-        elif name in written:
-            values[name] = _checked(f"{path}: [{section}] {name}", written[name], hint)
-    return kind(**values)
-
-
-def _refuse_unknown_variables(kinds: Mapping[str, type], environment: Mapping[str, str]) -> None:
-    known = {
-        f"{ENVIRONMENT_PREFIX}{section}_{name}".upper()
-        for section, kind in kinds.items()
-        for name in typing.get_type_hints(kind)
-    }
-    for variable in environment:
-        named = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        section = next((section for section in kinds if named.startswith(f"{section}_")), None)
-        if variable.startswith(ENVIRONMENT_PREFIX) and section and variable not in known:
-            raise ProjectError(f"the environment variable {variable} names no setting of [{section}]")
-
-
-def _checked(where: str, value: Any, hint: Any) -> Any:
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, list) and all(isinstance(element, str) for element in value):
-            return tuple(value)
-        raise ProjectError(f"{where} must be a list of strings, not {value!r}")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, types.UnionType) or type(value) is not hint:
-        raise ProjectError(f"{where} must be {_called(hint)}, not {value!r}")
-    return value
-
-
-def _from_text(variable: str, text: str, hint: Any) -> Any:
-    if typing.get_origin(hint) is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if hint is bool:
-        if text.lower() in {"true", "1", "yes"}:
-            return True
-        if text.lower() in {"false", "0", "no"}:
-            return False
-        raise ProjectError(f"{variable} must be true or false, not {text!r}")
-    try:
-        return hint(text)
-    except ValueError as error:
-        raise ProjectError(f"{variable} must be {_called(hint)}, not {text!r}") from error
-
-
-def _called(hint: Any) -> str:
-    return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}.get(
-        hint, str(hint)
-    )

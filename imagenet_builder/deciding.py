@@ -14,6 +14,7 @@ from hits.consensus import LEARNING
 
 from .store import verdicts as verdict_store
 from .store import workers as worker_store
+from .store.superseding import supersede
 from .verdicts import NO_CONTROLS, NOBODY, PROVISIONAL, Decided, Evidence, Finality, Integers, decide
 
 if TYPE_CHECKING:
@@ -116,5 +117,5 @@ class Deciding:
         for start in range(0, rows.size, VERDICTS_AT_ONCE):
             with database.writing(self.engine) as connection:
                 some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
-                changed += verdict_store.supersede(connection, some, self.now)
+                changed += supersede(connection, some, self.now)
         return changed

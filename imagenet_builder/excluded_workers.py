@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # A run looks at so many of the latest answers: what a worker does now decides about new work.
-LATEST_ANSWERS = 200_000
+LATEST_ANSWERS = 100_000
 
 REASONS = {
     Exclusion.INACCURATE: "too many pictures whose answer is known were answered wrongly",

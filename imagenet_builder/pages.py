@@ -6,12 +6,12 @@ import hashlib
 import hmac
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hits.design import lay_out
-from hits.model import Cell, HitTerms, Page
+from hits.model import Answer, Cell, HitTerms, Page
 from hits.page import render
 from hits.pricing import fee_cents, reward_cents
 
@@ -43,9 +43,14 @@ class PageDesigner:
     seconds_per_picture: float
 
     def design(
-        self, wnid: str, policy: Policy, pending: Sequence[str], known: Sequence[str], earlier: int
+        self,
+        wnid: str,
+        policy: Policy,
+        pending: Sequence[str],
+        known: Mapping[str, Answer],
+        earlier: int,
     ) -> list[HitIntent]:
-        """Return HITs that ask about each of `pending` once under `policy`, with `known` as controls.
+        """Return HITs that ask about each of `pending` once under `policy`; `known` are controls (SHA-256 → answer).
 
         The order on the pages follows from the secret, the category and `earlier`, the number of HITs it had.
         Raises PublishError for a page without room for questions.
@@ -58,16 +63,28 @@ class PageDesigner:
                 range(len(pending), len(shown)),
                 page_size=self.settings.page_size,
                 controls_per_page=self.settings.controls,
+                negatives={
+                    number
+                    for number, answer in enumerate(known.values(), start=len(pending))
+                    if answer is Answer.NO
+                },
                 rng=random.Random(seed),
             )
         except ValueError as error:
             raise PublishError(f"no page can be laid out: {error}; see --page-size and --controls") from error
         return [
-            self._intent(wnid, policy, [(shown[slot.question_id], slot.is_control) for slot in page])
+            self._intent(
+                wnid,
+                policy,
+                [
+                    (shown[slot.question_id], known[shown[slot.question_id]] if slot.is_control else None)
+                    for slot in page
+                ],
+            )
             for page in pages
         ]
 
-    def _intent(self, wnid: str, policy: Policy, slots: Sequence[tuple[str, bool]]) -> HitIntent:
+    def _intent(self, wnid: str, policy: Policy, slots: Sequence[tuple[str, Answer | None]]) -> HitIntent:
         token = secrets.token_hex(16)
         reward = self.reward_cents
         if reward is None:
@@ -87,8 +104,8 @@ class PageDesigner:
             reward_cents=reward,
             fee_cents=fee_cents(reward, policy.votes),
             slots=tuple(
-                IntendedSlot(sha256, is_control, picture_name(self.secret, token, sha256))
-                for sha256, is_control in slots
+                IntendedSlot(sha256, known is not None, picture_name(self.secret, token, sha256), known)
+                for sha256, known in slots
             ),
         )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from hits import database
+from hits.model import Answer
 
 from . import asking, pictures
 from .asking import Batch
+from .concepts import confusable
 from .errors import PublishError
 from .pages import PageDesigner, PageMaker, room
 from .publication import (
@@ -26,16 +28,22 @@ from .publication import (
     question_count,
 )
 from .store import categories, experience, ledger
+from .store import controls as known_controls
 from .store import publish as store
 from .store.publish import HitIntent, StoredHit
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from .project import Project
 
 # Fewer timed pages than these say less than the settings do.
 PAGES_TO_TRUST = 20
 # However fast or slow people are, the settings' seconds a picture bound what is paid.
 LEAST_PACE, MOST_PACE = 0.5, 4.0
+
+# Negative controls that a category should have; what is missing is borrowed. Few would soon be known by sight.
+NEGATIVES = 12
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,7 +54,7 @@ class Unasked:
 
     wnid: str
     batches: list[Batch]
-    controls: list[str]
+    controls: dict[str, Answer]
     earlier: int
 
     @property
@@ -164,7 +172,8 @@ class Planner:
     def _unasked(self, wnid: str, again: Sequence[Batch]) -> Unasked:
         with database.reading(self.project.engine) as connection:
             pending = store.pending_pictures(connection, wnid, again=self.request.again)
-            controls = store.control_pictures(connection, wnid)
+            controls = known_controls.control_pictures(connection, wnid)
+            controls |= self._borrowed(connection, wnid, controls)
             earlier = store.count_hits(connection, wnid)
             at_work = wnid in store.categories_at_work(connection)
             subset = self.policy.subset
@@ -184,7 +193,19 @@ class Planner:
         again = [asking.full_pages(batch, most) if at_work else batch for batch in again]
         return Unasked(wnid, batches + [batch for batch in again if batch.pictures], controls, earlier)
 
-    def _room(self, controls: Sequence[str]) -> int:
+    def _borrowed(
+        self, connection: sa.Connection, wnid: str, controls: Mapping[str, Answer]
+    ) -> dict[str, Answer]:
+        """Negative controls out of categories that are taken for this one, where its own are too few."""
+        missing = NEGATIVES - sum(answer is Answer.NO for answer in controls.values())
+        if missing <= 0 or not self.project.settings.verification.controls:
+            return {}
+        every = [category.wnid for category in categories.selected(connection)]
+        others = confusable(self.project.graph, wnid, every)
+        shown = known_controls.pictures_of_others(connection, wnid, others, missing)
+        return dict.fromkeys((sha256 for sha256 in shown if sha256 not in controls), Answer.NO)
+
+    def _room(self, controls: Mapping[str, Answer]) -> int:
         return max(room(self.project.settings.verification, len(controls)), 1)
 
     def _make_thumbnails(self, category: Unasked) -> frozenset[str]:
@@ -214,7 +235,9 @@ class Planner:
         """The pages of a batch, after `laid_out` others of its category."""
         designer = self._designer()
         asked = [sha256 for sha256 in batch.pictures if sha256 not in unshowable]
-        controls = [sha256 for sha256 in category.controls if sha256 not in unshowable]
+        controls = {
+            sha256: answer for sha256, answer in category.controls.items() if sha256 not in unshowable
+        }
         most = len(asked) if batch.first else self._room(controls)
         intents: list[HitIntent] = []
         # Questions that are asked again stay with those that had the same voters: page by page, not shuffled all.

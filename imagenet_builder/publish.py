@@ -23,7 +23,7 @@ from .pages import PageMaker
 from .planning import Planner, Progress
 from .publication import PublishReport, PublishRequest, dollars, intent_cost
 from .reconcile import ANNOTATION_PREFIX, PUBLISH_LOCK, annotation, record_found, utc_now
-from .store import ledger
+from .store import bars, ledger
 from .store import publish as store
 from .store.publish import HitIntent, StoredHit
 
@@ -194,7 +194,7 @@ class _Publication:
         None if there are none. Named by the page's token: a run that was killed in between finds it again.
         """
         with database.reading(self.project.engine) as connection:
-            voters = store.earlier_voters(connection, hit.id)
+            voters = bars.earlier_voters(connection, hit.id)
         if not voters:
             return None
         name = (
@@ -206,7 +206,7 @@ class _Publication:
         for voter in voters:
             requester.qualify(type_id, voter)
         with database.writing(self.project.engine) as connection:
-            store.record_bar(connection, hit.id, type_id)
+            bars.record_bar(connection, hit.id, type_id)
         return type_id
 
     def _refused(self, hit: StoredHit, left: int, error: RequestRefused) -> HitsError | PublishError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,33 @@ def command() -> None:
     \b
     Example:
       imagenet-builder controls label
+      imagenet-builder controls import known.csv
     """
+
+
+@command.command("import")
+@click.argument("table", type=click.Path(path_type=Path), metavar="KNOWN.csv")
+@click.pass_obj
+def import_(invocation: Invocation, table: Path) -> None:
+    """Make controls of pictures that you know: rows of picture,category,answer.
+
+    A picture is its SHA-256 or a file, from the folder of the table; the project must have it (`crawl --source folder`
+    takes pictures that you have). A category is a wnid, a name or a word; the answer is yes or no. A question that the
+    crowd was asked makes no control.
+
+    \b
+    Example:
+      imagenet-builder controls import known.csv
+    """
+    from imagenet_builder.controls import REQUESTER, record_controls
+    from imagenet_builder.known_pictures import read_known
+    from imagenet_builder.reconcile import utc_now
+
+    project = invocation.project
+    report = record_controls(project.engine, read_known(table, project.graph), REQUESTER, utc_now())
+    click.echo(f"{report.recorded} controls made")
+    if report.left:
+        click.echo(f"note: {report.left} questions were left, the crowd was asked them", err=True)
 
 
 @command.command("label")

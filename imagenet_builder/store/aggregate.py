@@ -1,4 +1,4 @@
-"""What aggregation reads and writes: assignments, votes and payments. Verdicts are in `store.verdicts`."""
+"""What aggregation reads and writes: assignments and votes. Verdicts are in `store.verdicts`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ import sqlalchemy as sa
 
 from hits.model import Answer, Assignment, AssignmentStatus, ReportReason
 
-from . import ledger
+from . import ledger, payments
 from .chunks import chunks
-from .tables import assignments, controls, hit_questions, hits, outbox, votes, workers
-
-APPROVE = "approve"
-# A payment that is refused so often will be refused again: it is reported, and left to people.
-MOST_ATTEMPTS = 5
+from .tables import assignments, controls, hit_questions, hits, votes, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +46,6 @@ class CollectedAssignment:
     controls_right: int
     controls_shown: int
     unreadable: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """An approval that has to reach the platform, and what it costs in US cents with the fee."""
-
-    outbox_id: int
-    assignment_id: int
-    platform_assignment_id: str
-    cost_cents: int
-
-
-def endpoints_at_work(connection: sa.Connection) -> list[str]:
-    """The endpoints with published HITs or payments that are still to be made."""
-    published = sa.select(hits.c.endpoint).where(hits.c.state == "published")
-    owing = sa.select(hits.c.endpoint).select_from(_owed()).where(_to_be_made())
-    return sorted(set(connection.scalars(sa.union(published, owing))))
 
 
 def asked_slots(connection: sa.Connection, hit_ids: Collection[int]) -> dict[int, dict[str, AskedSlot]]:
@@ -113,7 +92,12 @@ def store_assignments(
     collected = sorted(collected, key=lambda one: (one.assignment.submitted_at, one.assignment.assignment_id))
     worker_ids = _worker_ids(connection, endpoint, [one.assignment.worker_id for one in collected], now)
     row_ids = _insert_assignments(connection, collected, worker_ids, now)
-    _owe_payments(connection, collected, row_ids, now)
+    unpaid = [
+        row_id
+        for one, row_id in zip(collected, row_ids, strict=True)
+        if one.assignment.status is AssignmentStatus.SUBMITTED
+    ]
+    payments.owe(connection, unpaid, now)
     return _insert_votes(connection, collected, row_ids, worker_ids)
 
 
@@ -163,25 +147,6 @@ def _insert_assignments(
     ]
     statement = assignments.insert().returning(assignments.c.id, sort_by_parameter_order=True)
     return list(connection.scalars(statement, rows))
-
-
-def _owe_payments(
-    connection: sa.Connection, collected: Sequence[CollectedAssignment], row_ids: Sequence[int], now: datetime
-) -> None:
-    rows = [
-        {
-            "call": APPROVE,
-            "assignment_id": row_id,
-            "token": f"{APPROVE}-{row_id}",
-            "amount": 1,
-            "intended_at": now,
-            "attempts": 0,
-        }
-        for one, row_id in zip(collected, row_ids, strict=True)
-        if one.assignment.status is AssignmentStatus.SUBMITTED
-    ]
-    if rows:
-        connection.execute(outbox.insert(), rows)
 
 
 def _insert_votes(
@@ -240,52 +205,6 @@ def _counting(
     return first
 
 
-def payments_to_make(connection: sa.Connection, endpoint: str) -> list[Payment]:
-    """The approvals that an endpoint still has to be told, oldest first."""
-    rows = connection.execute(
-        sa.select(
-            outbox.c.id,
-            assignments.c.id,
-            assignments.c.platform_assignment_id,
-            hits.c.reward_cents + hits.c.fee_cents,
-        )
-        .select_from(_owed())
-        .where(_to_be_made(), hits.c.endpoint == endpoint)
-        .order_by(outbox.c.id)
-    )
-    return [Payment(*row) for row in rows]
-
-
-def count_refused_payments(connection: sa.Connection) -> int:
-    """Payments that were refused so often that no run tries them any more."""
-    given_up = sa.and_(outbox.c.done_at.is_(None), outbox.c.attempts >= MOST_ATTEMPTS)
-    return connection.scalar(sa.select(sa.func.count()).select_from(outbox).where(given_up)) or 0
-
-
-def _owed() -> sa.Join:
-    """Calls to the platform with their assignments and HITs."""
-    told = outbox.join(assignments, assignments.c.id == outbox.c.assignment_id)
-    return told.join(hits, hits.c.id == assignments.c.hit_id)
-
-
-def _to_be_made() -> sa.ColumnElement[bool]:
-    return sa.and_(outbox.c.call == APPROVE, outbox.c.done_at.is_(None), outbox.c.attempts < MOST_ATTEMPTS)
-
-
-def record_paid(connection: sa.Connection, payment: Payment, now: datetime) -> None:
-    """Write down that the platform has approved an assignment."""
-    done = outbox.update().where(outbox.c.id == payment.outbox_id)
-    connection.execute(done.values(done_at=now, attempts=outbox.c.attempts + 1, last_error=None))
-    paid = assignments.update().where(assignments.c.id == payment.assignment_id)
-    connection.execute(paid.values(status=AssignmentStatus.APPROVED))
-
-
-def record_refused(connection: sa.Connection, payment: Payment, error: str) -> None:
-    """Write down why the platform would not approve an assignment."""
-    tried = outbox.update().where(outbox.c.id == payment.outbox_id)
-    connection.execute(tried.values(attempts=outbox.c.attempts + 1, last_error=error))
-
-
 def count_assignments(connection: sa.Connection, hit_ids: Sequence[int]) -> dict[int, int]:
     """How many assignments of each HIT are stored."""
     counts: dict[int, int] = {}
@@ -302,10 +221,3 @@ def record_collected(connection: sa.Connection, hit_ids: Sequence[int], now: dat
             hits.update().where(hits.c.id.in_(some)).values(state="collected", collected_at=now)
         )
     ledger.settle(connection, hit_ids, now)
-
-
-def spent_cents(connection: sa.Connection) -> int:
-    """What all approved assignments cost, rewards and fees."""
-    cost = sa.func.sum(hits.c.reward_cents + hits.c.fee_cents)
-    approved = sa.select(cost).select_from(assignments.join(hits, hits.c.id == assignments.c.hit_id))
-    return connection.scalar(approved.where(assignments.c.status == AssignmentStatus.APPROVED)) or 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,6 +10,11 @@ import sqlalchemy as sa
 from hits.model import Answer
 
 from .tables import candidates, controls, hit_questions, hits, images, questions, verdicts, votes
+from .tombstones import is_taken_down
+
+# Known to be no picture of a category, because the requester says that it shows one that is taken for it.
+BORROWED = "sibling"
+_same = questions.alias("same")
 
 
 def pictures_to_label(connection: sa.Connection, wnid: str, limit: int, after: str = "") -> list[str]:
@@ -74,3 +79,52 @@ def count_controls(connection: sa.Connection) -> dict[str, dict[Answer, int]]:
     for wnid, answer, number in connection.execute(rows):
         counts.setdefault(wnid, {Answer.YES: 0, Answer.NO: 0})[Answer(answer)] = number
     return counts
+
+
+def control_pictures(connection: sa.Connection, wnid: str) -> dict[str, Answer]:
+    """The pictures of a category whose answer is known, by SHA-256, and the answer."""
+    known = (
+        sa.select(questions.c.sha256, controls.c.answer)
+        .select_from(questions.join(controls))
+        .where(questions.c.wnid == wnid, ~is_taken_down(questions.c.sha256))
+    )
+    rows = connection.execute(known.order_by(questions.c.sha256))
+    return {sha256: Answer(answer) for sha256, answer in rows}
+
+
+def pictures_of_others(connection: sa.Connection, wnid: str, others: Sequence[str], number: int) -> list[str]:
+    """Pictures (SHA-256) that are known to show one of `others`, the first of these first, and were never found for
+    the category itself nor asked about in it."""
+    here = sa.or_(
+        sa.exists().where(candidates.c.sha256 == questions.c.sha256, candidates.c.wnid == wnid),
+        sa.exists().where(_same.c.sha256 == questions.c.sha256, _same.c.wnid == wnid),
+    )
+    shown: list[str] = []
+    for other in others:
+        known = (
+            sa.select(questions.c.sha256)
+            .select_from(questions.join(controls))
+            .where(
+                questions.c.wnid == other, controls.c.answer == Answer.YES, controls.c.provenance != BORROWED
+            )
+            .where(~here, ~is_taken_down(questions.c.sha256))
+            .order_by(questions.c.sha256)
+            .limit(number - len(shown))
+        )
+        shown += [sha256 for sha256 in connection.scalars(known) if sha256 not in shown]
+        if len(shown) >= number:
+            break
+    return shown
+
+
+def know_borrowed(connection: sa.Connection, answers: Mapping[int, Answer], now: datetime) -> None:
+    """Write down the answers (question → answer) of controls that other categories lent; those that are known stay."""
+    known = sa.select(controls.c.question_id).where(controls.c.question_id.in_(answers))
+    there = set(connection.scalars(known))
+    new = [
+        {"question_id": question_id, "answer": answer, "provenance": BORROWED, "labelled_at": now}
+        for question_id, answer in answers.items()
+        if question_id not in there
+    ]
+    if new:
+        connection.execute(controls.insert(), new)

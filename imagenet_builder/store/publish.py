@@ -9,11 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hits.model import Decision
+from hits.model import Answer, Decision
 
 from . import ledger
 from .chunks import chunks
-from .tables import candidates, controls, hit_questions, hits, questions, verdicts, votes, workers
+from .controls import know_borrowed
+from .tables import candidates, controls, hit_questions, hits, questions, verdicts
 from .tombstones import is_taken_down
 
 OPEN = ("intended", "published")
@@ -21,11 +22,15 @@ OPEN = ("intended", "published")
 
 @dataclass(frozen=True, slots=True)
 class IntendedSlot:
-    """One place on a page: a picture under the name that only this HIT shows it under."""
+    """One place on a page: a picture under the name that only this HIT shows it under.
+
+    `known` is the answer of a control.
+    """
 
     sha256: str
     is_control: bool
     picture_name: str
+    known: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +109,6 @@ def _is_asked(states: Collection[str]) -> sa.Exists:
     )
 
 
-def control_pictures(connection: sa.Connection, wnid: str) -> list[str]:
-    """The pictures of a category whose answer is known, by SHA-256."""
-    known = (
-        sa.select(questions.c.sha256)
-        .select_from(questions.join(controls))
-        .where(questions.c.wnid == wnid, ~is_taken_down(questions.c.sha256))
-    )
-    return list(connection.scalars(known.order_by(questions.c.sha256)))
-
-
 def count_hits(connection: sa.Connection, wnid: str) -> int:
     """How many HITs a category ever had."""
     return connection.scalar(sa.select(sa.func.count()).select_from(hits).where(hits.c.wnid == wnid)) or 0
@@ -144,6 +139,8 @@ def intend(connection: sa.Connection, intents: Iterable[HitIntent], now: datetim
             .returning(hits.c.id)
         ).scalar_one()
         ledger.reserve(connection, hit_id, intent.promised_cents, now)
+        answers = {known[slot.sha256]: slot.known for slot in intent.slots if slot.known is not None}
+        know_borrowed(connection, answers, now)
         connection.execute(
             hit_questions.insert(),
             [
@@ -242,41 +239,6 @@ def categories_with_rule(connection: sa.Connection, rule: str, votes_wanted: int
         hits.c.state != "abandoned",
     )
     return set(connection.scalars(published.distinct()))
-
-
-def earlier_voters(connection: sa.Connection, hit_id: int) -> list[str]:
-    """The platform's ids of the workers, on a HIT's endpoint, whose votes on most of its questions would be repeats.
-
-    Most, not any: a worker who knows a few of the pictures can still say something new of the others.
-    """
-    asked = sa.select(hit_questions.c.question_id).where(
-        hit_questions.c.hit_id == hit_id, ~hit_questions.c.as_control
-    )
-    number = connection.scalar(sa.select(sa.func.count()).select_from(asked.subquery())) or 0
-    endpoint = sa.select(hits.c.endpoint).where(hits.c.id == hit_id).scalar_subquery()
-    known = (
-        sa.select(workers.c.platform_worker_id)
-        .select_from(votes.join(workers))
-        .where(votes.c.question_id.in_(asked), votes.c.counts, workers.c.endpoint == endpoint)
-        .group_by(workers.c.platform_worker_id)
-        .having(2 * sa.func.count() > number)
-    )
-    return sorted(connection.scalars(known))
-
-
-def record_bar(connection: sa.Connection, hit_id: int, type_id: str | None) -> None:
-    """Write down the qualification type whose holders a HIT keeps out; None when it is deleted."""
-    connection.execute(hits.update().where(hits.c.id == hit_id).values(bar_type_id=type_id))
-
-
-def bars_to_delete(connection: sa.Connection, endpoint: str) -> list[tuple[int, str]]:
-    """(HIT, qualification type) of ended HITs on an endpoint that kept earlier voters out."""
-    ended = sa.select(hits.c.id, hits.c.bar_type_id).where(
-        hits.c.endpoint == endpoint,
-        hits.c.bar_type_id.is_not(None),
-        hits.c.state.in_(("collected", "abandoned")),
-    )
-    return [(hit_id, type_id) for hit_id, type_id in connection.execute(ended)]
 
 
 def page_pictures(connection: sa.Connection, hit_id: int) -> list[tuple[str, str]]:

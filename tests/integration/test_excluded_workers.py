@@ -84,6 +84,20 @@ def test_a_bad_worker_is_paid_told_why_and_kept_from_new_pages(judged: Verificat
     assert "data-missing" not in anna.get(f"/hits/{hit_id}").text
 
 
+def test_answers_of_a_run_that_was_killed_before_it_judged_are_judged_by_the_next(
+    judged: Verification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(excluded_workers, "review", killed)
+        with pytest.raises(KeyboardInterrupt):
+            aggregate(judged.project)
+    report = aggregate(judged.project)
+    assert (report.collected.assignments, report.workers_excluded) == (0, 1)
+
+
 def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Verification) -> None:
     aggregate(judged.project)
     assert aggregate(judged.project).workers_excluded == 0

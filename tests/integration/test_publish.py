@@ -28,7 +28,7 @@ from imagenet_builder.project import Project
 from imagenet_builder.publish import PublishReport, PublishRequest, publish
 from imagenet_builder.reconcile import PUBLISH_LOCK, reconcile
 from imagenet_builder.store import publish as store
-from imagenet_builder.store.tables import hit_questions, hits, questions, renditions
+from imagenet_builder.store.tables import controls, hit_questions, hits, questions, renditions
 from tests.builder_store import empty_project
 from tests.real_parts import free_port
 from tests.verification_project import DOG, UMBRELLA, Verification, add_pictures, verification
@@ -356,3 +356,48 @@ def test_keys_are_kept_in_a_file_for_its_owner_alone(small: Verification) -> Non
     path.write_text("[[requester]]\nendpoint = 'x'\n")
     with pytest.raises(ProjectError, match="damaged"):
         marketplace_keys.read_keys(small.project, "x")
+
+
+def test_negative_controls_are_borrowed_from_categories_that_are_taken_for_this_one(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    fork, spoon = "n03383948", "n04284002"
+    pictures = {fork: 6, spoon: 6, UMBRELLA: 6}
+    with verification(tmp_path, wordnet_folder, pictures, verification=SMALL_PAGES) as made:
+        engine = made.project.engine
+        shown = {
+            wnid: sorted(sha for (sha, of), true in made.truth.items() if of == wnid and true)
+            for wnid in pictures
+        }
+        known = [(sha, wnid, Answer.YES) for wnid in pictures for sha in shown[wnid][:2]]
+        record_controls(engine, known, "requester", utc_now())
+        publish(made.project, PublishRequest(dry_run=True))
+        assert made.count(controls) == 6
+        publish(made.project)
+        borrowed = made.rows(
+            sa.select(questions.c.wnid, questions.c.sha256, controls.c.answer)
+            .select_from(controls.join(questions))
+            .where(controls.c.provenance == "sibling")
+        )
+        # What shows a fork shows no spoon, and the other way; nothing is taken for an umbrella.
+        assert {wnid for wnid, *_ in borrowed} == {fork, spoon}
+        assert all(answer == Answer.NO for *_, answer in borrowed)
+        assert {sha for wnid, sha, _ in borrowed if wnid == fork} <= set(shown[spoon][:2])
+        said = made.rows(
+            sa.select(hits.c.wnid, controls.c.answer, sa.func.count())
+            .select_from(
+                hits.join(hit_questions).join(controls, controls.c.question_id == hit_questions.c.question_id)
+            )
+            .where(hit_questions.c.as_control)
+            .group_by(hits.c.wnid, controls.c.answer)
+        )
+        assert {(wnid, answer): number for wnid, answer, number in said} == {
+            (fork, "yes"): 1,
+            (fork, "no"): 1,
+            (spoon, "yes"): 1,
+            (spoon, "no"): 1,
+            (UMBRELLA, "yes"): 2,
+        }
+        before = made.count(controls)
+        publish(made.project)
+        assert made.count(controls) == before

@@ -77,6 +77,26 @@ def test_a_page_holds_42_questions_and_6_controls_by_default() -> None:
     assert [Counter(slot.is_control for slot in page) for page in pages] == [{False: 42, True: 6}] * 2
 
 
+@pytest.mark.parametrize(
+    ("positive", "negative", "expected"), [(9, 9, 3), (9, 2, 2), (1, 9, 5), (9, 0, 0), (0, 9, 6), (2, 2, 2)]
+)
+def test_half_of_the_controls_are_negative_as_far_as_there_are_so_many(
+    positive: int, negative: int, expected: int
+) -> None:
+    controls = range(1000, 1000 + positive + negative)
+    negatives = set(controls[positive:])
+    uses: Counter[int] = Counter()
+    for page in lay_out(range(420), controls, negatives=negatives, rng=random.Random(1)):
+        known = [slot.question_id for slot in page if slot.is_control]
+        if len(page) == 48:
+            assert len(known) == min(6, positive + negative)
+            assert len(negatives.intersection(known)) == expected
+        uses.update(known)
+    for kind in (negatives, set(controls) - negatives):
+        counts = [uses[control] for control in kind]
+        assert not counts or max(counts) - min(counts) <= 1
+
+
 def test_position_does_not_tell_controls_from_questions() -> None:
     places: Counter[int] = Counter()
     for seed in range(800):

@@ -48,6 +48,14 @@ def test_both_accuracies_are_found_within_their_intervals() -> None:
         assert conduct.yes.high - conduct.yes.low < 0.1
 
 
+def test_only_the_workers_asked_about_are_measured_and_by_everybodys_answers() -> None:
+    votes, _ = crowd([(0.95, 0.9), (0.7, 0.98), (0.5, 0.5), (0.9, 0.9)], tasks=400, controls=50)
+    pages = Pages(np.array([0, 1, 2, 3]), np.full(4, SLOW))
+    nobody_twice = np.zeros(4, dtype=np.int64)
+    every = measure(votes, pages, nobody_twice)
+    assert measure(votes, pages, nobody_twice, only=np.array([1, 2])) == every[1:3]
+
+
 def test_without_answers_the_interval_is_wide_and_nobody_is_excluded() -> None:
     votes, _ = crowd([(0.0, 0.0)], tasks=4, controls=4)
     (conduct,) = conducts(votes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hits.model import Answer
 from imagenet_builder.cli.publish_hits import cents_of
-from imagenet_builder.concepts import concept_of, wikipedia_url
-from imagenet_builder.config import VerificationSettings
+from imagenet_builder.concepts import concept_of, confusable, wikipedia_url
+from imagenet_builder.config import Settings, VerificationSettings
 from imagenet_builder.errors import PublishError
 from imagenet_builder.pages import PageDesigner, PageMaker, picture_name
 from imagenet_builder.policy import Policy
@@ -41,21 +43,34 @@ def shas(number: int, letter: str = "a") -> list[str]:
     return [f"{letter}{place:063x}" for place in range(number)]
 
 
+def answers(number: int) -> dict[str, Answer]:
+    """So many controls, every other one negative."""
+    return {sha256: Answer.NO if place % 2 else Answer.YES for place, sha256 in enumerate(shas(number, "b"))}
+
+
 @given(pending=st.integers(0, 200), known=st.integers(0, 12), earlier=st.integers(0, 3))
 def test_every_picture_is_asked_once_and_the_layout_follows_from_its_seed(
     pending: int, known: int, earlier: int
 ) -> None:
-    first = designer().design(DOG, MAJORITY, shas(pending), shas(known, "b"), earlier)
+    first = designer().design(DOG, MAJORITY, shas(pending), answers(known), earlier)
     asked = [sha256 for page in layout(first) for sha256, is_control in page if not is_control]
     assert sorted(asked) == shas(pending)
     assert all(len(page) <= 48 for page in layout(first))
-    again = designer().design(DOG, MAJORITY, shas(pending), shas(known, "b"), earlier)
+    again = designer().design(DOG, MAJORITY, shas(pending), answers(known), earlier)
     assert layout(again) == layout(first)
     assert len({intent.token for intent in (*first, *again)}) == len(first) + len(again)
 
 
+def test_three_controls_of_a_page_show_the_concept_and_three_do_not() -> None:
+    known = dict.fromkeys(shas(20, "b"), Answer.YES) | dict.fromkeys(shas(4, "c"), Answer.NO)
+    for intent in designer().design(DOG, MAJORITY, shas(168), known, 0):
+        said = Counter(slot.known for slot in intent.slots)
+        assert said == {None: 42, Answer.YES: 3, Answer.NO: 3}
+        assert all(slot.is_control == (slot.known is not None) for slot in intent.slots)
+
+
 def test_another_secret_or_category_lays_out_otherwise() -> None:
-    pending, known = shas(60), shas(6, "b")
+    pending, known = shas(60), answers(6)
     one = layout(designer().design(DOG, MAJORITY, pending, known, 0))
     assert layout(designer(b"x" * 32).design(DOG, MAJORITY, pending, known, 0)) != one
     assert layout(designer().design(PERSON, MAJORITY, pending, known, 0)) != one
@@ -64,7 +79,7 @@ def test_another_secret_or_category_lays_out_otherwise() -> None:
 
 def test_a_page_without_room_is_refused_with_the_flags_that_mend_it() -> None:
     with pytest.raises(PublishError, match="--page-size"):
-        designer(page_size=4, controls=4).design(DOG, MAJORITY, shas(3), shas(4, "b"), 0)
+        designer(page_size=4, controls=4).design(DOG, MAJORITY, shas(3), answers(4), 0)
 
 
 def test_picture_names_differ_by_page_and_cannot_be_computed_without_the_secret() -> None:
@@ -85,6 +100,21 @@ def graph(wordnet_folder: object) -> Graph:
 
     assert isinstance(wordnet_folder, Path)
     return open_graph(wordnet_folder)
+
+
+def test_categories_are_taken_for_each_other_that_are_near_and_neither_above_the_other(graph: Graph) -> None:
+    names = (
+        "dog.n.01",
+        "whippet.n.01",
+        "italian_greyhound.n.01",
+        "greyhound.n.01",
+        "saluki.n.01",
+        "umbrella.n.01",
+    )
+    dog, whippet, italian, greyhound, saluki, umbrella = (graph.resolve(name).wnid for name in names)
+    among = [dog, saluki, greyhound, umbrella, whippet, italian]
+    assert confusable(graph, whippet, among) == [italian, saluki]
+    assert confusable(graph, umbrella, among) == []
 
 
 def test_a_concept_says_what_counts_and_what_does_not(graph: Graph) -> None:

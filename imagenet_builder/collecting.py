@@ -1,0 +1,157 @@
+"""Assignments from marketplaces into the store, and payments the other way.
+
+Collect over HTTP → commit votes and owed payments together → pay over HTTP → commit: no call within a transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hits import database
+from hits.errors import RequestRefused
+from hits.model import Answer, Assignment, AssignmentStatus
+
+from .answering import ReadPage, read_page
+from .store import aggregate as store
+from .store import payments
+from .store import publish as publish_store
+from .store.publish import StoredHit
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from hits.requester import Requester
+
+logger = logging.getLogger(__name__)
+
+# HITs whose assignments are stored in one transaction, so that it stays short.
+HITS_AT_ONCE = 50
+COLLECTABLE = (AssignmentStatus.SUBMITTED, AssignmentStatus.APPROVED)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Collected:
+    """What one run collected and paid. Money in US cents.
+
+    `repeated` votes are a worker's second on a question; `unknown_pictures` and `missing_pictures` are answers
+    to pictures that are not on the page, and pictures of the page without an answer; `lost_hits` are published,
+    but their marketplace does not know them.
+    """
+
+    assignments: int = 0
+    unreadable: int = 0
+    unknown_pictures: int = 0
+    missing_pictures: int = 0
+    votes: Counter[Answer] = field(default_factory=Counter)
+    repeated: int = 0
+    controls_right: int = 0
+    controls_shown: int = 0
+    payments: int = 0
+    payments_refused: int = 0
+    paid_cents: int = 0
+    lost_hits: int = 0
+
+
+class Collecting:
+    """One run's calls to marketplaces; `collected` counts what came of them."""
+
+    def __init__(self, engine: sa.Engine, now: datetime, progress: Progress) -> None:
+        self.engine = engine
+        self.now = now
+        self.progress = progress
+        self.collected = Collected()
+
+    def collect(self, requester: Requester, endpoint: str) -> list[int]:
+        """Store what is new of an endpoint's open HITs; returns the rows of HITs that bring nothing more."""
+        with database.reading(self.engine) as connection:
+            published = publish_store.hits_in_state(connection, "published", endpoint=endpoint)
+        if not published:
+            return []
+        # Asked first: a HIT that was reviewable before its assignments were listed gets no others.
+        over = set(requester.reviewable())
+        listed: list[StoredHit] = []
+        for start in range(0, len(published), HITS_AT_ONCE):
+            batch = published[start : start + HITS_AT_ONCE]
+            listed += self._collect_batch(requester, endpoint, batch)
+            self.progress("HITs", start + len(batch), len(published))
+        with database.reading(self.engine) as connection:
+            counts = store.count_assignments(connection, [hit.id for hit in listed])
+        return [hit.id for hit in listed if hit.platform_hit_id in over or counts.get(hit.id, 0) >= hit.votes]
+
+    def _collect_batch(
+        self, requester: Requester, endpoint: str, batch: Sequence[StoredHit]
+    ) -> list[StoredHit]:
+        ids = [hit.id for hit in batch]
+        with database.reading(self.engine) as connection:
+            slots = store.asked_slots(connection, ids)
+            known = store.known_assignments(connection, ids)
+        listed: list[StoredHit] = []
+        pages: list[ReadPage] = []
+        for hit in batch:
+            found = self._assignments(requester, hit)
+            if found is None:
+                continue
+            listed.append(hit)
+            # By id: a marketplace that lists an assignment twice must not have it counted twice.
+            new = {one.assignment_id: one for one in found if one.assignment_id not in known[hit.id]}
+            pages += [read_page(hit.id, slots[hit.id], one) for one in new.values()]
+        with database.writing(self.engine) as connection:
+            self.collected.repeated += store.store_assignments(
+                connection, endpoint, [page.collected for page in pages], self.now
+            )
+        for page in pages:
+            self._count(page)
+        return listed
+
+    def _assignments(self, requester: Requester, hit: StoredHit) -> list[Assignment] | None:
+        """A HIT's finished assignments; None for a HIT that its marketplace does not know."""
+        try:
+            return list(requester.assignments(hit.platform_hit_id or "", COLLECTABLE))
+        except RequestRefused as error:
+            if error.code != "HITDoesNotExist":
+                raise
+            logger.warning("HIT %s is not known to %s any more", hit.platform_hit_id, hit.endpoint)
+            self.collected.lost_hits += 1
+            return None
+
+    def _count(self, page: ReadPage) -> None:
+        totals, stored = self.collected, page.collected
+        totals.assignments += 1
+        totals.unknown_pictures += page.unknown
+        totals.missing_pictures += page.missing
+        totals.controls_right += stored.controls_right
+        totals.controls_shown += stored.controls_shown
+        totals.votes.update(vote.answer for vote in stored.votes if not vote.is_control)
+        if stored.unreadable is not None:
+            totals.unreadable += 1
+            logger.warning(
+                "assignment %s cannot be read, and is paid: %s",
+                stored.assignment.assignment_id,
+                stored.unreadable,
+            )
+
+    def pay(self, requester: Requester, endpoint: str) -> None:
+        """Approve what an endpoint still has to be told of."""
+        with database.reading(self.engine) as connection:
+            owed = payments.payments_to_make(connection, endpoint)
+        for number, payment in enumerate(owed, start=1):
+            try:
+                requester.approve(payment.platform_assignment_id)
+            except RequestRefused as error:
+                logger.warning("assignment %s is not paid: %s", payment.platform_assignment_id, error)
+                self.collected.payments_refused += 1
+                with database.writing(self.engine) as connection:
+                    payments.record_refused(connection, payment, str(error))
+                continue
+            with database.writing(self.engine) as connection:
+                payments.record_paid(connection, payment, self.now)
+            self.collected.payments += 1
+            self.collected.paid_cents += payment.cost_cents
+            self.progress("payments", number, len(owed))
