@@ -49,6 +49,9 @@ class Place(Protocol):
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """A new file to write to and read again, at any place in it; whole when the context ends without an error."""
 
+    def link(self, path: str, other: str) -> None:
+        """Let `path` be the same file as `other`, which is whole."""
+
     def holds(self, path: str, digest: str, size: int) -> bool:
         """Whether what was written to `path` is whole."""
 
@@ -93,6 +96,12 @@ class FolderPlace:
         """See `Place`."""
         with _PiecesFile(self._prepared(path), "w+b") as file:
             yield cast(BinaryIO, file)
+
+    def link(self, path: str, other: str) -> None:
+        """See `Place`."""
+        target = self._prepared(path)
+        target.unlink(missing_ok=True)
+        target.hardlink_to(self._folder / other)
 
     def holds(self, path: str, digest: str, size: int) -> bool:
         """See `Place`: lists outlive a power failure that files did not, so the file is read."""
@@ -169,6 +178,12 @@ class BucketPlace:
                 obstore.put(self._store, path, file, use_multipart=large, chunk_size=UPLOAD_PART)
 
             self._asked(f"write {path} to", upload)
+
+    def link(self, path: str, other: str) -> None:
+        """See `Place`; a bucket knows no links, and copies by itself."""
+        import obstore
+
+        self._asked(f"write {path} to", lambda: obstore.copy(self._store, other, path))
 
     def holds(self, path: str, digest: str, size: int) -> bool:
         """See `Place`."""

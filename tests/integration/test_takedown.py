@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from PIL import Image, ImageOps
 
 from hits import database
-from hits.model import Answer
 from hits.errors import LockHeld
+from hits.model import Answer
 from imagenet_builder import marketplace_keys
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.cli import command_line, run
