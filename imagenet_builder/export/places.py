@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # All files and folders of all releases say that they were written then: equal releases are equal to the byte.
 WRITTEN_AT_NS = 1_577_836_800 * 10**9  # 2020-01-01T00:00:00Z
 READ_ONLY = 0o444
+# What one system call takes.
+MOST_PIECES = os.sysconf("SC_IOV_MAX")
 # A file from here on goes to a bucket in parts of this size, several at once.
 UPLOAD_PART = 16 << 20
 # Seconds before a request to a bucket is made again, beside what obstore tries by itself: of several who write in the
@@ -69,14 +72,15 @@ class _PiecesFile(io.FileIO):
     """A file to which pieces are written together, without a copy of them and without a system call for each."""
 
     def writelines(self, pieces: Iterable[Buffer], /) -> None:
-        waiting = list(pieces)
-        written = os.writev(self.fileno(), waiting) if waiting else 0
-        for piece in waiting:
-            left = memoryview(piece)[written:]
-            written = max(0, written - memoryview(piece).nbytes)
-            # The system takes less than everything of what is very long, and where the disk is about to be full.
-            while left:
-                left = left[self.write(left) :]
+        remaining = iter(pieces)
+        while waiting := list(islice(remaining, MOST_PIECES)):
+            written = os.writev(self.fileno(), waiting)
+            for piece in waiting:
+                left = memoryview(piece)[written:]
+                written = max(0, written - memoryview(piece).nbytes)
+                # The system takes less than everything of what is very long, and where the disk is about to be full.
+                while left:
+                    left = left[self.write(left) :]
 
 
 class FolderPlace:
