@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hits import database
+from hits.errors import MarketplaceUnavailable, RequestRefused
 
-from .descriptors import mirrored_hashes
-from .duplicates import HASH_MASK, NEAR
+from . import marketplace_keys
+from .descriptors import WINDOWS, hashes_of, mirrored_hashes, stack
+from .duplicates import NEAR
 from .errors import ProjectError
+from .hamming import pairs_between
+from .likeness import Hashes
 from .reconcile import PUBLISH_LOCK
 from .store import tombstones as store
 from .store.tombstones import Kind, KnownImage
@@ -26,16 +31,19 @@ if TYPE_CHECKING:
 
     from .project import Project
 
+logger = logging.getLogger(__name__)
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Takedown:
-    """What was taken down, or would be: images by SHA-256, and near-duplicates and mirror images of them.
+    """What was taken down, or would be: images by SHA-256, and their near-duplicates, mirror images and crops.
 
     `candidates` counts addresses that will not be fetched again; `releases` names the releases that hold one of the
-    pictures; `done` is false for a look ahead.
+    pictures; `pages` counts HITs that showed one and are offered to nobody from now on, `unreached` those whose
+    marketplace did not answer; `done` is false for a look ahead.
     """
 
     kind: Kind
@@ -45,6 +53,8 @@ class Takedown:
     candidates: int
     releases: tuple[str, ...]
     done: bool
+    pages: int = 0
+    unreached: int = 0
 
 
 def parse_target(text: str) -> tuple[Kind, str]:
@@ -76,8 +86,9 @@ def take_down(
 ) -> Takedown:
     """Take down an image, what an address gave, or all pictures of an author; a second time changes nothing.
 
-    Bytes and renditions are deleted; candidates end as rejected; votes, which were paid for, stay. While it works no
-    crawl, publication or export runs. Raises ProjectError without a reason, LockHeld, DatabaseError, ImageStoreError.
+    Bytes and renditions are deleted; candidates end as rejected; open HITs that show one expire; votes, which were paid
+    for, stay. While it works no crawl, publication or export runs. Raises ProjectError without a reason, LockHeld,
+    DatabaseError, ImageStoreError.
     """
     if not reason.strip():
         raise ProjectError("a takedown needs a reason: it is what is left of the picture")
@@ -102,26 +113,86 @@ def take_down(
             # All that ever were: a run that was killed before this line is made good by the next.
             for sha256 in (*dropped, *gone):
                 project.images.delete(sha256)
+        pages, unreached = (0, 0) if dry_run else _expire_pages(project)
     return Takedown(
-        kind, value, concerned.images, tuple(near), len(candidates), tuple(releases), done=not dry_run
+        kind,
+        value,
+        concerned.images,
+        tuple(near),
+        len(candidates),
+        tuple(releases),
+        done=not dry_run,
+        pages=pages,
+        unreached=unreached,
     )
 
 
+def _expire_pages(project: Project) -> tuple[int, int]:
+    """Offer no open HIT with a picture that was ever taken down to anybody any more; what is answered is paid.
+
+    Returns how many HITs these are, and of how many the marketplace did not answer.
+    """
+    with database.reading(project.engine) as connection:
+        pages = store.open_pages_with_taken_down(connection)
+    unreached = 0
+    for endpoint in sorted({page.endpoint for page in pages}):
+        here = [page.platform_hit_id for page in pages if page.endpoint == endpoint]
+        try:
+            requester = marketplace_keys.requester(project, endpoint)
+            for hit_id in here:
+                requester.expire(hit_id)
+        except (MarketplaceUnavailable, RequestRefused, ProjectError) as error:
+            # What is taken down is gone already; the next takedown, of anything, tries again.
+            logger.warning(
+                "HITs with pictures that were taken down are still open on %s: %s", endpoint, error
+            )
+            unreached += len(here)
+    return len(pages) - unreached, unreached
+
+
 def _near_duplicates(connection: sa.Connection, sha256s: Collection[str]) -> list[str]:
-    """Other images of the store that are the same pictures: encoded anew, reduced or mirrored."""
-    targets = store.known_images(connection, sha256s)
-    names, values = store.hashes(connection)
-    if not targets or not names:
+    """Other images of the store that show the same pictures, as export finds them: encoded anew, reduced, mirrored,
+    parts of them, and pictures of which they are a part."""
+    targets = [one for one in store.known_images(connection, sha256s) if any(one.descriptor)]
+    if not targets:
         return []
-    every = np.array([value & HASH_MASK for value in values], np.uint64)
-    near: set[str] = set()
-    for value in _both_ways(targets):
-        near.update(names[place] for place in np.flatnonzero(np.bitwise_count(every ^ value) <= NEAR))
-    candidates = store.known_images(connection, near - set(sha256s))
-    pictures = pictures_of(targets)
-    return sorted(one.sha256 for one in candidates if pictures.match(one))
+    known, pictures = frozenset(sha256s), pictures_of(targets)
+    whole, windows = _hashes(targets)
+    wanted = _both_ways(whole), _both_ways(np.concatenate([whole, *windows]))
+    return sorted(
+        one.sha256
+        for batch in store.standing_images(connection)
+        for one in _perhaps(batch, *wanted)
+        if one.sha256 not in known and pictures.match(one)
+    )
 
 
-def _both_ways(targets: Sequence[KnownImage]) -> np.ndarray:
-    hashes = np.array([one.perceptual_hash & HASH_MASK for one in targets], np.uint64)
-    return np.concatenate([hashes, mirrored_hashes(hashes)])
+def _perhaps(batch: Sequence[KnownImage], whole: Hashes, parts: Hashes) -> list[KnownImage]:
+    """Those of which a hash is near: of a window in them to those of `whole` pictures, or their own to `parts`."""
+    shown = [one for one in batch if any(one.descriptor)]
+    if not shown:
+        return []
+    own, windows = _hashes(shown)
+    perhaps = _is_near(own, parts)
+    for window in windows:
+        perhaps |= _is_near(window, whole)
+    return [one for one, near in zip(shown, perhaps.tolist(), strict=True) if near]
+
+
+def _hashes(pictures: Sequence[KnownImage]) -> tuple[Hashes, list[Hashes]]:
+    """The hashes of the pictures, and those of each window in them."""
+    rows = stack([one.descriptor for one in pictures])
+    return hashes_of(rows), [hashes_of(rows, window) for window in range(1, len(WINDOWS))]
+
+
+def _both_ways(hashes: Hashes) -> Hashes:
+    return np.unique(np.concatenate([hashes, mirrored_hashes(hashes)]))
+
+
+def _is_near(hashes: Hashes, wanted: Hashes) -> np.ndarray:
+    """Which of the hashes are near one of those wanted (distinct, sorted)."""
+    distinct, place = np.unique(hashes, return_inverse=True)
+    near = np.zeros(len(distinct), np.bool_)
+    for found, _ in pairs_between(distinct, wanted, NEAR):
+        near[np.searchsorted(distinct, found)] = True
+    return near[place]

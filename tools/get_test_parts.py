@@ -22,6 +22,8 @@ PACKAGES = {
     "libatomic1": "/usr/share/doc/libatomic1",
     "mediawiki": "/usr/share/mediawiki/includes/WebStart.php",
     "nginx-light": "/usr/sbin/nginx",
+    # Loads meta.mat as MATLAB would; 79 MB to fetch.
+    "octave": "/usr/bin/octave-cli",
     "php-cli": "/usr/bin/php",
     "php-curl": "/usr/share/doc/php-curl",
     "php-gd": "/usr/share/doc/php-gd",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,23 +16,26 @@ CLASSES_SHOWN = 40
 
 
 @click.command("diff-release")
-@click.argument("old", type=click.Path(path_type=Path, file_okay=False))
-@click.argument("new", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("old")
+@click.argument("new")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, picture by picture.")
-def command(old: Path, new: Path, as_json: bool) -> None:
+def command(old: str, new: str, as_json: bool) -> None:
     """Tell what changed from the release OLD to the release NEW: settings, classes, pictures, sources.
 
-    It needs no project: anyone who has the releases can run it. Of test only numbers are told: its labels are secret.
+    Both are folders or addresses in a bucket. It needs no project: anyone who has the releases can run it. Of test
+    only numbers are told: its labels are secret.
 
     \b
     Example:
       imagenet-builder diff-release releases/first releases/second --json
     """
-    from imagenet_builder.export.diff import difference, read_listing
+    from imagenet_builder.export.diff import FILES, difference, read_listing
+    from imagenet_builder.export.fetched import on_disk
 
-    found = difference(read_listing(old), read_listing(new))
+    with on_disk(old, FILES) as before, on_disk(new, FILES) as after:
+        found = difference(read_listing(before), read_listing(after))
     if as_json:
-        document = {"old": str(old), "new": str(new), **dataclasses.asdict(found)}
+        document = {"old": old, "new": new, **dataclasses.asdict(found)}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         _show(found)

@@ -8,13 +8,14 @@ import logging
 import os
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
-    from imagenet_builder.export.request import ExportReport, Shortfall
+    from imagenet_builder.export.request import ExportReport, ExportRequest, Shortfall
+    from imagenet_builder.project import Project
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ SHORTFALLS_SHOWN = 40
 @click.option("--allow-fewer", is_flag=True, help="Write a smaller release when too few classes qualify.")
 @click.option("--tars", is_flag=True, help="Also write ILSVRC's archives.")
 @click.option(
+    "--hard-links", is_flag=True, help="One file for a picture that stands in several trees of the release."
+)
+@click.option(
     "--processes", type=click.IntRange(1), show_default="one a core", help="How many write at once."
 )
 @click.option(
@@ -69,24 +73,7 @@ SHORTFALLS_SHOWN = 40
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def command(
-    invocation: Invocation,
-    classes: int | None,
-    class_list: str | None,
-    formats: tuple[str, ...],
-    val: int | None,
-    test: int | None,
-    replicate: int,
-    min_train: int | None,
-    max_train: int | None,
-    licences: tuple[str, ...],
-    resize: int | None,
-    seed: int,
-    divide_authors: bool,
-    allow_fewer: bool,
-    tars: bool,
-    processes: int | None,
-    out: str,
-    as_json: bool,
+    invocation: Invocation, /, out: str, hard_links: bool, processes: int | None, as_json: bool, **asked: Any
 ) -> None:
     """Write a release: train, val and test in ILSVRC format, with checksums and sources.
 
@@ -100,27 +87,11 @@ def command(
     """
     from imagenet_builder.aggregate import settle_verdicts
     from imagenet_builder.cli.progress import shown_progress
-    from imagenet_builder.config import override
-    from imagenet_builder.export.choose import Sizes
     from imagenet_builder.export.release import export
-    from imagenet_builder.export.request import ExportRequest, TooFewClasses
+    from imagenet_builder.export.request import TooFewClasses
 
-    if classes is None and class_list is None:
-        raise click.UsageError("give --classes N, or --list with a name or a file")
     project = invocation.project
-    given = {"val": val, "test": test, "min_train": min_train, "max_train": max_train}
-    sizes = override(project.settings, "export", **given).export
-    request = ExportRequest(
-        sizes=Sizes(sizes.val, sizes.test, sizes.min_train, sizes.max_train, replicate),
-        classes=classes,
-        class_list=class_list,
-        licences=_codes(licences),
-        resize=resize,
-        seed=seed,
-        allow_fewer=allow_fewer,
-        divide_authors=divide_authors,
-        formats=_format_names(formats, tars),
-    )
+    request = _request(project, **asked)
     settled = settle_verdicts(project)
     if settled:
         logger.info("%d verdicts changed when all rules were fitted to all votes", settled)
@@ -131,12 +102,47 @@ def command(
                 request,
                 out,
                 processes=processes or len(os.sched_getaffinity(0)),
+                hard_links=hard_links,
                 progress=partial(advance, "pictures"),
             )
     except TooFewClasses as error:
         _show_shortfalls(error.shortfalls, as_json)
         raise
     _show(report, as_json)
+
+
+def _request(
+    project: Project,
+    *,
+    classes: int | None,
+    class_list: str | None,
+    replicate: int,
+    licences: tuple[str, ...],
+    formats: tuple[str, ...],
+    tars: bool,
+    val: int | None,
+    test: int | None,
+    min_train: int | None,
+    max_train: int | None,
+    **others: Any,
+) -> ExportRequest:
+    """What the flags and the project's settings ask for together."""
+    from imagenet_builder.config import override
+    from imagenet_builder.export.choose import Sizes
+    from imagenet_builder.export.request import ExportRequest
+
+    if classes is None and class_list is None:
+        raise click.UsageError("give --classes N, or --list with a name or a file")
+    given = {"val": val, "test": test, "min_train": min_train, "max_train": max_train}
+    sizes = override(project.settings, "export", **given).export
+    return ExportRequest(
+        sizes=Sizes(sizes.val, sizes.test, sizes.min_train, sizes.max_train, replicate),
+        classes=classes,
+        class_list=class_list,
+        licences=_codes(licences),
+        formats=_format_names(formats, tars),
+        **others,
+    )
 
 
 def _codes(licences: tuple[str, ...]) -> tuple[str, ...]:

@@ -27,8 +27,9 @@ def command(
 ) -> None:
     """Remove a picture, what an address gave, or all pictures of an author, and keep them out.
 
-    Their bytes are deleted, with near-duplicates and mirror images; later releases are without them, and later crawls
-    refuse them. Releases that are published already stay as they are: export a new one.
+    Their bytes are deleted, with near-duplicates, mirror images and crops, and open HITs that show them expire; later
+    releases are without them, and later crawls refuse them. Releases that are published already stay as they are:
+    export a new one.
 
     \b
     Examples:
@@ -56,6 +57,12 @@ def _show(found: Takedown) -> None:
     if len(everything) > SHOWN:
         click.echo(f"and {len(everything) - SHOWN:,} more (all of them with --json)")
     click.echo(f"{verb}: {len(found.images):,} pictures, {len(near):,} near-duplicates of them")
+    if found.pages or found.unreached:
+        click.echo(f"pages of questions that nobody gets any more: {found.pages:,}")
+    if found.unreached:
+        click.echo(
+            f"pages that are still offered: {found.unreached:,}; start the marketplace and run it again"
+        )
     click.echo(f"addresses that are not fetched again: {found.candidates:,}")
     if found.releases:
         click.echo(f"releases that hold them: {', '.join(found.releases)}; export a new one")

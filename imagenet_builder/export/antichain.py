@@ -1,7 +1,8 @@
-"""The largest set of categories of which none is an ancestor of another. Pure, exact, the same on every machine."""
+"""Sets of categories of which none is an ancestor of another: the largest, exactly, and the richest of a size. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
@@ -25,30 +26,100 @@ def largest_antichain(
     return _heaviest({name: weight + one_more for name, weight in weights.items()}, ancestors)
 
 
-def most_weight(weights: Mapping[str, int], ancestors: Callable[[str], Collection[str]], count: int) -> int:
-    """What no `count` keys, none an ancestor of another, weigh more than; weights as in `largest_antichain`.
+def best_of_size(
+    weights: Mapping[str, int], ancestors: Callable[[str], Collection[str]], count: int
+) -> tuple[frozenset[str], int]:
+    """`count` keys, none an ancestor of another, that weigh much, and what no such choice weighs more than.
 
-    To find the heaviest of exactly so many is hard; this is Lagrange's bound: when every member costs a fee, the
-    heaviest antichain of any size is a minimum cut, and no `count` members can have more than its value and their
-    fees. The fee with the least bound is searched for.
+    `count` is at most what `largest_antichain` has; weights as there. To find the heaviest of exactly so many is hard.
+    Lagrange's bound helps: when every member costs a fee, the heaviest antichain of any size is a minimum cut, and no
+    `count` members can have more than its value and their fees. The fee with the least bound is searched for; each
+    antichain on the way that is large enough is a choice, without its lightest members. The best of these is improved
+    by exchanging one member for another, and one that is above others for these. Where it reaches the bound, nothing is
+    heavier. Among equals members come by name.
     """
-    count = min(count, len(weights))
-
-    def bound(fee: int) -> tuple[int, int]:
-        """The bound that a fee gives, and the members of the antichain that it is reached with."""
+    if not 0 < count <= len(weights):
+        return frozenset(), 0
+    best = _heaviest_of(largest_antichain(weights, ancestors), weights, count)
+    # The higher the fee, the fewer members pay; the bound is least where as many do as are asked for.
+    low, high = -sum(weights.values()) - 1, max(weights.values())
+    bound = sum(weights[name] for name in sorted(weights, key=lambda name: -weights[name])[:count])
+    while high - low > 1 and _weight(best, weights) < bound:
+        fee = (low + high) // 2
         worth = {name: weight - fee for name, weight in weights.items() if weight > fee}
         members = _heaviest(worth, ancestors)
-        return sum(worth[name] for name in members) + fee * count, len(members)
+        bound = min(bound, sum(worth[name] for name in members) + fee * count)
+        if len(members) >= count:
+            low = fee
+            best = _heavier(best, _heaviest_of(members, weights, count), weights)
+        else:
+            high = fee
+            best = _heavier(best, _filled(members, best, weights, ancestors, count), weights)
+    if _weight(best, weights) < bound:
+        best = _exchanged(best, weights, ancestors)
+    return best, bound
 
-    # The higher the fee, the fewer members pay; the bound is least where as many do as are asked for.
-    low, high = -sum(weights.values()) - 1, max(weights.values(), default=0)
-    least = min(bound(low)[0], bound(high)[0])
-    while high - low > 1:
-        fee = (low + high) // 2
-        value, members = bound(fee)
-        least = min(least, value)
-        low, high = (fee, high) if members >= count else (low, fee)
-    return least
+
+def _weight(members: Collection[str], weights: Mapping[str, int]) -> int:
+    return sum(weights[name] for name in members)
+
+
+def _heavier(one: frozenset[str], other: frozenset[str], weights: Mapping[str, int]) -> frozenset[str]:
+    return other if _weight(other, weights) > _weight(one, weights) else one
+
+
+def _heaviest_of(members: Collection[str], weights: Mapping[str, int], count: int) -> frozenset[str]:
+    return frozenset(sorted(members, key=lambda name: (-weights[name], name))[:count])
+
+
+def _filled(
+    members: frozenset[str],
+    others: frozenset[str],
+    weights: Mapping[str, int],
+    ancestors: Callable[[str], Collection[str]],
+    count: int,
+) -> frozenset[str]:
+    """`members` with others that fit, up to `count`; `others` as they are where too few fit."""
+    chosen = set(members)
+    barred = set().union(*(ancestors(name) for name in members))
+    for name in sorted(weights, key=lambda name: (-weights[name], name)):
+        if len(chosen) == count:
+            return frozenset(chosen)
+        above = ancestors(name)
+        if name not in chosen and name not in barred and chosen.isdisjoint(above):
+            chosen.add(name)
+            barred.update(above)
+    return frozenset(chosen) if len(chosen) == count else others
+
+
+def _exchanged(
+    chosen: frozenset[str], weights: Mapping[str, int], ancestors: Callable[[str], Collection[str]]
+) -> frozenset[str]:
+    """`chosen` after all exchanges of one member for a heavier key that stands in no other's way."""
+    members = set(chosen)
+    # How many members are below a key; a member is above a key where it is an ancestor.
+    below = Counter(above for name in members for above in ancestors(name))
+    while True:
+        lightest = min(members, key=lambda name: (weights[name], name))
+        for name in sorted(weights, key=lambda name: (-weights[name], name)):
+            if weights[name] <= weights[lightest]:
+                return frozenset(members)
+            if name in members:
+                continue
+            over = members.intersection(ancestors(name))
+            in_the_way = len(over) + below[name]
+            if in_the_way > 1:
+                continue
+            under = {one for one in members if name in ancestors(one)} if below[name] else set()
+            goes = next(iter(over | under), lightest)
+            if weights[name] > weights[goes]:
+                members.remove(goes)
+                members.add(name)
+                below.subtract(ancestors(goes))
+                below.update(ancestors(name))
+                break
+        else:
+            return frozenset(members)
 
 
 def _heaviest(weights: Mapping[str, int], ancestors: Callable[[str], Collection[str]]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from imagenet_builder.errors import ReleaseError
 
-from .antichain import largest_antichain, most_weight
+from .antichain import best_of_size, largest_antichain
 
 Clusters = Mapping[str, Collection[str]]
 
@@ -50,7 +50,7 @@ class Why(StrEnum):
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A category that was left out and its distinct pictures; `below` names a class below an ancestor, `above` one
-    above a kind of it. That class qualifies, even where it is beyond the number asked for."""
+    above a kind of it."""
 
     wnid: str
     why: Why
@@ -63,8 +63,8 @@ class LeftOut:
 class Choice:
     """The chosen classes by wnid, and every other category that was considered, by wnid.
 
-    `usable` counts the distinct pictures that a release can use of them; no other choice of so many classes could use
-    more than `most`. None for named classes, which were not chosen.
+    `usable` counts the distinct pictures that a release can use of them; no choice of so many classes could use more
+    than `most`. None for named classes, which were not chosen.
     """
 
     wnids: tuple[str, ...]
@@ -84,21 +84,26 @@ def choose_best(
 
     `clusters` maps a category to the clusters that it may use, `labels` a cluster to all categories that it was
     accepted for. Of those that qualify the largest set is found in which none is above another, and of such sets the
-    one with most pictures that a release can use (`largest_antichain`); if it is larger than `count`, its richest are
-    taken. General categories may have more pictures than their kinds: `most` says how much more the best choice of
-    `count` could use at most, without regard to what classes share. Where classes share so many pictures that one falls
-    short, the poorest yields, and what it shared is free again.
+    one with most pictures that a release can use (`largest_antichain`). If it is larger than `count`, so many are taken
+    with as many pictures as can be found (`best_of_size`), which may be other categories than those of the largest set;
+    `most` says what no choice exceeds, without regard to what classes share. Where classes share so many pictures that
+    one falls short, the poorest yields, and what it shared is free again.
     """
     usable = {wnid: min(len(own), sizes.most) for wnid, own in clusters.items()}
+    most = 0
 
-    def antichain(qualified: Iterable[str]) -> list[str]:
-        largest = largest_antichain({wnid: usable[wnid] for wnid in qualified}, ancestors)
-        return sorted(largest, key=lambda wnid: (-usable[wnid], wnid))
+    def candidates(qualified: Collection[str]) -> Sequence[str]:
+        nonlocal most
+        weights = {wnid: usable[wnid] for wnid in qualified}
+        largest = largest_antichain(weights, ancestors)
+        if len(largest) <= count:
+            most = sum(usable[wnid] for wnid in largest)
+            return sorted(largest)
+        chosen, most = best_of_size(weights, ancestors, count)
+        return sorted(chosen)
 
-    chosen, yielded = _settle(clusters, labels, sizes, lambda qualified: antichain(qualified)[:count])
-    remaining = [wnid for wnid, own in clusters.items() if len(own) >= sizes.needed and wnid not in yielded]
-    left_out = _left_out(clusters, ancestors, sizes, chosen, antichain(remaining), yielded)
-    most = most_weight({wnid: usable[wnid] for wnid in remaining}, ancestors, len(chosen))
+    chosen, yielded = _settle(clusters, labels, sizes, candidates)
+    left_out = _left_out(clusters, ancestors, sizes, chosen, yielded)
     used = sum(usable[wnid] for wnid in chosen)
     return Choice(tuple(sorted(chosen)), tuple(left_out), used, most)
 
@@ -123,7 +128,7 @@ def choose_named(
             )
     clusters = {wnid: clusters.get(wnid, ()) for wnid in sorted(wanted)}
     chosen, yielded = _settle(clusters, labels, sizes, sorted)
-    left_out = _left_out(clusters, ancestors, sizes, chosen, chosen, yielded)
+    left_out = _left_out(clusters, ancestors, sizes, chosen, yielded)
     return Choice(tuple(sorted(chosen)), tuple(left_out))
 
 
@@ -165,29 +170,23 @@ def _left_out(
     ancestors: Callable[[str], Collection[str]],
     sizes: Sizes,
     chosen: Collection[str],
-    antichain: Collection[str],
     yielded: Mapping[str, int],
 ) -> Iterable[LeftOut]:
-    """Why each category was left out; every one that qualifies is in `antichain`, or above or below a member of it."""
-    chosen, members = frozenset(chosen), frozenset(antichain)
-    # The first member below every category, chosen ones before others.
+    """Why each category was left out."""
+    classes = frozenset(chosen)
     below: dict[str, str] = {}
-    for wnid in sorted(members, key=lambda wnid: (wnid not in chosen, wnid)):
+    for wnid in sorted(classes):
         for above in ancestors(wnid):
             below.setdefault(above, wnid)
-    for wnid in sorted(clusters):
+    for wnid in sorted(clusters.keys() - classes):
         pictures = len(clusters[wnid])
-        if wnid in chosen:
-            continue
         if pictures < sizes.needed:
             yield LeftOut(wnid, Why.TOO_FEW, pictures)
         elif wnid in yielded:
             yield LeftOut(wnid, Why.SHARED, yielded[wnid])
-        elif wnid in members:
-            yield LeftOut(wnid, Why.SURPLUS, pictures)
         elif wnid in below:
             yield LeftOut(wnid, Why.ANCESTOR, pictures, below=below[wnid])
+        elif over := classes.intersection(ancestors(wnid)):
+            yield LeftOut(wnid, Why.DESCENDANT, pictures, above=min(over))
         else:
-            over = members.intersection(ancestors(wnid))
-            nearest = min(over, key=lambda member: (member not in chosen, member))
-            yield LeftOut(wnid, Why.DESCENDANT, pictures, above=nearest)
+            yield LeftOut(wnid, Why.SURPLUS, pictures)

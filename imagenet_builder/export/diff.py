@@ -13,11 +13,14 @@ import pyarrow.parquet as pq
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.records import Split
 
+from .documents import MANIFEST_NAME
 from .provenance import IMAGES_NAME, SEALED_COLUMNS
 from .verify import one_line, read_manifest
 
 # Columns of images.parquet that say what a picture is and where it stands; the others say where it came from.
 PLACE = ("file", "split", "wnid", "label", "ilsvrc_id", "sha256", "width", "height", "bytes", "image_sha256")
+# What is read of a release.
+FILES = (MANIFEST_NAME, IMAGES_NAME)
 ORIGIN = tuple(name for name in SEALED_COLUMNS if name not in PLACE)
 
 

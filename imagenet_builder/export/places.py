@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # All files and folders of all releases say that they were written then: equal releases are equal to the byte.
 WRITTEN_AT_NS = 1_577_836_800 * 10**9  # 2020-01-01T00:00:00Z
 READ_ONLY = 0o444
+# What one system call takes.
+MOST_PIECES = os.sysconf("SC_IOV_MAX")
 # A file from here on goes to a bucket in parts of this size, several at once.
 UPLOAD_PART = 16 << 20
 # Seconds before a request to a bucket is made again, beside what obstore tries by itself: of several who write in the
@@ -49,6 +52,9 @@ class Place(Protocol):
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
         """A new file to write to and read again, at any place in it; whole when the context ends without an error."""
 
+    def link(self, path: str, other: str) -> None:
+        """Let `path` be the same file as `other`, which is whole."""
+
     def holds(self, path: str, digest: str, size: int) -> bool:
         """Whether what was written to `path` is whole."""
 
@@ -66,14 +72,15 @@ class _PiecesFile(io.FileIO):
     """A file to which pieces are written together, without a copy of them and without a system call for each."""
 
     def writelines(self, pieces: Iterable[Buffer], /) -> None:
-        waiting = list(pieces)
-        written = os.writev(self.fileno(), waiting) if waiting else 0
-        for piece in waiting:
-            left = memoryview(piece)[written:]
-            written = max(0, written - memoryview(piece).nbytes)
-            # The system takes less than everything of what is very long, and where the disk is about to be full.
-            while left:
-                left = left[self.write(left) :]
+        remaining = iter(pieces)
+        while waiting := list(islice(remaining, MOST_PIECES)):
+            written = os.writev(self.fileno(), waiting)
+            for piece in waiting:
+                left = memoryview(piece)[written:]
+                written = max(0, written - memoryview(piece).nbytes)
+                # The system takes less than everything of what is very long, and where the disk is about to be full.
+                while left:
+                    left = left[self.write(left) :]
 
 
 class FolderPlace:
@@ -93,6 +100,12 @@ class FolderPlace:
         """See `Place`."""
         with _PiecesFile(self._prepared(path), "w+b") as file:
             yield cast(BinaryIO, file)
+
+    def link(self, path: str, other: str) -> None:
+        """See `Place`."""
+        target = self._prepared(path)
+        target.unlink(missing_ok=True)
+        target.hardlink_to(self._folder / other)
 
     def holds(self, path: str, digest: str, size: int) -> bool:
         """See `Place`: lists outlive a power failure that files did not, so the file is read."""
@@ -169,6 +182,12 @@ class BucketPlace:
                 obstore.put(self._store, path, file, use_multipart=large, chunk_size=UPLOAD_PART)
 
             self._asked(f"write {path} to", upload)
+
+    def link(self, path: str, other: str) -> None:
+        """See `Place`; a bucket knows no links, and copies by itself."""
+        import obstore
+
+        self._asked(f"write {path} to", lambda: obstore.copy(self._store, other, path))
 
     def holds(self, path: str, digest: str, size: int) -> bool:
         """See `Place`."""

@@ -46,12 +46,15 @@ def export(
     out: Path | str,
     *,
     processes: int = 1,
+    hard_links: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write a release to `out`, a folder or an address in a bucket, with nothing in it yet; record it in the store.
 
-    The same store, request and seed give the same bytes, with whatever number of `processes`. `progress` is told how
+    The same store, request and seed give the same bytes, with whatever number of `processes`. With `hard_links` a
+    picture that stands in several trees of a folder is one file; it is never one with the image store's own, which
+    whoever changes a release would damage. `progress` is told how
     many pictures of how many are written. A run that was killed or interrupted leaves only `.NAME.partial` beside a
     folder, and in a bucket files without a manifest: the next run to `out` goes on with that, if what it has to write
     is the same, and else removes it. Raises TooFewClasses (and writes nothing) when too few classes qualify,
@@ -65,7 +68,7 @@ def export(
         plan = plan_release(project, request)
         logger.info("classes: %d, pictures: %d", len(plan.release.classes), len(plan.release.pictures))
         with target.errors():
-            written = write_release(project, plan, request, target, processes, progress)
+            written = write_release(project, plan, request, target, processes, hard_links, progress)
             keys = _keep_keys(project, target.name, written)
             with database.writing(project.engine) as connection:
                 record_release(
@@ -118,6 +121,7 @@ def write_release(
     request: ExportRequest,
     target: Target,
     processes: int = 1,
+    hard_links: bool = False,
     progress: Progress | None = None,
 ) -> WrittenRelease:
     """Write everything of a decided release but the manifest."""
@@ -131,7 +135,8 @@ def write_release(
             one.begin(release, tree)
         names = tuple(name for name in request.formats if name != croissant.FORMAT)
         alone = dataclasses.replace(release, pictures=())
-        writing = Writing(project, alone, names, request.resize, target.place.address, journal.folder)
+        address = target.place.address
+        writing = Writing(project, alone, names, request.resize, address, journal.folder, hard_links)
         pictures = write_pictures(writing, release, processes=processes, progress=progress)
         for one in formats:
             one.finish(release, tree, pictures.large_files)

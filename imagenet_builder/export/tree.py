@@ -166,13 +166,14 @@ class _Hashed(io.RawIOBase):
 class Tree:
     """Files at one place, each listed in one list of the journal as soon as it is whole.
 
-    Paths are relative, with slashes. `large_files` has those that were written through `open`, by path; `reused` counts
-    files that a killed run finished and that were not written again. Not for several threads, but for `kept`. Raises
-    what the place raises.
+    Paths are relative, with slashes. With `hard_links`, what is written twice is one file under two names.
+    `large_files` has those that were written through `open`, by path; `reused` counts files that a killed run finished
+    and that were not written again. Not for several threads, but for `kept`. Raises what the place raises.
     """
 
-    def __init__(self, place: Place, journal: Journal, name: str) -> None:
+    def __init__(self, place: Place, journal: Journal, name: str, *, hard_links: bool = False) -> None:
         self.place = place
+        self._first_of: dict[str, str] | None = {} if hard_links else None
         self.large_files: dict[str, Listed] = {}
         self.reused = 0
         self._kept = journal.listed(name)
@@ -185,9 +186,13 @@ class Tree:
         kept = self._kept.get(path)
         if kept is not None and kept.sha256 == digest and (path in self._read or self._is_whole(path)):
             self.reused += 1
-        else:
+            return
+        first = path if self._first_of is None else self._first_of.setdefault(digest, path)
+        if first == path:
             self.place.write(path, content)
-            self._listed(path, Listed(len(content), digest))
+        else:
+            self.place.link(path, first)
+        self._listed(path, Listed(len(content), digest))
 
     def kept(self, path: str) -> bytes | None:
         """What a killed run wrote to `path`; None if it is not there, or not whole. May be called on any thread."""

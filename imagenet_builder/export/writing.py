@@ -50,6 +50,7 @@ class Writing:
     resize: int | None
     address: str
     journal: Path
+    hard_links: bool = False
 
 
 class Written(NamedTuple):
@@ -168,7 +169,7 @@ def write_part(
     formats = [one for _, one in named if one.in_order == in_order]
     name = f"{'whole' if in_order else 'part'}-{part.split}-{part.number:05d}"
     journal = Journal(writing.journal)
-    tree = Tree(open_place(writing.address), journal, name)
+    tree = Tree(open_place(writing.address), journal, name, hard_links=writing.hard_links)
     try:
         finished = _finished(writing, part, formats, tree, name)
         if finished is not None:

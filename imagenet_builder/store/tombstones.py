@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,18 @@ from imagenet_builder.records import Candidate, Reason
 from .bulk import insert_rows
 from .chunks import chunks
 from .crawl import storable
-from .tables import TOMBSTONE_KINDS, candidates, images, release_images, releases, renditions, tombstones
+from .tables import (
+    TOMBSTONE_KINDS,
+    candidates,
+    hit_questions,
+    hits,
+    images,
+    questions,
+    release_images,
+    releases,
+    renditions,
+    tombstones,
+)
 
 ROWS_AT_ONCE = 10_000
 
@@ -33,6 +44,13 @@ class KnownImage(NamedTuple):
     sha256: str
     perceptual_hash: int
     descriptor: bytes
+
+
+class OpenPage(NamedTuple):
+    """A published HIT: where, and under which id."""
+
+    endpoint: str
+    platform_hit_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +105,27 @@ def candidates_of(connection: Connection, sha256s: Collection[str]) -> list[int]
     ]
 
 
-def hashes(connection: Connection) -> tuple[list[str], list[int]]:
-    """SHA-256 and perceptual hash of every image that is not taken down."""
+def standing_images(connection: Connection) -> Iterator[list[KnownImage]]:
+    """Every image that is not taken down, in batches."""
+    columns = (images.c.sha256, images.c.perceptual_hash, images.c.descriptor)
     rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
-        sa.select(images.c.sha256, images.c.perceptual_hash).where(~is_taken_down(images.c.sha256))
+        sa.select(*columns).where(~is_taken_down(images.c.sha256))
     )
-    names: list[str] = []
-    values: list[int] = []
-    for sha256, value in rows:
-        names.append(sha256)
-        values.append(value)
-    return names, values
+    for batch in rows.partitions():
+        yield [KnownImage(sha256, value, bytes(descriptor or b"")) for sha256, value, descriptor in batch]
+
+
+def open_pages_with_taken_down(connection: Connection) -> list[OpenPage]:
+    """Published HITs, not collected yet, that show an image with a tombstone."""
+    rows = connection.execute(
+        sa.select(hits.c.endpoint, hits.c.platform_hit_id)
+        .distinct()
+        .join_from(hits, hit_questions, hit_questions.c.hit_id == hits.c.id)
+        .join(questions, questions.c.id == hit_questions.c.question_id)
+        .where(hits.c.state == "published", is_taken_down(questions.c.sha256))
+        .order_by(hits.c.endpoint, hits.c.platform_hit_id)
+    )
+    return [OpenPage(*row) for row in rows]
 
 
 def known_images(connection: Connection, sha256s: Collection[str]) -> list[KnownImage]:

@@ -112,6 +112,18 @@ def test_the_manifest_the_checksums_and_the_report_agree(project: Project, tmp_p
     assert {path.stat().st_mode & 0o222 for path in report.folder.rglob("*") if path.is_file()} == {0}
 
 
+def test_pictures_are_one_file_in_two_trees_only_on_request(project: Project, tmp_path: Path) -> None:
+    request = ExportRequest(SIZES, classes=3, formats=("ilsvrc", "kaggle"))
+    copied = export(project, request, tmp_path / "copied").folder
+    linked = export(project, request, tmp_path / "linked", hard_links=True).folder
+    assert {path.stat().st_nlink for path in copied.rglob("*") if path.is_file()} == {1}
+    assert {path.stat().st_nlink for path in linked.rglob("*.JPEG")} == {2}
+    # Nobody who changes a release changes the store.
+    assert {path.stat().st_nlink for path in (project.folder / "images").rglob("*") if path.is_file()} == {1}
+    assert tree_of(linked) == tree_of(copied)
+    assert verify_release(linked) == []
+
+
 def test_the_same_store_request_and_seed_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
     request = ExportRequest(SIZES, classes=3, formats=EVERY_FORMAT)
     export(project, request, tmp_path / "one")

@@ -16,6 +16,7 @@ import pytest
 import torch
 from obstore.store import from_url
 
+from imagenet_builder.cli import command_line, run
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export import parts
 from imagenet_builder.export.choose import Sizes
@@ -257,3 +258,19 @@ def test_a_shard_that_is_cut_off_is_named(project: Project, address: str) -> Non
     release = open_release(address)
     with pytest.raises(ReleaseError, match=r"mds/val/shard\.00000\.mds"):
         release.source(release.val[0])
+
+
+def test_a_release_in_the_bucket_is_checked_and_compared_as_a_folder_is(
+    project: Project, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(project, REQUEST, address)
+    export(project, replace(REQUEST, seed=1, formats=("mds",)), tmp_path / "other")
+    assert run(command_line.main, "verify-release", address) == 0
+    assert capsys.readouterr().out == f"{address} is sound\n"
+    assert run(command_line.main, "diff-release", address, str(tmp_path / "other")) == 0
+    assert "setting seed: 0 → 1" in capsys.readouterr().out
+    obstore.put(from_url(address), "mds/val/shard.00000.mds", b"something else")
+    assert run(command_line.main, "verify-release", address, "--skip-near-duplicates") == 1
+    said = capsys.readouterr()
+    assert "mds/val/shard.00000.mds was changed" in said.out
+    assert said.err.startswith(f"Error: {address} has 1 problems")

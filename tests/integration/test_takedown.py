@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ from PIL import Image, ImageOps
 
 from hits import database
 from hits.errors import LockHeld
+from hits.model import Answer
+from imagenet_builder import marketplace_keys
+from imagenet_builder.aggregate import aggregate
 from imagenet_builder.cli import command_line, run
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.errors import ImageStoreError
@@ -23,6 +28,7 @@ from imagenet_builder.export.request import ExportRequest
 from imagenet_builder.gc import compare, sweep
 from imagenet_builder.pictures import thumbnail
 from imagenet_builder.project import Project
+from imagenet_builder.publish import publish as publish_pages
 from imagenet_builder.records import Rights
 from imagenet_builder.sources.folder import Folder
 from imagenet_builder.store import controls, publish, tables
@@ -30,9 +36,11 @@ from imagenet_builder.takedown import parse_author, parse_target, take_down
 from tests.builder_store import NOW
 from tests.export_parts import GOLDFISH, TENCH, Verified, picture, project_with, some_pictures
 from tests.proposing_source import ProposingSource
+from tests.verification_project import verification
 
 REQUEST = ExportRequest(Sizes(val=2, test=2, min_train=3, max_train=20), classes=2)
 ADA, GRACE = Rights("by", "4.0", None, "Ada  Example"), Rights("by", "4.0", None, "Grace Other")
+SMALL_PAGES: dict[str, object] = {"page_size": 7, "controls": 0}
 CRAWL: dict[str, object] = {"min_side": 8, "licences": ["by", "cc0"]}
 
 
@@ -154,6 +162,70 @@ def test_near_duplicates_and_mirror_images_go_too_and_renditions_with_them(
     for sha256 in (*found.images, *found.near_duplicates, *made):
         assert not project.images.exists(sha256)
     assert compare(project.engine, project.images).lost_renditions == []
+
+
+def cropped(content: bytes, share: float) -> bytes:
+    shown = Image.open(io.BytesIO(content))
+    width, height = shown.size
+    side = (round(width * share / 2), round(height * share / 2))
+    written = io.BytesIO()
+    shown.crop((*side, width - side[0], height - side[1])).save(written, "JPEG", quality=90)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("asked_for", ["the whole", "the crop"])
+def test_crops_and_what_they_were_cut_from_go_too(
+    tmp_path: Path, wordnet_folder: Path, asked_for: str
+) -> None:
+    whole = picture(900, blocks=4)
+    part = cropped(whole, 0.1)
+    verified = [*some_pictures({TENCH: 9, GOLDFISH: 9}), Verified(TENCH, whole), Verified(GOLDFISH, part)]
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    target, other = (whole, part) if asked_for == "the whole" else (part, whole)
+    found = take_down(project, parse_target(sha_of(target)), "asked")
+    assert found.near_duplicates == (sha_of(other),)
+    with database.reading(project.engine) as connection:
+        left = set(connection.scalars(sa.select(tables.images.c.sha256))) - {sha_of(whole), sha_of(part)}
+    assert all(project.images.exists(sha256) for sha256 in left)
+    assert len(left) == 18
+
+
+def test_open_pages_with_the_picture_are_offered_to_nobody_any_more(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    with verification(tmp_path, wordnet_folder, {TENCH: 14}, verification=SMALL_PAGES) as world:
+        publish_pages(world.project)
+        first, second = world.pages()
+        world.submit("an early worker", first, Answer.YES)
+        gone, _ = next(iter(world.pages()[first].values()))
+        found = take_down(world.project, parse_target(gone), "asked")
+        assert (found.pages, found.unreached) == (1, 0)
+        requester = marketplace_keys.requester(world.project, world.project.settings.marketplace.endpoint)
+        assert requester.hit(first).expires_at < datetime.now(UTC) < requester.hit(second).expires_at
+        # What was answered before is paid as ever.
+        assert aggregate(world.project).spent_cents > 0
+
+
+def test_a_marketplace_that_does_not_answer_stops_no_takedown_and_is_told_again(
+    tmp_path: Path, wordnet_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with verification(tmp_path, wordnet_folder, {TENCH: 14}, verification=SMALL_PAGES) as world:
+        publish_pages(world.project)
+        first, second = world.pages()
+        gone, other = (next(iter(world.pages()[hit].values()))[0] for hit in (first, second))
+        endpoint = world.project.settings.marketplace.endpoint
+        keys = marketplace_keys.read_keys(world.project, endpoint)
+        assert keys is not None
+        marketplace_keys.write_keys(world.project, dataclasses.replace(keys, secret_key="wrong"))
+        found = take_down(world.project, parse_target(gone), "asked")
+        assert (found.pages, found.unreached) == (0, 1)
+        assert "still open on" in caplog.text
+        assert not world.project.images.exists(gone)
+        marketplace_keys.write_keys(world.project, keys)
+        found = take_down(world.project, parse_target(other), "asked")
+        assert (found.pages, found.unreached) == (2, 0)
+        requester = marketplace_keys.requester(world.project, endpoint)
+        assert all(requester.hit(hit).expires_at < datetime.now(UTC) for hit in (first, second))
 
 
 def test_a_later_crawl_stores_it_neither_from_elsewhere_nor_encoded_anew(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagenet_builder.errors import ReleaseError
-from imagenet_builder.export.antichain import largest_antichain, most_weight
+from imagenet_builder.export.antichain import best_of_size, largest_antichain
 from imagenet_builder.export.choose import (
     Choice,
     Sizes,
@@ -143,32 +143,36 @@ def test_the_antichain_is_the_one_that_trying_all_sets_finds(
     assert largest_antichain(dict(reversed(weights.items())), above.__getitem__) == found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(weighted_hierarchies(), st.integers(1, 9))
-def test_no_choice_of_so_many_weighs_more_than_the_bound(
+def test_the_choice_of_so_many_is_the_heaviest_that_trying_all_finds(
     hierarchy: tuple[dict[str, int], dict[str, set[str]]], count: int
 ) -> None:
     weights, above = hierarchy
-    sums = [
+    count = min(count, len(largest_antichain(weights, above.__getitem__)))
+    heaviest = max(
         sum(weights[name] for name in members)
-        for members in combinations(weights, min(count, len(weights)))
+        for members in combinations(weights, count)
         if not any(above[name] & set(members) for name in members)
-    ]
-    if not sums:
-        return
-    bound = most_weight(weights, above.__getitem__, count)
-    assert max(sums) <= bound <= sum(sorted(weights.values())[-count:])
-    if len(sums) == 1 or not any(above.values()):
-        assert bound == max(sums)
+    )
+    found, bound = best_of_size(weights, above.__getitem__, count)
+    assert len(found) == count
+    assert not any(above[name] & found for name in found)
+    assert sum(weights[name] for name in found) == heaviest <= bound
+    assert best_of_size(dict(reversed(weights.items())), above.__getitem__, count) == (found, bound)
 
 
-def test_a_choice_says_how_far_it_may_be_from_the_richest_of_its_size() -> None:
+def test_the_richest_classes_are_taken_even_where_their_kinds_would_be_more() -> None:
     clusters = world(animal=7, dog=4, cat=6)
-    choice = choose_best(clusters, {}, ABOVE.__getitem__, SIZES, 1)
-    # As many as can be are cat and dog; the richest of them is taken, and animal would have had one more.
-    assert (choice.wnids, choice.usable, choice.most) == (("cat",), 6, 7)
+    one = choose_best(clusters, {}, ABOVE.__getitem__, SIZES, 1)
+    assert (one.wnids, one.usable, one.most) == (("animal",), 7, 7)
+    assert [(left.wnid, left.why, left.above) for left in one.left_out] == [
+        ("cat", Why.DESCENDANT, "animal"),
+        ("dog", Why.DESCENDANT, "animal"),
+    ]
     both = choose_best(clusters, {}, ABOVE.__getitem__, SIZES, 2)
     assert (both.wnids, both.usable, both.most) == (("cat", "dog"), 10, 10)
+    assert [(left.wnid, left.why, left.below) for left in both.left_out] == [("animal", Why.ANCESTOR, "cat")]
 
 
 def test_among_equals_the_more_specific_category_is_taken() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from imagenet_builder.export.description import Node
 from imagenet_builder.export.hierarchy import class_ids, trimmed_hierarchy
 from imagenet_builder.export.matlab import FIELDS, synsets_mat
 from imagenet_builder.export.torch_archive import torch_archive
+from tests.real_parts import need
 from wordnet_synsets.graph import Graph, open_graph
 from wordnet_synsets.select import list_wnids, official_ids
 
@@ -155,3 +159,70 @@ def test_equal_values_give_equal_bytes_whichever_strings_are_shared() -> None:
 def test_values_that_meta_bin_never_holds_are_refused() -> None:
     with pytest.raises(TypeError, match="int"):
         torch_archive(({"n01440764": 7}, []))
+
+
+# What the devkit's own MATLAB routines rely on, as Octave sees it.
+IN_OCTAVE = """
+loaded = load(argv(){1});
+synsets = loaded.synsets;
+told.size = size(synsets);
+told.fields = fieldnames(synsets)';
+told.ids = double([synsets.ILSVRC2012_ID]);
+told.wnids = {synsets.WNID};
+told.words = {synsets.words};
+told.gloss = {synsets.gloss};
+told.num_children = [synsets.num_children];
+told.sizes = cell2mat(cellfun(@size, {synsets.children}, "UniformOutput", false)');
+told.children = cellfun(@(below) [below, 0], {synsets.children}, "UniformOutput", false);
+told.classes = unique({class(synsets(1).ILSVRC2012_ID), class(synsets(end).children), class(synsets(1).words)});
+told.heights = [synsets.wordnet_height];
+told.train = [synsets.num_train_images];
+% Numbers can be calculated and indexed with.
+told.first_below_last = synsets(synsets(end).children(1)).WNID;
+disp(jsonencode(told));
+"""
+
+
+def in_octave(content: bytes, folder: Path) -> Any:
+    octave = need("octave", shutil.which("octave-cli"))
+    (folder / "meta.mat").write_bytes(content)
+    (folder / "read.m").write_text(IN_OCTAVE)
+    done = subprocess.run(
+        [octave, "--norc", "--quiet", str(folder / "read.m"), str(folder / "meta.mat")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_octave_loads_meta_mat_as_matlab_s_own_types(tmp_path: Path) -> None:
+    told = in_octave(synsets_mat(NODES), tmp_path)
+    assert told["size"] == [3, 1]
+    assert told["fields"] == list(FIELDS)
+    assert told["ids"] == [1, 2, 3]
+    assert told["wnids"] == [one.wnid for one in NODES]
+    assert told["words"] == [one.words for one in NODES]
+    assert told["gloss"] == [one.gloss for one in NODES]
+    assert told["num_children"] == [0, 0, 2]
+    assert told["sizes"] == [[1, 0], [1, 0], [1, 2]]
+    assert told["children"][2] == [1, 2, 0]
+    assert told["classes"] == ["char", "double"]
+    assert told["heights"] == [0, 1, 19]
+    assert told["train"] == [1300, 700, 0]
+    assert told["first_below_last"] == "n01440764"
+
+
+def test_octave_loads_the_hierarchy_of_the_thousand(graph: Graph, tmp_path: Path) -> None:
+    ids = class_ids(list_wnids("ilsvrc2012"))
+    nodes = trimmed_hierarchy(graph, ids, dict.fromkeys(ids, 1300))
+    told = in_octave(synsets_mat(nodes), tmp_path)
+    assert told["size"] == [1860, 1]
+    assert told["ids"] == list(range(1, 1861))
+    assert told["wnids"] == [one.wnid for one in nodes]
+    assert told["num_children"] == [len(one.children) for one in nodes]
+    assert [below[:-1] if isinstance(below, list) else [] for below in told["children"]] == [
+        list(one.children) for one in nodes
+    ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hits.model import Answer
 from imagenet_builder.cli.publish_hits import cents_of
 from imagenet_builder.concepts import concept_of, confusable, wikipedia_url
-from imagenet_builder.config import Settings, VerificationSettings
+from imagenet_builder.config import VerificationSettings
 from imagenet_builder.errors import PublishError
 from imagenet_builder.pages import PageDesigner, PageMaker, picture_name
 from imagenet_builder.policy import Policy
