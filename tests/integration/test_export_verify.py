@@ -16,7 +16,7 @@ from PIL import Image
 from imagenet_builder.cli import run
 from imagenet_builder.cli.verify_release import command
 from imagenet_builder.errors import ReleaseError
-from imagenet_builder.export import verify
+from imagenet_builder.export import leaks
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.published import Shown
 from imagenet_builder.export.release import export
@@ -121,7 +121,7 @@ def test_what_the_export_may_cut_of_a_long_chain_of_bare_pictures_is_no_leak(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def told(count: int) -> list[str]:
-        near = verify._Near()
+        near = leaks.SplitLeaks()
         for place in range(count):
             # Each bird is a little further than the one before: surely like it, and in the other split.
             content = bird(40 + 4 * place)
@@ -131,7 +131,7 @@ def test_what_the_export_may_cut_of_a_long_chain_of_bare_pictures_is_no_leak(
 
     assert len(told(80)) == 0
     assert told(6) == ["000.JPEG and 001.JPEG are near-duplicates in different splits"]
-    monkeypatch.setattr(verify, "CROWD", 10**6)
+    monkeypatch.setattr(leaks, "CROWD", 10**6)
     assert told(80) != []
 
 
