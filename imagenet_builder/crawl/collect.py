@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from imagenet_builder.errors import ProjectError
-from imagenet_builder.exclusion import load_exclusion
 from imagenet_builder.executors.executor import Executor, Load, open_executor
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched, Inspected, Unchanged
@@ -71,7 +70,7 @@ class Collector:
         self._clock = clock
         self._listener = listener
         self._which = Which()
-        self._unwanted = Unwanted()
+        self._left_out: Unwanted
         self._recorder: Recorder
         self._arrivals: Arrivals
         self._aboard: dict[str, _Aboard] = {}
@@ -82,10 +81,7 @@ class Collector:
 
         Raises DatabaseError, and ProjectError for a folder to exclude that cannot be read.
         """
-        self._unwanted = Unwanted(
-            await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder),
-            await self._store.read(read_taken_down),
-        )
+        self._left_out = await self._unwanted()
         stale = self._clock() - timedelta(days=self._settings.fresh_days)
         searches = not retry and not refresh
         self._which = Which(retry, stale if refresh else None, self._clock() if searches else None)
@@ -107,7 +103,7 @@ class Collector:
         self._listener(Progress("fetch", 0, self._total))
         self._kept_bytes = await self._store.read(sql.kept_bytes)
         async with contextlib.AsyncExitStack() as stack:
-            opened = open_executor(self._project, self._sources, self._unwanted, self._clock)
+            opened = open_executor(self._project, self._sources, self._left_out, self._clock)
             executor = await unless_stopped(stack.enter_async_context(opened), stop)
             if executor is not None:
                 await self._fly(executor, stop)
@@ -115,6 +111,16 @@ class Collector:
     @property
     def _total(self) -> int:
         return self._waiting_before + self._arrivals.count
+
+    async def _unwanted(self) -> Unwanted:
+        taken_down = await self._store.read(read_taken_down)
+        if not self._settings.exclude:
+            return Unwanted(taken_down=taken_down)
+        # Comparing pictures needs numpy, which most crawls need in their workers only.
+        from imagenet_builder.exclusion import load_exclusion
+
+        exclusion = await asyncio.to_thread(load_exclusion, self._settings.exclude, self._folder)
+        return Unwanted(exclusion, taken_down)
 
     async def _fly(self, executor: Executor, stop: asyncio.Event) -> None:
         flight = Flight(executor.window, stop)
