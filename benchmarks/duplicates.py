@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from imagenet_builder.descriptors import (
     SAME,
     WINDOWS,
     correlation,
+    describe,
     hashes_of,
     looks_of,
     mirrored_hashes,
@@ -38,6 +39,7 @@ from imagenet_builder.descriptors import (
     stack,
 )
 from imagenet_builder.duplicates import NEAR, clustering, clusters
+from imagenet_builder.exclusion import Exclusion
 from imagenet_builder.hamming import pairs_within
 from imagenet_builder.records import Inspected
 
@@ -361,6 +363,37 @@ def described(count: int, added: int) -> dict[str, Any]:
     }
 
 
+def excluding(count: int, asked: int = 300) -> dict[str, Any]:
+    """CPU for comparing pictures with `count` excluded ones (both smooth noise), every third of them a copy of one."""
+    rows = smooth(count + asked, 5)
+    exclusion = Exclusion([str(number) for number in range(count)], rows[:count])
+    rows[count::3] = rows[: len(rows[count::3])]
+    images = [Shown(row.tobytes()) for row in rows[count:]]
+    start = cpu_seconds()
+    found = sum(exclusion.match(image) is not None for image in images)
+    return {
+        "hashes": "excluding",
+        "count": count,
+        "cpu_ms_each": round((cpu_seconds() - start) / asked * 1000, 2),
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "matched": found,
+    }
+
+
+class Shown(NamedTuple):
+    """A picture as `Exclusion.match` takes it."""
+
+    descriptor: bytes
+
+
+def smooth(count: int, seed: int) -> npt.NDArray[np.int8]:
+    """Descriptors as smooth pictures have them: neighbouring bits of their hashes depend on each other."""
+    coarse = np.random.default_rng(seed).normal(128, 40, (count, 7, 7)).astype(np.float32)
+    sides = (int(BYTES**0.5),) * 2
+    grown = (np.asarray(Image.fromarray(one).resize(sides, Image.Resampling.BICUBIC)) for one in coarse)
+    return stack([describe(one) for one in grown]).copy()
+
+
 def main() -> None:
     """Run it all, print two tables and a line of JSON."""
     parser = argparse.ArgumentParser(
@@ -391,13 +424,14 @@ def main() -> None:
 
 
 def scale(most: int, largest: int) -> list[dict[str, Any]]:
-    """The cost curves: clusters to `most` hashes, the search alone to `largest`, windows to a tenth of `most`."""
+    """The cost curves: clusters to `most` hashes, the search alone to `largest`, windows to a tenth; and excluding."""
     lines = [
         measured(all_pairs, kind, size) for size in (most // 10, most) for kind in ("uniform", "clustered")
     ]
     sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= largest]
     lines += [measured(search, size) for size in sizes]
-    lines += [measured(described, size, most // 1000) for size in (most // 100, most // 10)]
+    lines += [measured(described, size, size // 100) for size in (most // 100, most // 10)]
+    lines.append(measured(excluding, most // 20))
     return lines
 
 

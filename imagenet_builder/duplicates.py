@@ -180,6 +180,7 @@ def _like(pictures: Pictures, crowd: Places, first: int, distance: int, same: fl
         near[:, :, ~pictures.shows[answering], 1:] = False
         asker, mirror, answer, window = np.nonzero(near)
         one, other = asking[asker] * SIDES + mirror, answering[answer] * len(WINDOWS) + window
+        # One of the two places is the only one on its side, 0.
         sure[(asker + answer)[confirmed(pictures, one, other, same)]] = True
     return sure
 

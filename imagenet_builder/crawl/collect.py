@@ -70,7 +70,7 @@ class Collector:
         self._clock = clock
         self._listener = listener
         self._which = Which()
-        self._unwanted = Unwanted()
+        self._unwanted: Unwanted
         self._recorder: Recorder
         self._arrivals: Arrivals
         self._aboard: dict[str, _Aboard] = {}

@@ -160,7 +160,7 @@ def crawl_slowly(folder: str) -> None:
 
     class SlowList(ListFile):
         def scan(self, start: Position, wanted: Wanted) -> Iterator[Step]:
-            time.sleep(0.02)
+            time.sleep(0.1)
             return super().scan(start, wanted)
 
     file = SlowList("list.csv", project.folder / "list.csv", project.settings.url_list)
