@@ -13,8 +13,8 @@ from pathlib import Path
 
 # A file is written under its name with this and a number behind it, and renamed.
 MARK = "#"
-# Open at once: a process may have a thousand descriptors, and the crawl needs most of them.
-FILES_AT_ONCE = 64
+# Open at once by each thread that writes: a process may have a thousand descriptors, and thirty such threads.
+FILES_AT_ONCE = 16
 # Files from here on are written past the page cache: its pages are dear (most of all in a virtual machine, whose host
 # must find each of them), and nobody reads a picture soon after it was stored.
 PAST_CACHE_FROM = 32 * 1024

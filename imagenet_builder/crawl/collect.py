@@ -25,7 +25,7 @@ from imagenet_builder.taken_down import read_taken_down
 from imagenet_builder.unwanted import Unwanted
 
 from .arrivals import Arrivals
-from .fetch import Stopped
+from .download import Stopped
 from .flight import Flight, unless_stopped
 from .metrics import SECONDS as METRICS_SECONDS
 from .metrics import Figures, MetricsFiles

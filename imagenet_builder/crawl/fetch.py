@@ -7,20 +7,20 @@ import dataclasses
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
 import aiohttp
 from yarl import URL
 
 from imagenet_builder.config import CrawlSettings
-from imagenet_builder.records import Failed, Known, Reason, Rejected
+from imagenet_builder.records import Failed, Reason, Rejected
 from imagenet_builder.sources import FileSource, Source
 from imagenet_builder.store.crawl import PendingCandidate
 
 from .addresses import AddressGuard, ForbiddenAddress
 from .answers import classified, expected_bytes, one_line, read_body, read_file, refused
+from .download import NO_CONDITIONS, Download, Elsewhere, Stopped, conditions_of, is_conditional
 from .permission import ROBOTS_BYTES, KnownRobots, Robots, RobotsFile, RobotsState, opt_out
 from .politeness import LONGEST_PAUSE, Host, HostPaused, Hosts, backoff, retry_after_seconds
 from .room import Room
@@ -33,41 +33,7 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 # A name in DNS (as ASCII), an IPv4 address, or an IPv6 address without its brackets.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
-IF_NONE_MATCH, IF_MODIFIED_SINCE = "If-None-Match", "If-Modified-Since"
-_CONDITIONS = frozenset({IF_NONE_MATCH, IF_MODIFIED_SINCE})
-NO_CONDITIONS: Mapping[str, str] = MappingProxyType({})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """What came of fetching a candidate: `content`, or the refusal, and what the servers said on the way."""
-
-    content: bytes | None = None
-    refusal: Rejected | Failed | None = None
-    location: str | None = None
-    redirects: int = 0
-    unchanged: bool = False
-    address: str | None = None
-    reserved: int = 0
-    attempts: int = 1
-    http_status: int | None = None
-    robots: str | None = None
-    opt_out: str | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-
-
-class Stopped(Exception):
-    """The run is stopping, and this fetch had not begun: the candidate stays as it was."""
-
-
-class Elsewhere(Exception):
-    """A redirect led to a host that has another owner: `candidate` says where to go on, and how far this one came."""
-
-    def __init__(self, candidate: PendingCandidate) -> None:
-        super().__init__(candidate)
-        self.candidate = candidate
 
 
 class Fetcher:
@@ -142,7 +108,7 @@ class Fetcher:
             for_robots=False,
             redirects=candidate.redirects,
             attempt=candidate.attempts + 1,
-            conditions=_conditions(candidate.known),
+            conditions=conditions_of(candidate.known),
         )
         if download.location is None:
             return download
@@ -342,7 +308,7 @@ class Fetcher:
         if status in REDIRECTS and "Location" in headers:
             return dataclasses.replace(seen, location=headers["Location"])
         # Only who asked with a condition is told that nothing has changed.
-        unchanged = status == 304 and not _CONDITIONS.isdisjoint(response.request_info.headers)
+        unchanged = status == 304 and is_conditional(response.request_info.headers)
         if status not in (200, 203) and not unchanged:
             return dataclasses.replace(seen, refusal=refused(status))
         stated = opt_out(headers.getall("X-Robots-Tag", []), headers)
@@ -359,15 +325,6 @@ class Fetcher:
         if isinstance(download.refusal, Failed) and download.refusal.reason not in unavailable:
             return RobotsFile(failure=download.refusal)
         return RobotsFile()
-
-
-def _conditions(known: Known | None) -> Mapping[str, str]:
-    """Headers that ask for a picture only if it is not the known one (RFC 9110, section 13.1)."""
-    if known is None:
-        return NO_CONDITIONS
-    stated = {IF_NONE_MATCH: known.etag, IF_MODIFIED_SINCE: known.last_modified}
-    # A validator came from the server: what cannot stand in a header is not sent back.
-    return {name: value for name, value in stated.items() if value and value.isprintable()}
 
 
 def _note_health(host: Host, download: Download) -> None:

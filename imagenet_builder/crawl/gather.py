@@ -16,7 +16,8 @@ from imagenet_builder.sources import Source
 from imagenet_builder.store.crawl import PendingCandidate
 from imagenet_builder.unwanted import Unwanted
 
-from .fetch import Download, Fetcher
+from .download import Download
+from .fetch import Fetcher
 from .keep import Keeper
 from .limits import Limits
 from .open_files import allow_connections
@@ -31,7 +32,7 @@ class Gatherer:
     """The executor `local`: works in this process's event loop, and inspects in `workers` processes beside it.
 
     `owns` says for a URL whether its host may be asked from here; a redirect to one that may not raises
-    fetch.Elsewhere.
+    download.Elsewhere.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ class Executor(Protocol):
     async def gather(self, candidate: PendingCandidate) -> Fetched:
         """How it went with a candidate; the bytes of an Inspected outcome are stored when this returns.
 
-        Raises crawl.fetch.Stopped for a candidate that had not begun when `stop` was called, ImageStoreError, and
+        Raises crawl.download.Stopped for a candidate that had not begun when `stop` was called, ImageStoreError, and
         BuilderError where work cannot be done at all.
         """
 

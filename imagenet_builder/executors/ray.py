@@ -15,7 +15,7 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from imagenet_builder.crawl.fetch import Elsewhere, Stopped
+from imagenet_builder.crawl.download import Elsewhere, Stopped
 from imagenet_builder.crawl.gather import WINDOW, Gatherer
 from imagenet_builder.crawl.politeness import user_agent
 from imagenet_builder.errors import BuilderError

@@ -14,7 +14,7 @@ from zlib import crc32
 from yarl import URL
 
 from imagenet_builder.config import CrawlSettings
-from imagenet_builder.crawl.fetch import Elsewhere, Stopped
+from imagenet_builder.crawl.download import Elsewhere, Stopped
 from imagenet_builder.crawl.gather import Gatherer
 from imagenet_builder.errors import BuilderError
 from imagenet_builder.images import open_image_store
