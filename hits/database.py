@@ -53,6 +53,7 @@ NAMING_CONVENTION = {
 
 BUSY_TIMEOUT_SECONDS = 30
 IDLE_SECONDS = 5.0
+KEPT_CONNECTIONS = 16
 _USED_AT = "used_at"
 
 
@@ -71,7 +72,8 @@ def open_engine(url: str, *, echo: bool = False) -> Engine:
         options: dict[str, Any] = (
             {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if backend == "sqlite" else {}
         )
-        engine = sa.create_engine(parsed, echo=echo, **options)
+        # Kept open: more threads than connections would open and close one for every request.
+        engine = sa.create_engine(parsed, echo=echo, pool_size=KEPT_CONNECTIONS, **options)
     except (sa.exc.ArgumentError, ImportError) as error:
         raise DatabaseError(
             f"cannot use the store address {_hide_password(url)}: {error}; "

@@ -26,7 +26,7 @@ from .standing import (
 from .tables import DONE, HELD_OR_DONE, UNTAKEN, assignments, hit_types, hits, requesters, worker_blocks
 
 MOST_GROUPS = 200
-MOST_COUNTED = 50
+MOST_COUNTED = 20
 _PACE_SAMPLE = 20
 _LEAST_SAMPLE = 3
 
