@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hits import database
+from hits.model import Answer
 
 from .errors import ProjectError
 from .own_marketplace import invite
 from .store import publish as store
+from .store.controls import control_names
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -70,12 +72,18 @@ def simulate_workers(
 
 
 def truth_by_picture_name(engine: sa.Engine, truths: Truths) -> dict[str, Shown]:
-    """Translate (sha256, wnid) → truth into the names under which HITs show the pictures."""
+    """Translate (sha256, wnid) → truth into the names under which HITs show the pictures.
+
+    Of controls that `truths` do not tell of, which other categories lent, the store knows.
+    """
     if not truths:
         return {}
     with database.reading(engine) as connection:
         shown = store.picture_names(connection)
-    return {name: truths[sha256, wnid] for name, sha256, wnid in shown if (sha256, wnid) in truths}
+        lent = control_names(connection)
+    told = {name: truths[sha256, wnid] for name, sha256, wnid in shown if (sha256, wnid) in truths}
+    known: dict[str, Shown] = {name: answer is Answer.YES or "sibling" for name, answer in lent.items()}
+    return known | told
 
 
 def read_truths(path: Path) -> dict[tuple[str, str], Shown]:

@@ -128,3 +128,13 @@ def know_borrowed(connection: sa.Connection, answers: Mapping[int, Answer], now:
     ]
     if new:
         connection.execute(controls.insert(), new)
+
+
+def control_names(connection: sa.Connection) -> dict[str, Answer]:
+    """The names under which HITs show pictures as controls, and the answers: for simulations that know the truth."""
+    shown = (
+        sa.select(hit_questions.c.picture_name, controls.c.answer)
+        .select_from(hit_questions.join(controls, controls.c.question_id == hit_questions.c.question_id))
+        .where(hit_questions.c.as_control)
+    )
+    return {name: Answer(answer) for name, answer in connection.execute(shown)}

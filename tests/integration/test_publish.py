@@ -27,6 +27,7 @@ from imagenet_builder.pages import PageMaker
 from imagenet_builder.project import Project
 from imagenet_builder.publish import PublishReport, PublishRequest, publish
 from imagenet_builder.reconcile import PUBLISH_LOCK, reconcile
+from imagenet_builder.simulating import truth_by_picture_name
 from imagenet_builder.store import publish as store
 from imagenet_builder.store.tables import controls, hit_questions, hits, questions, renditions
 from tests.builder_store import empty_project
@@ -398,6 +399,16 @@ def test_negative_controls_are_borrowed_from_categories_that_are_taken_for_this_
             (spoon, "no"): 1,
             (UMBRELLA, "yes"): 2,
         }
+        # Workers who are simulated know these too, or they would be taken for bad ones.
+        told = truth_by_picture_name(engine, made.truth)
+        lent = [
+            name
+            for page in made.pages().values()
+            for name, (sha256, wnid) in page.items()
+            if (sha256, wnid) not in made.truth
+        ]
+        assert len(lent) == 2
+        assert not any(told[name] for name in lent)
         before = made.count(controls)
         publish(made.project)
         assert made.count(controls) == before
