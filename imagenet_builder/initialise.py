@@ -14,7 +14,7 @@ from .project import Project
 from .store.engine import MIGRATIONS
 
 GITIGNORE = (
-    "secret.key\nmarketplace-keys.toml\n*.sqlite3*\nimages/\nreleases/\nruns/\ntest-keys/\n.exclusions/\n"
+    "secret.key\nmarketplace-keys.toml\n*.sqlite3*\nimages/\nreleases/\nruns/\ntest-keys/\n.exclusions/\n.exports/\n"
     ".duplicates/\n"
 )
 

@@ -14,7 +14,7 @@ from .plan import Plan
 from .request import ExportRequest
 
 MANIFEST_NAME, LICENCES_NAME = "manifest.json", "LICENSES.txt"
-KIND, LAYOUT = "imagenet-builder release", 2
+KIND, LAYOUT = "imagenet-builder release", 3
 # Libraries whose version the bytes of a release depend on.
 LIBRARIES = ("pyarrow",)
 

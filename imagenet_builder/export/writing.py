@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from multiprocessing.connection import wait as wait_for
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,9 +113,10 @@ def write_pictures(
 
     for parts in dealt:
         if processes > 1 and len(release.pictures) >= WORTH_A_PROCESS:
-            for part, written in _in_processes(writing, parts, processes):
-                found.take(part, written)
-                advance(len(part.pictures))
+            with closing(_in_processes(writing, parts, processes)) as finished:
+                for part, written in finished:
+                    found.take(part, written)
+                    advance(len(part.pictures))
         else:
             for part in parts:
                 found.take(part, write_part(writing, part, advance=advance))
@@ -232,13 +234,17 @@ def _write(
     return Written(measures, shard, tree.large_files, tree.reused)
 
 
-def _in_processes(writing: Writing, parts: Iterator[Part], processes: int) -> Iterator[tuple[Part, Written]]:
+def _in_processes(writing: Writing, parts: Iterator[Part], processes: int) -> Generator[tuple[Part, Written]]:
     """The parts as they get ready, in any order; a few more are waiting than there are processes."""
     # An engine or a client that is open already belongs to this process.
     alone = replace(writing, project=Project(writing.project.folder, writing.project.settings))
     # Forking would copy threads' locks in whatever state they are; a fork server keeps an environment of its own.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_process, initargs=(alone,))
+    # Closed when this process ends, however it ends: a process that is left would write what another run writes now.
+    alive, to_close = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_begin_process, initargs=(alone, alive)
+    )
     under_way: dict[Future[Written], Part] = {}
     try:
         while True:
@@ -253,25 +259,31 @@ def _in_processes(writing: Writing, parts: Iterator[Part], processes: int) -> It
             "a process that wrote a part of the release was ended, perhaps for want of memory: "
             "run the export again with fewer --processes"
         ) from error
+    except BaseException:
+        # Nobody waits for parts that are half-written.
+        to_close.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        to_close.close()
+        alive.close()
 
 
 _in_this_process: Writing | None = None
 
 
-def _begin_process(writing: Writing) -> None:
+def _begin_process(writing: Writing, alive: Connection) -> None:
     global _in_this_process
     _in_this_process = writing
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Ctrl-C reaches all processes: the first one says when it is over.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work forever, or write what another run writes now."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
+def _end_with(alive: Connection) -> None:
+    with suppress(EOFError, OSError):
+        alive.recv_bytes()
+    os._exit(1)
 
 
 def _write_in_process(part: Part) -> Written:

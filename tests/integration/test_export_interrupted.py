@@ -74,7 +74,9 @@ def project(tmp_path: Path, wordnet_folder: Path) -> Project:
     )
 
 
-def start(script: str, project: Project, out: Path) -> subprocess.Popen[str]:
+def start(
+    script: str, project: Project, out: Path, *, start_new_session: bool = False
+) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
     return subprocess.Popen(
         [sys.executable, "-c", script, str(project.folder), str(out)],
@@ -82,6 +84,7 @@ def start(script: str, project: Project, out: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=start_new_session,
     )
 
 
@@ -241,6 +244,41 @@ def test_several_processes_write_the_same_bytes_as_one(larger: Project, tmp_path
     together = export(larger, SPREAD, tmp_path / "together", processes=2)
     assert tree_of(alone.folder) == tree_of(together.folder)
     assert verify_release(together.folder) == []
+
+
+INTERRUPTED = """
+import sys, time
+from pathlib import Path
+from imagenet_builder.project import find_project
+from imagenet_builder.export import parts
+from imagenet_builder.export.release import export
+from tests.integration.test_export_interrupted import SPREAD
+
+def wait(done, total):
+    if done >= 200:
+        print("under way", flush=True)
+        time.sleep(600)
+
+parts.PART_PICTURES = 50
+if __name__ == "__main__":
+    try:
+        export(find_project(Path(sys.argv[1])), SPREAD, Path(sys.argv[2]), processes=2, progress=wait)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_ctrl_c_ends_all_processes_without_a_word_of_theirs(larger: Project, tmp_path: Path) -> None:
+    out = tmp_path / "releases" / "first"
+    running = start(INTERRUPTED, larger, out, start_new_session=True)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "under way\n"
+    os.killpg(running.pid, signal.SIGINT)
+    # Until all that hold its ends of the pipes are gone.
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (130, "")
+    assert [path.name for path in out.parent.iterdir()] == [".first.partial"]
+    assert list((out.parent / ".first.partial").rglob("*.JPEG"))
 
 
 KILLED_WITH_PROCESSES = """

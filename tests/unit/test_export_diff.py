@@ -23,6 +23,7 @@ from imagenet_builder.export.diff import (
     difference,
     read_listing,
 )
+from imagenet_builder.export.documents import LAYOUT
 from imagenet_builder.records import Split
 
 
@@ -119,7 +120,7 @@ def write_release(folder: Path, images: list[dict[str, str]] | None) -> Path:
         json.dumps(
             {
                 "kind": "imagenet-builder release",
-                "layout": 2,
+                "layout": LAYOUT,
                 "settings": {"formats": ["ilsvrc"]},
                 "classes": [],
             }
