@@ -82,7 +82,9 @@ def truth_by_picture_name(engine: sa.Engine, truths: Truths) -> dict[str, Shown]
         shown = store.picture_names(connection)
         lent = control_names(connection)
     told = {name: truths[sha256, wnid] for name, sha256, wnid in shown if (sha256, wnid) in truths}
-    known: dict[str, Shown] = {name: answer is Answer.YES or "sibling" for name, answer in lent.items()}
+    known: dict[str, Shown] = {
+        name: True if answer is Answer.YES else "sibling" for name, answer in lent.items()
+    }
     return known | told
 
 
