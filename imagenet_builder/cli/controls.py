@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from imagenet_builder.cli import Invocation
+    from imagenet_builder.project import Project
 
 
 @click.group("controls")
@@ -19,6 +22,7 @@ def command() -> None:
     Example:
       imagenet-builder controls label
       imagenet-builder controls import known.csv
+      imagenet-builder controls test
     """
 
 
@@ -47,6 +51,41 @@ def import_(invocation: Invocation, table: Path) -> None:
         click.echo(f"note: {report.left} questions were left, the crowd was asked them", err=True)
 
 
+@command.command("test")
+@click.option("--category", "wnids", multiple=True, metavar="WNID", help="Only these categories.")
+@click.option(
+    "--pictures",
+    "count",
+    type=click.IntRange(4, 100),
+    default=12,
+    show_default=True,
+    help="Pictures of the test, half of which show their category.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where to write.  [default: the project]",
+)
+@click.pass_obj
+def test(invocation: Invocation, wnids: tuple[str, ...], count: int, out: Path | None) -> None:
+    """Make an entrance test of controls: who passes it may take the project's pages.
+
+    It is written as entrance-test.xml and entrance-answers.xml, which nothing changes later: people keep what they
+    passed. `[verification] entrance_test` and `entrance_answers` name them.
+
+    \b
+    Example:
+      imagenet-builder controls test --pictures 12
+    """
+    from imagenet_builder.entrance_form import choose_known, make_test, write_test
+
+    project = invocation.project
+    known = choose_known(project, chosen_categories(project, wnids), count)
+    paths = write_test(out or project.folder, *make_test(project, known))
+    click.echo(f"{len(known)} pictures: {' and '.join(str(path) for path in paths)}")
+
+
 @command.command("label")
 @click.option("--category", "wnids", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option(
@@ -63,13 +102,25 @@ def label(invocation: Invocation, wnids: tuple[str, ...], shown: int, port: int)
     Example:
       imagenet-builder controls label --category n02084071
     """
-    from hits import database
     from imagenet_builder.cli.serving import listen, serve_until_stopped
-    from imagenet_builder.errors import PublishError
     from imagenet_builder.labelling import LabellingSite
-    from imagenet_builder.store import categories
 
     project = invocation.project
+    site = LabellingSite(project, chosen_categories(project, wnids), shown)
+    listener = listen("127.0.0.1", port)
+    click.echo(
+        f"open http://127.0.0.1:{listener.getsockname()[1]}{site.base}/ and stop with Ctrl-C", err=True
+    )
+    serve_until_stopped(site.create_app(), listener, verbose=invocation.verbose)
+    click.echo(f"{site.recorded} controls made")
+
+
+def chosen_categories(project: Project, wnids: Collection[str]) -> list[str]:
+    """The categories of `project`, or those of them that are named. Raises PublishError for others, and for none."""
+    from hits import database
+    from imagenet_builder.errors import PublishError
+    from imagenet_builder.store import categories
+
     with database.reading(project.engine) as connection:
         known = [category.wnid for category in categories.selected(connection)]
     unknown = [wnid for wnid in wnids if wnid not in known]
@@ -79,10 +130,4 @@ def label(invocation: Invocation, wnids: tuple[str, ...], shown: int, port: int)
             if unknown
             else "this project has no categories; choose some with `imagenet-builder synsets select`"
         )
-    site = LabellingSite(project, [wnid for wnid in known if not wnids or wnid in wnids], shown)
-    listener = listen("127.0.0.1", port)
-    click.echo(
-        f"open http://127.0.0.1:{listener.getsockname()[1]}{site.base}/ and stop with Ctrl-C", err=True
-    )
-    serve_until_stopped(site.create_app(), listener, verbose=invocation.verbose)
-    click.echo(f"{site.recorded} controls made")
+    return [wnid for wnid in known if not wnids or wnid in wnids]
