@@ -258,8 +258,13 @@ def _first_line(error: Exception) -> str:
 
 
 def is_bucket(out: str) -> bool:
-    """Whether `out` is the address of a bucket, and not a folder."""
-    return urlsplit(out).scheme in BUCKET_SCHEMES and "://" in out
+    """Whether `out` is the address of a bucket, and not a folder; raises ReleaseError for one that is mistyped."""
+    scheme = urlsplit(out).scheme
+    if scheme not in BUCKET_SCHEMES:
+        return False
+    if not out.startswith(f"{scheme}://"):
+        raise ReleaseError(f"{out} is no address of a bucket; write {scheme}://BUCKET/FOLDER")
+    return True
 
 
 def open_place(address: str) -> Place:

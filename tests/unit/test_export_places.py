@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagenet_builder.export.places import FolderPlace
+from imagenet_builder.errors import ReleaseError
+from imagenet_builder.export.places import FolderPlace, is_bucket
 from imagenet_builder.export.tree import Journal, Listed, Tree
 
 
@@ -53,3 +54,16 @@ def test_what_the_system_takes_only_in_part_is_written_on(
     monkeypatch.setattr(os, "writev", less)
     pieces = [bytes([number]) * 100 for number in range(50)]
     assert written(tmp_path, pieces)[0] == b"".join(pieces)
+
+
+@pytest.mark.parametrize("mistyped", ["s3:/bucket/release", "gs:release", "S3://bucket/release"])
+def test_a_mistyped_address_of_a_bucket_is_no_folder(mistyped: str) -> None:
+    with pytest.raises(ReleaseError, match=r"write (s3|gs)://BUCKET"):
+        is_bucket(mistyped)
+
+
+@pytest.mark.parametrize(
+    ("out", "bucket"), [("s3://bucket/a", True), ("releases/s3", False), ("/s3:/a", False)]
+)
+def test_folders_and_buckets_are_told_apart(out: str, bucket: bool) -> None:
+    assert is_bucket(out) is bucket
