@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import re
 import struct
@@ -39,7 +38,6 @@ def pool() -> Iterator[ProcessPool[tuple[Inspected | Rejected, int]]]:
         yield running
 
 
-@functools.cache
 def plain(mode: str, width: int, height: int) -> Image.Image:
     """Two halves and a bar: large, not blank, and quickly compressed."""
     image = Image.new("L", (width, height), 30)
