@@ -22,10 +22,12 @@ BUILDER_PYTHON = os.environ.get("BUILDER_PYTHON", str(ROOT / ".venv" / "bin" / "
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 
-# torchvision's wheels are built for CUDA; beside a CPU-only torch two of its operators must be declared.
-LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
-for operator in ("nms", "qnms"):
-    if not hasattr(torch.ops.torchvision, operator):
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    # Its wheels are built for CUDA; beside a CPU-only torch two of its operators must be declared.
+    LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
         LIBRARY.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
