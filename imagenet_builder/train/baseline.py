@@ -65,20 +65,31 @@ def train_release(
     share = share_from()
     device = choose_device(settings.device, share)
     with process_group(share, device), memory_errors(settings), own_threads(device, share):
-        found = open_release(release)
-        recipe = recipe_for(settings, len(found.train), share.world)
-        identity = _identity(found, settings, recipe)
-        saved = checkpoint.load(out, identity)
-        before = read_metrics(out) if saved is not None and len(saved["history"]) == recipe.epochs else None
-        if before is not None:
-            say(f"{out} holds this run, finished: nothing to do")
-            return before
-        run = _begin(found, out, settings, recipe, identity, device, share)
-        if saved is not None:
-            run.learner.restore(saved)
-            run.history = [EpochMetrics(**epoch) for epoch in saved["history"]]
-            say(f"going on after epoch {len(run.history)} of {recipe.epochs}")
-        return _train(run, advance, say)
+        return _begin_or_go_on(open_release(release), out, settings, device, share, advance, say)
+
+
+def _begin_or_go_on(
+    release: TrainingRelease,
+    out: Path,
+    settings: TrainSettings,
+    device: torch.device,
+    share: Share,
+    advance: Advance,
+    say: Say,
+) -> Metrics:
+    recipe = recipe_for(settings, len(release.train), share.world)
+    identity = _identity(release, settings, recipe)
+    saved = checkpoint.load(out, identity)
+    before = read_metrics(out) if saved is not None and len(saved["history"]) == recipe.epochs else None
+    if before is not None:
+        say(f"{out} holds this run, finished: nothing to do")
+        return before
+    run = _begin(release, out, settings, recipe, identity, device, share)
+    if saved is not None:
+        run.learner.restore(saved)
+        run.history = [EpochMetrics(**epoch) for epoch in saved["history"]]
+        say(f"going on after epoch {len(run.history)} of {recipe.epochs}")
+    return _train(run, advance, say)
 
 
 def _begin(

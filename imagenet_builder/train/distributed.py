@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,15 +48,31 @@ def share_from(environment: Mapping[str, str] = os.environ) -> Share:
 
 @contextmanager
 def process_group(share: Share, device: torch.device) -> Iterator[None]:
-    """Join the other processes for as long as the context lasts; nothing for a single process."""
+    """Join the other processes for as long as the context lasts; nothing for a single process.
+
+    Call a function inside, which holds the model that learns: what is held when the context ends outlives the group.
+    """
     if share.world == 1:
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+    except BaseException as error:
+        _forget_what_they_held(error)
+        raise
     finally:
+        # A model that outlives the group ends it, which waits for the group's threads while it holds Python's lock;
+        # a thread that frees its last tensor waits for that lock, and neither ever ends.
+        gc.collect()
         dist.destroy_process_group()
+
+
+def _forget_what_they_held(error: BaseException | None) -> None:
+    """Empty the frames of the error's tracebacks and of those that it comes from: they would keep the model."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def summed(tensor: torch.Tensor) -> torch.Tensor:

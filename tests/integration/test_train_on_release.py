@@ -26,7 +26,6 @@ from imagenet_builder.train.metrics import Metrics  # noqa: E402
 from imagenet_builder.train.recipe import TrainSettings  # noqa: E402
 
 from ..drawn_release import build_release  # noqa: E402
-from ..real_parts import free_port  # noqa: E402
 
 QUICK = TrainSettings(
     arch="small", size=32, epochs=3, batch_size=8, learning_rate=0.01, device="cpu", workers=0
@@ -226,18 +225,32 @@ def test_a_checkpoint_that_cannot_be_written_whole_leaves_nothing_half_written(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_two_processes_learn_from_as_many_pictures_as_one(release: Path, tmp_path: Path) -> None:
-    alone = train_release(release, tmp_path / "alone", dataclasses.replace(QUICK, epochs=2))
-    launch = (
-        f"-m torch.distributed.run --nproc-per-node 2 --master-port {free_port()} -m imagenet_builder train"
-    )
-    options = "--arch small --size 32 --epochs 2 --batch-size 8 --learning-rate 0.01 --device cpu --workers 0 --json"
+def in_two_processes(*program: str | Path) -> subprocess.CompletedProcess[str]:
+    # Standalone: torchrun picks the port itself.
     command = [
-        *(sys.executable, *launch.split(), str(release)),
-        *(*options.split(), "--out", str(tmp_path / "shared")),
+        *(sys.executable, *["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]),
+        *("--nproc-per-node", "2", *map(str, program)),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, process_group=0
+    ) as launched:
+        try:
+            said, errors = launched.communicate(timeout=240)
+        except subprocess.TimeoutExpired:
+            # torchrun gives its processes sessions of their own, and ends them when it is asked to.
+            launched.terminate()
+            said, errors = launched.communicate()
+            pytest.fail(f"two processes never ended: {said} {errors}")
+    return subprocess.CompletedProcess(command, launched.returncode, said, errors)
+
+
+def test_two_processes_learn_from_as_many_pictures_as_one(release: Path, tmp_path: Path) -> None:
+    alone = train_release(release, tmp_path / "alone", dataclasses.replace(QUICK, epochs=2))
+    options = "--arch small --size 32 --epochs 2 --batch-size 8 --learning-rate 0.01 --device cpu --workers 0 --json"
+    done = in_two_processes(
+        *("-m", "imagenet_builder", "train", release, *options.split(), "--out", tmp_path / "shared")
+    )
     assert done.returncode == 0, done.stderr
     shared = json.loads(done.stdout)
     assert shared["processes"] == 2
@@ -246,6 +259,49 @@ def test_two_processes_learn_from_as_many_pictures_as_one(release: Path, tmp_pat
     assert shared["recipe"]["learning_rate"] == alone.recipe["learning_rate"]
     assert shared["top1"] > 0.5
     assert json.loads((tmp_path / "shared" / "metrics.json").read_text()) == shared
+
+
+LOOKS_BACK = """
+import gc, sys
+from pathlib import Path
+
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from imagenet_builder.errors import TrainingError
+from imagenet_builder.train.baseline import train_release
+from imagenet_builder.train.recipe import TrainSettings
+
+end = dist.destroy_process_group
+
+
+def look_and_end():
+    models = sum(isinstance(one, DistributedDataParallel) for one in gc.get_objects())
+    sys.stdout.write(f"models {models}\\n")
+    end()
+
+
+dist.destroy_process_group = look_and_end
+settings = TrainSettings(
+    arch="small", size=32, epochs=1, batch_size=8, learning_rate=float(sys.argv[3]), device="cpu", workers=0
+)
+try:
+    train_release(Path(sys.argv[1]), Path(sys.argv[2]), settings)
+except TrainingError as error:
+    sys.stdout.write(f"refused {error}\\n")
+"""
+
+
+@pytest.mark.parametrize(("rate", "refusals"), [("0.01", 0), ("1e30", 2)])
+def test_no_model_outlives_the_group_of_processes_which_could_wait_for_it_for_ever(
+    rate: str, refusals: int, release: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "looks_back.py"
+    program.write_text(LOOKS_BACK)
+    done = in_two_processes(program, release, tmp_path / "run", rate)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("models 0") == 2, done.stdout
+    assert done.stdout.count("refused training diverged") == refusals, done.stdout
 
 
 ARGUMENTS = ("--arch", "small", "--size", "32", "--epochs", "1", "--device", "cpu", "--workers", "0")
