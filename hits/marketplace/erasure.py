@@ -75,6 +75,7 @@ def _forget(connection: Connection, worker_id: str, now: datetime) -> None:
             country=None,
             subdivision=None,
             adult=None,
+            master_since=None,
             erased_at=now,
         )
     )

@@ -14,7 +14,6 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import glancing, reading, writing, writing_at_once
 from ..errors import RequestRefused
-from ..pricing import fee_cents
 from . import ledger, lifecycle, tokens
 from .identifiers import new_entity_id
 from .layouts import filled_question
@@ -213,7 +212,7 @@ def _new_hit(requester_id: str, hit_type: HitType, order: HitOrder, is_form: boo
         requester_id=requester_id,
         hit_type=hit_type,
         annotation=order.annotation,
-        fee_cents=fee_cents(hit_type.reward_cents, order.max_assignments),
+        fee_cents=hit_type.fee_cents(order.max_assignments),
         created_at=now,
         state=HitState(
             max_assignments=order.max_assignments,

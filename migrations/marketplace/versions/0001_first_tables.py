@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("country", sa.String(length=2), nullable=True),
         sa.Column("subdivision", sa.String(length=2), nullable=True),
         sa.Column("adult", sa.Boolean(), nullable=True),
+        sa.Column("master_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_workers")),
         sa.UniqueConstraint("participant_id", name=op.f("uq_workers_participant_id")),
