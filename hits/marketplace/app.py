@@ -21,15 +21,14 @@ from .limits import Limits
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
 from .site import console, pages, panel_pages, privacy_pages, qualification_pages
-from .site.frames import external_submit, show_frame
+from .site.files import give_file
+from .site.frames import LARGEST_BODY, external_submit, show_frame
 from .site.limiting import limiting
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
 from .tables import SCHEMA
 
 logger = logging.getLogger(__name__)
-
-LARGEST_BODY = 1024 * 1024
 
 
 def create_app(
@@ -54,6 +53,7 @@ def create_app(
             web.post("/", requester_api),
             web.get("/frame/{hit_id:[A-Z0-9]{1,64}}", show_frame),
             web.post("/mturk/externalSubmit", external_submit),
+            web.get("/files/{key:[A-Z0-9]{1,64}}", give_file),
             web.get("/static/{name:[a-z]{1,40}[.][a-z]{2,5}}", static_file),
         ]
     )
@@ -81,6 +81,7 @@ async def requester_api(request: web.Request) -> web.Response:
         marketplace.secret,
         marketplace.clock,
         marketplace.courier,
+        marketplace.settings.frame_url,
     )
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import string
 
@@ -41,3 +42,8 @@ def new_token() -> str:
 def digest(secret: str) -> str:
     """What is stored of a link's or cookie's secret, so that a copy of the store signs nobody in."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def signature(secret: str, purpose: str, *parts: str) -> str:
+    """A signature that only a marketplace with this secret can make, for one purpose."""
+    return hmac.digest(secret.encode(), "\x00".join((purpose, *parts)).encode(), "sha256").hex()

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import glancing, reading, writing, writing_at_once
 from ..errors import RequestRefused
-from . import ledger, lifecycle, tokens
+from . import ledger, lifecycle, tokens, uploads
 from .identifiers import new_entity_id
 from .layouts import filled_question
 from .ledger import Transfer
@@ -152,12 +152,14 @@ def delete_hit(engine: Engine, requester_id: str, hit_id: str, now: datetime) ->
 
 
 def dispose(connection: Connection, hit: Hit, now: datetime) -> None:
-    """Dispose of a locked HIT; refuses as `lifecycle.disposed` does."""
+    """Dispose of a locked HIT, and of the files that answered it; refuses as `lifecycle.disposed` does."""
     save_state(connection, hit, lifecycle.disposed(hit.hit_id, hit.state, now))
     escrow = ledger.escrow_account(hit.hit_id)
     left = ledger.balance(connection, escrow)
     account = ledger.requester_account(hit.requester_id)
     ledger.post(connection, now, Transfer("refund", escrow, account, left, hit.number))
+    if hit.is_form:
+        uploads.delete_of_hit(connection, hit.number)
     announce(connection, hit, "HITDisposed", now)
 
 

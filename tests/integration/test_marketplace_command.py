@@ -69,6 +69,6 @@ def test_masters_are_named_listed_and_unnamed(project: Path) -> None:
     [line] = run(project, "masters", "Ada").stdout.splitlines()
     worker_id, name = line.split()
     assert name == "Ada"
-    assert "there is no worker" in run(project, "masters", "Cleo").output
+    assert run(project, "masters", "Cleo").exit_code != 0
     assert run(project, "masters", "--remove").exit_code == 2
     assert run(project, "masters", worker_id, "--remove").stdout == ""
