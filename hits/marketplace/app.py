@@ -41,7 +41,7 @@ def create_app(
     opened = engine or open_engine(settings.database_url)
     require_schema(opened, SCHEMA)
     secret = settings.session_secret or site_secret(opened)
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures, limiting])
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures, limiting, explaining])
     courier = Courier.of(settings)
     app[MARKETPLACE] = Marketplace(
         settings, opened, clock, secret, environment(settings), courier, Limits.of(settings)
@@ -105,6 +105,15 @@ async def store_failures(request: web.Request, handler: Handler) -> web.StreamRe
             text="The marketplace cannot reach its store. Nothing was lost; please try again in a minute.",
             headers={"Retry-After": "30"},
         ) from error
+
+
+@web.middleware
+async def explaining(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer addresses that nothing stands at with a page of the site."""
+    missing = request.match_info.http_exception
+    if missing is not None and missing.status == web.HTTPNotFound.status_code and request.method == "GET":
+        return await pages.NOWHERE(request)
+    return await handler(request)
 
 
 async def sweeping(app: web.Application) -> AsyncIterator[None]:
