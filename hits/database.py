@@ -41,6 +41,7 @@ __all__ = [
     "translated",
     "upgrade",
     "writing",
+    "writing_at_once",
 ]
 
 NAMING_CONVENTION = {
@@ -162,6 +163,16 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
     ):
+        yield connection
+
+
+@contextmanager
+def writing_at_once(engine: Engine) -> Iterator[Connection]:
+    """A connection for a change that is one statement on PostgreSQL, and there a transaction of its own.
+
+    On SQLite, where it may be several, it is as `writing`.
+    """
+    with glancing(engine) if engine.dialect.name == "postgresql" else writing(engine) as connection:
         yield connection
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 FEE_PERCENT = 20
 FEE_PERCENT_MANY = 40
+FEE_PERCENT_MASTERS = 5
 MANY_ASSIGNMENTS = 10
 MINIMUM_FEE_CENTS = 1
 SECONDS_PER_HOUR = 3600
@@ -53,15 +54,16 @@ def reward_cents(pictures: int, *, seconds_per_picture: float, hourly_floor_cent
     return max(1, math.ceil(seconds * hourly_floor_cents / SECONDS_PER_HOUR))
 
 
-def fee_cents(reward_cents: int, max_assignments: int) -> int:
+def fee_cents(reward_cents: int, max_assignments: int, *, masters: bool = False) -> int:
     """Return MTurk's fee for one assignment of a HIT made with `max_assignments`, rounded up.
 
-    20 % of the reward, 40 % from ten assignments up, and at least one cent. Raises ValueError for a negative
-    reward or no assignments.
+    20 % of the reward, 40 % from ten assignments up, 5 % more if it is for Masters alone, and at least one cent.
+    Raises ValueError for a negative reward or no assignments.
     """
     if reward_cents < 0 or max_assignments < 1:
         raise ValueError(f"no fee follows from {reward_cents} cents and {max_assignments} assignments")
     percent = FEE_PERCENT_MANY if max_assignments >= MANY_ASSIGNMENTS else FEE_PERCENT
+    percent += FEE_PERCENT_MASTERS if masters else 0
     return max(MINIMUM_FEE_CENTS, -(-reward_cents * percent // 100))
 
 

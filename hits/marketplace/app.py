@@ -21,15 +21,14 @@ from .limits import Limits
 from .people import site_secret
 from .settings import MarketplaceSettings, utc_now
 from .site import console, pages, panel_pages, privacy_pages, qualification_pages
-from .site.frames import external_submit, show_frame
+from .site.files import give_file
+from .site.frames import LARGEST_BODY, external_submit, show_frame
 from .site.limiting import limiting
 from .site.rendering import STATIC, environment
 from .site.visits import MARKETPLACE, Handler, Marketplace
 from .tables import SCHEMA
 
 logger = logging.getLogger(__name__)
-
-LARGEST_BODY = 1024 * 1024
 
 
 def create_app(
@@ -42,7 +41,7 @@ def create_app(
     opened = engine or open_engine(settings.database_url)
     require_schema(opened, SCHEMA)
     secret = settings.session_secret or site_secret(opened)
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures, limiting])
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[store_failures, limiting, explaining])
     courier = Courier.of(settings)
     app[MARKETPLACE] = Marketplace(
         settings, opened, clock, secret, environment(settings), courier, Limits.of(settings)
@@ -54,6 +53,7 @@ def create_app(
             web.post("/", requester_api),
             web.get("/frame/{hit_id:[A-Z0-9]{1,64}}", show_frame),
             web.post("/mturk/externalSubmit", external_submit),
+            web.get("/files/{key:[A-Z0-9]{1,64}}", give_file),
             web.get("/static/{name:[a-z]{1,40}[.][a-z]{2,5}}", static_file),
         ]
     )
@@ -81,6 +81,7 @@ async def requester_api(request: web.Request) -> web.Response:
         marketplace.secret,
         marketplace.clock,
         marketplace.courier,
+        marketplace.settings.frame_url,
     )
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
@@ -104,6 +105,15 @@ async def store_failures(request: web.Request, handler: Handler) -> web.StreamRe
             text="The marketplace cannot reach its store. Nothing was lost; please try again in a minute.",
             headers={"Retry-After": "30"},
         ) from error
+
+
+@web.middleware
+async def explaining(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer addresses that nothing stands at with a page of the site."""
+    missing = request.match_info.http_exception
+    if missing is not None and missing.status == web.HTTPNotFound.status_code and request.method == "GET":
+        return await pages.NOWHERE(request)
+    return await handler(request)
 
 
 async def sweeping(app: web.Application) -> AsyncIterator[None]:

@@ -34,11 +34,19 @@ class HttpAnswer:
 
 
 def answer(
-    engine: Engine, request: SignedRequest, secret: str, clock: Callable[[], datetime], courier: Courier
+    engine: Engine,
+    request: SignedRequest,
+    secret: str,
+    clock: Callable[[], datetime],
+    courier: Courier,
+    files_url: str,
 ) -> HttpAnswer:
-    """Run one request of the Requester API; errors become answers in the protocol's shapes."""
+    """Run one request of the Requester API; errors become answers in the protocol's shapes.
+
+    Workers' files are given out under `files_url`.
+    """
     try:
-        body = _run(engine, request, secret, clock(), courier)
+        body = _run(engine, request, secret, clock(), courier, files_url)
     except ProtocolError as error:
         return _error(error.status, error.code, {"message": str(error), "Message": str(error)})
     except RequestRefused as error:
@@ -52,7 +60,9 @@ def answer(
     return HttpAnswer(200, _headers(), body)
 
 
-def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime, courier: Courier) -> bytes:
+def _run(
+    engine: Engine, request: SignedRequest, secret: str, now: datetime, courier: Courier, files_url: str
+) -> bytes:
     signers: dict[str, Signer] = {}
     due = False
 
@@ -70,7 +80,7 @@ def _run(engine: Engine, request: SignedRequest, secret: str, now: datetime, cou
     parsed = parse_request(operation, request.body)
     if due:
         settle_due(engine, now)
-    caller = Caller(engine, signers[access_key].requester_id, now, secret, courier)
+    caller = Caller(engine, signers[access_key].requester_id, now, secret, courier, files_url)
     return serialise_answer(operation, run(caller, parsed))
 
 

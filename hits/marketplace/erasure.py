@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import reading, writing
 from ..errors import HitsError
+from . import uploads
 from .identifiers import new_token
 from .panels import running_session
 from .studying import leave
@@ -27,7 +28,7 @@ from .working import NotHeld, give_back
 
 
 def erase(engine: Engine, worker_id: str, now: datetime) -> None:
-    """Erase a worker: name, panel's ids, profile, messages, tests, links and sessions.
+    """Erase a worker: name, panel's ids, profile, messages, tests, files, links and sessions.
 
     What she holds goes back first. Her submissions, and what they earned, stay under the worker id, which nothing
     connects with a person any more; she cannot sign in again, and an invitation of the same name makes another worker.
@@ -53,6 +54,7 @@ def erase(engine: Engine, worker_id: str, now: datetime) -> None:
 
 
 def _forget(connection: Connection, worker_id: str, now: datetime) -> None:
+    uploads.delete_of_worker(connection, worker_id)
     for table in (invitations, sessions, messages):
         connection.execute(table.delete().where(table.c.worker_id == worker_id))
     connection.execute(
@@ -75,6 +77,7 @@ def _forget(connection: Connection, worker_id: str, now: datetime) -> None:
             country=None,
             subdivision=None,
             adult=None,
+            master_since=None,
             erased_at=now,
         )
     )

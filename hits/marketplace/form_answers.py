@@ -11,8 +11,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ..errors import HitsError
-from .forms import Choice, FormQuestion, FreeText, QuestionForm
+from .forms import Choice, FileUpload, FormQuestion, FreeText, QuestionForm
 from .questions import ANSWERS_NAMESPACE, answers_document, clean_text
+from .uploads import IncomingFile
 
 LONGEST_MATCH_SECONDS = 0.1
 _FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
@@ -29,25 +30,39 @@ class AnswersRefused(HitsError):
         self.problems = dict(problems)
 
 
-def form_answers_xml(form: QuestionForm, fields: Iterable[tuple[str, str]]) -> str:
-    """The fields of a posted form as QuestionFormAnswers; raises AnswersRefused if any does not fit."""
+def form_answers_xml(
+    form: QuestionForm, fields: Iterable[tuple[str, str]], files: Mapping[str, IncomingFile] | None = None
+) -> str:
+    """A posted form's fields and files as QuestionFormAnswers; raises AnswersRefused if any does not fit."""
+    came = files or {}
     given: dict[str, list[str]] = {}
     for name, value in fields:
         given.setdefault(name, []).append(clean_text(value))
     problems: dict[str, str] = {}
     root = Element("QuestionFormAnswers", {"xmlns": ANSWERS_NAMESPACE})
     for question in form.questions:
-        problem = _answer(root, question, given)
+        problem = _answer(root, question, given, came)
         if problem:
             problems[question.identifier] = problem
     if problems:
+        # A browser does not send a file again that was chosen for the form before.
+        for question in form.questions:
+            if isinstance(question.answer, FileUpload) and question.identifier in came:
+                problems.setdefault(question.identifier, "choose the file again")
         raise AnswersRefused(problems)
     return answers_document(root)
 
 
-def _answer(root: Element, question: FormQuestion, given: Mapping[str, list[str]]) -> str | None:
+def _answer(
+    root: Element,
+    question: FormQuestion,
+    given: Mapping[str, list[str]],
+    files: Mapping[str, IncomingFile],
+) -> str | None:
     answer = SubElement(root, "Answer")
     SubElement(answer, "QuestionIdentifier").text = clean_text(question.identifier)
+    if isinstance(question.answer, FileUpload):
+        return _file_problem(answer, question, question.answer, files.get(question.identifier))
     values = given.get(question.identifier, [])
     if isinstance(question.answer, FreeText):
         text = values[0].strip() if values else ""
@@ -55,6 +70,18 @@ def _answer(root: Element, question: FormQuestion, given: Mapping[str, list[str]
         return _text_problem(question.answer, text, question.required)
     other = next((value.strip() for value in given.get(question.identifier + OTHER, [])), "")
     return _choice_problem(answer, question, question.answer, [value for value in values if value], other)
+
+
+def _file_problem(
+    answer: Element, question: FormQuestion, wanted: FileUpload, file: IncomingFile | None
+) -> str | None:
+    if file is None:
+        return "choose a file" if question.required else None
+    SubElement(answer, "UploadedFileSizeInBytes").text = str(file.size)
+    SubElement(answer, "UploadedFileKey").text = file.key
+    if not wanted.least <= file.size <= wanted.most:
+        return f"choose a file of {wanted.least:,} to {wanted.most:,} bytes; this one has {file.size:,}"
+    return None
 
 
 def _choice_problem(

@@ -1,7 +1,6 @@
 """QuestionForm, the protocol's own XML for forms, as records: MTurk's QuestionForm.xsd (2005-10-01 and later).
 
-FreeTextAnswer and SelectionAnswer are read; FileUploadAnswer (withdrawn by MTurk in 2017) and Java or Flash
-applications are refused by name.
+FreeTextAnswer, SelectionAnswer and FileUploadAnswer are read; Java and Flash applications are refused by name.
 """
 
 from __future__ import annotations
@@ -20,6 +19,9 @@ FORM_NAMESPACE = re.compile(
     r"\{(http://mechanicalturk\.amazonaws\.com/AWSMechanicalTurkDataSchemas/"
     r"(?:2005-10-01|2017-11-06)/QuestionForm\.xsd)\}QuestionForm"
 )
+
+LARGEST_UPLOAD = 100_000_000
+"""The most bytes of a file, whatever its form allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,14 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class FileUpload:
+    """A field for a file of `least` to `most` bytes; MTurk took up to 2 GB, here `LARGEST_UPLOAD` is the most."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class FormQuestion:
     """A question of a form."""
 
@@ -75,7 +85,7 @@ class FormQuestion:
     name: str
     required: bool
     content: tuple[Content, ...]
-    answer: FreeText | Choice
+    answer: FreeText | Choice | FileUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,13 @@ class QuestionForm:
     @property
     def questions(self) -> tuple[FormQuestion, ...]:
         return tuple(part for part in self.parts if isinstance(part, FormQuestion))
+
+    @property
+    def upload_bytes(self) -> int:
+        """How many bytes all files that the form asks for may have together."""
+        return sum(
+            question.answer.most for question in self.questions if isinstance(question.answer, FileUpload)
+        )
 
 
 def read_form(root: Element) -> QuestionForm:
@@ -166,15 +183,32 @@ class _Reader:
             self.answer(identifier, answer),
         )
 
-    def answer(self, identifier: str, specification: Element) -> FreeText | Choice:
+    def answer(self, identifier: str, specification: Element) -> FreeText | Choice | FileUpload:
         if (text := self.child(specification, "FreeTextAnswer")) is not None:
             return self.free_text(text)
         if (choice := self.child(specification, "SelectionAnswer")) is not None:
             return self.choice(identifier, choice)
+        if (file := self.child(specification, "FileUploadAnswer")) is not None:
+            return self.file_upload(identifier, file)
         kinds = ", ".join(self.name(element) for element in specification) or "nothing"
         raise _bad(
-            f"question {identifier!r} asks for {kinds}; FreeTextAnswer and SelectionAnswer are offered"
+            f"question {identifier!r} asks for {kinds}; "
+            "FreeTextAnswer, SelectionAnswer and FileUploadAnswer are offered"
         )
+
+    def file_upload(self, identifier: str, element: Element) -> FileUpload:
+        sizes = [self.text(element, name) for name in ("MinFileSizeInBytes", "MaxFileSizeInBytes")]
+        if not all(re.fullmatch(r"[0-9]{1,12}", size) for size in sizes):
+            raise _bad(
+                f"question {identifier!r} needs sizes in bytes, not {sizes[0][:20]!r}, {sizes[1][:20]!r}"
+            )
+        least, most = int(sizes[0]), min(int(sizes[1]), LARGEST_UPLOAD)
+        if least > most or most < 1:
+            raise _bad(
+                f"question {identifier!r} asks for a file of {sizes[0]} to {sizes[1]} bytes; "
+                f"files here have up to {LARGEST_UPLOAD:,}"
+            )
+        return FileUpload(least, most)
 
     def free_text(self, element: Element) -> FreeText:
         constraints = self.child(element, "Constraints")

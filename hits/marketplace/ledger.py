@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import UpdateBase
 
 from ..errors import RequestRefused
 from .store import at_once, insert_unless_there
@@ -107,10 +108,42 @@ def hold(
     Raises RequestRefused (InsufficientFunds) and the caller rolls back.
     """
     payer, escrow = requester_account(requester_id), escrow_account(hit_id)
-    values = {"escrow": escrow, "payer": payer, "held": cents, "now": now, "hit": hit_number}
+    values = {"escrow": escrow, "payer": payer, "held": cents, "held_at": now, "hit": hit_number}
     # As in `post` the accounts are changed in the order of their names.
     at_once(connection, _fill_escrow(connection.dialect.name), _HOLD, values)
     _change(connection, payer, -cents)
+
+
+def first_holding(hit_number: sa.ScalarSelect[int]) -> tuple[UpdateBase, ...]:
+    """The changes that open a new HIT's escrow and fill it, with the parameters of `first_hold`.
+
+    They do not depend on each other, and fail by the table's constraint if the requester has too little.
+    """
+    return (
+        accounts.insert().values(name=sa.bindparam("escrow"), cents=sa.bindparam("held")),
+        _HOLD.values(hit_number=hit_number),
+        _TAKE_OR_GIVE,
+    )
+
+
+def first_hold(requester_id: str, hit_id: str, cents: int, now: datetime) -> dict[str, Any]:
+    """The parameters of `first_holding`, for `cents` that are not none."""
+    payer = requester_account(requester_id)
+    held = {"escrow": escrow_account(hit_id), "payer": payer, "held": cents, "held_at": now}
+    return {**held, "account": payer, "change": -cents}
+
+
+def was_overdrawn(error: sa.exc.IntegrityError) -> bool:
+    """Whether a change failed for want of money: both engines name the constraint."""
+    return "no_overdraft" in str(error.orig)
+
+
+def overdrawn(connection: Connection, name: str, cents: int) -> RequestRefused:
+    """What to tell whoever wanted to take `cents` out of an account that holds less."""
+    held = balance(connection, name)
+    return RequestRefused(
+        f"this needs ${cents / 100:.2f}, but the account holds ${held / 100:.2f}", "InsufficientFunds"
+    )
 
 
 @cache
@@ -124,7 +157,7 @@ def _fill_escrow(dialect: str) -> sa.Insert:
 _HOLD = (
     transfers.insert()
     .values(
-        at=sa.bindparam("now"),
+        at=sa.bindparam("held_at"),
         kind="hold",
         source=sa.bindparam("payer"),
         destination=sa.bindparam("escrow"),
@@ -144,7 +177,4 @@ _WITHIN_ITS_MEANS = _TAKE_OR_GIVE.where(accounts.c.cents + sa.bindparam("change"
 def _change(connection: Connection, name: str, cents: int) -> None:
     statement = _TAKE_OR_GIVE if name == GRANTS else _WITHIN_ITS_MEANS
     if connection.execute(statement, {"account": name, "change": cents}).rowcount != 1:
-        held = balance(connection, name)
-        raise RequestRefused(
-            f"this needs ${-cents / 100:.2f}, but the account holds ${held / 100:.2f}", "InsufficientFunds"
-        )
+        raise overdrawn(connection, name, -cents)

@@ -63,6 +63,7 @@ class WorkerSummary:
     approved: int
     rejected: int
     earned_cents: int
+    master: bool = False
 
 
 def create_requester(engine: Engine, name: str, balance_cents: int = SANDBOX_BALANCE_CENTS) -> RequesterKeys:
@@ -165,9 +166,16 @@ def list_workers(engine: Engine) -> tuple[WorkerSummary, ...]:
                 int(row.approved),
                 int(row.rejected),
                 int(row.earned_cents),
+                row.master_since is not None,
             )
             for row in connection.execute(query)
         )
+
+
+def name_master(engine: Engine, worker_id: str, now: datetime | None) -> None:
+    """Count a worker among the Masters from `now` on, or with None no longer."""
+    with writing(engine) as connection:
+        connection.execute(workers.update().where(workers.c.worker_id == worker_id).values(master_since=now))
 
 
 # --- sign-in -------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ workers = sa.Table(
     sa.Column("country", sa.String(2)),
     sa.Column("subdivision", sa.String(2)),
     sa.Column("adult", sa.Boolean),
+    # Since when the marketplace's operator counts her among the Masters; NULL is not.
+    sa.Column("master_since", UtcDateTime),
     # Since then nothing here tells who she was.
     sa.Column("erased_at", UtcDateTime),
 )

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import writing
+from ..database import glancing, reading, writing, writing_at_once
 from ..errors import RequestRefused
-from ..pricing import fee_cents
-from . import ledger, lifecycle
+from . import ledger, lifecycle, tokens, uploads
 from .identifiers import new_entity_id
 from .layouts import filled_question
 from .ledger import Transfer
@@ -27,9 +24,9 @@ from .qualification_types import require_usable
 from .qualifying import Requirement, stored_requirements
 from .questions import parse_question
 from .records import Hit, HitType, hit_type_from
-from .store import at_once, find_hit, insert_unless_there, save_state
-from .tables import hit_type_qualifications, hit_types, hits, questions
-from .tokens import claim
+from .store import find_hit, insert_unless_there, save_state
+from .storing import refusals, store_hit
+from .tables import hit_type_qualifications, hit_types, hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +71,43 @@ def create_hit(
     Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
     XMLParseError or InvalidParameterValue for the question.
     """
-    # A question is read before the store is locked; a layout has to be looked up first.
-    is_form = order.question is not None and parse_question(order.question).form is not None
-    with writing(engine) as connection:
-        xml = order.question
-        if order.layout_id is not None:
+    hit_type = _hit_type(engine, requester_id, terms, now)
+    if order.layout_id is not None:
+        with reading(engine) as connection:
             xml = filled_question(connection, requester_id, order.layout_id, order.layout_parameters)
-            parse_question(xml)
-        type_id = terms if isinstance(terms, str) else _ensure_hit_type(connection, requester_id, terms, now)
-        hit_type = usable_type(connection, requester_id, type_id)
-        hit = _new_hit(requester_id, hit_type, replace(order, question=xml), is_form, now)
-        hit = _insert_hit(connection, hit)
-        claim(connection, requester_id, "create", order.token, hit, now)
-        ledger.hold(
-            connection, now, requester_id, hit.hit_id, hit.number, order.max_assignments * hit.price_cents
-        )
+        order = replace(order, question=xml)
+    is_form = parse_question(order.question or "").form is not None
+    hit = _new_hit(requester_id, hit_type, order, is_form, now)
+    # A notice goes with the HIT in one transaction; alone, a HIT is a transaction of its own.
+    opened = writing if hit_type.notified else writing_at_once
+    price = order.max_assignments * hit.price_cents
+    with refusals(engine, requester_id, "create", order.token, price), opened(engine) as connection:
+        hit = store_hit(connection, hit, order.token, now)
         announce(connection, hit, "HITCreated", now)
-        return hit
+    return hit
+
+
+def _hit_type(engine: Engine, requester_id: str, terms: HitTypeTerms | str, now: datetime) -> HitType:
+    type_id = terms if isinstance(terms, str) else create_hit_type(engine, requester_id, terms, now)
+    with glancing(engine) as connection:
+        return usable_type(connection, requester_id, type_id)
 
 
 def extend_hit(
     engine: Engine, requester_id: str, hit_id: str, more: int, token: str | None, now: datetime
 ) -> None:
     """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
-    with writing(engine) as connection:
+    with refusals(engine, requester_id, "extend", token, 0), writing(engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
-        claim(connection, requester_id, "extend", token, hit, now)
+        if token is not None:
+            used = {**tokens.use(requester_id, token, now), "hit": hit.number}
+            connection.execute(_extending(connection.dialect.name), used)
         extend_locked(connection, hit, more, now)
+
+
+@cache
+def _extending(dialect: str) -> sa.Insert:
+    return tokens.taking(dialect, "extend", sa.bindparam("hit", type_=sa.BigInteger))
 
 
 def extend_locked(connection: Connection, hit: Hit, more: int, now: datetime) -> HitState:
@@ -145,12 +152,14 @@ def delete_hit(engine: Engine, requester_id: str, hit_id: str, now: datetime) ->
 
 
 def dispose(connection: Connection, hit: Hit, now: datetime) -> None:
-    """Dispose of a locked HIT; refuses as `lifecycle.disposed` does."""
+    """Dispose of a locked HIT, and of the files that answered it; refuses as `lifecycle.disposed` does."""
     save_state(connection, hit, lifecycle.disposed(hit.hit_id, hit.state, now))
     escrow = ledger.escrow_account(hit.hit_id)
     left = ledger.balance(connection, escrow)
     account = ledger.requester_account(hit.requester_id)
     ledger.post(connection, now, Transfer("refund", escrow, account, left, hit.number))
+    if hit.is_form:
+        uploads.delete_of_hit(connection, hit.number)
     announce(connection, hit, "HITDisposed", now)
 
 
@@ -205,7 +214,7 @@ def _new_hit(requester_id: str, hit_type: HitType, order: HitOrder, is_form: boo
         requester_id=requester_id,
         hit_type=hit_type,
         annotation=order.annotation,
-        fee_cents=fee_cents(hit_type.reward_cents, order.max_assignments),
+        fee_cents=hit_type.fee_cents(order.max_assignments),
         created_at=now,
         state=HitState(
             max_assignments=order.max_assignments,
@@ -225,35 +234,3 @@ def _new_hit(requester_id: str, hit_type: HitType, order: HitOrder, is_form: boo
         unseen=hit_type.notified or order.hit_policy is not None,
         question=xml,
     )
-
-
-_OF_STATE = tuple(field.name for field in fields(HitState))
-_OF_HIT = (
-    "hit_id", "requester_id", "annotation", "fee_cents", "created_at", "question_digest", "is_form", "layout_id",
-    "assignment_policy", "hit_policy", "unseen",
-)  # fmt: skip
-_INSERT_HIT = (
-    sa.insert(hits)
-    .values({name: sa.bindparam(f"new_{name}", type_=hits.c[name].type) for name in (*_OF_HIT, *_OF_STATE)})
-    .values(type_number=sa.bindparam("new_type_number"))
-    .returning(hits.c.number)
-)
-
-
-@cache
-def _insert_question(dialect: str) -> sa.Insert:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    values: dict[str, sa.BindParameter[Any]] = {
-        "digest": sa.bindparam("new_question_digest"),
-        "xml": sa.bindparam("new_xml"),
-    }
-    return insert(questions).values(values).on_conflict_do_nothing()
-
-
-def _insert_hit(connection: Connection, hit: Hit) -> Hit:
-    """Store a HIT and its question; HITs with the same question share one row. Returns it with its number."""
-    values: dict[str, Any] = {f"new_{name}": getattr(hit, name) for name in _OF_HIT}
-    values |= {f"new_{name}": getattr(hit.state, name) for name in _OF_STATE}
-    values |= {"new_type_number": hit.hit_type.number, "new_xml": hit.question}
-    question = _insert_question(connection.dialect.name)
-    return replace(hit, number=at_once(connection, question, _INSERT_HIT, values).scalar_one())

@@ -87,8 +87,9 @@ def own_qualifications(engine: Engine, worker_id: str) -> tuple[OwnQualification
             .order_by(qualification_types.c.name)
         ).all()
     system = [
-        OwnQualification(None, name, str(values.get(type_id, "not known")), False, None)
+        OwnQualification(None, name, _system_value(type_id, values.get(type_id)), False, None)
         for type_id, (name, _) in qualifying.SYSTEM_TYPES.items()
+        if type_id != qualifying.SANDBOX_MASTERS
     ]
     given = [
         OwnQualification(
@@ -97,6 +98,12 @@ def own_qualifications(engine: Engine, worker_id: str) -> tuple[OwnQualification
         for row in rows
     ]
     return tuple(system + given)
+
+
+def _system_value(type_id: str, value: qualifying.Value | None) -> str:
+    if type_id == qualifying.MASTERS:
+        return "no" if value is None else "yes"
+    return "not known" if value is None else str(value)
 
 
 def offered_types(engine: Engine, worker_id: str, limit: int = 200) -> tuple[OfferedType, ...]:

@@ -139,7 +139,11 @@ def find_type(connection: Connection, type_id: str, *, lock: bool = False) -> Qu
     )
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise RequestRefused(f"qualification type {type_id} does not exist", "QualificationTypeDoesNotExist")
+        raise RequestRefused(
+            f"qualification type {type_id} does not exist here; of MTurk's own there are approval rate and count, "
+            "locale, adult content and Masters, but no Premium Qualifications",
+            "QualificationTypeDoesNotExist",
+        )
     return _type_from(row)
 
 

@@ -18,6 +18,8 @@ PERCENT_APPROVED = "000000000000000000L0"
 NUMBER_APPROVED = "00000000000000000040"
 LOCALE = "00000000000000000071"
 ADULT = "00000000000000000060"
+MASTERS = "2F1QJWKUDD8XADTFD2Q0G6UTO95ALH"
+SANDBOX_MASTERS = "2ARFPLSP75KLA8M8DH1HTEQVJT3SY6"
 
 SYSTEM_TYPES: Mapping[str, tuple[str, str]] = {
     PERCENT_APPROVED: (
@@ -27,12 +29,21 @@ SYSTEM_TYPES: Mapping[str, tuple[str, str]] = {
     NUMBER_APPROVED: ("Number of HITs approved", "How many of a worker's HITs were approved."),
     LOCALE: ("Location", "The country, and where known the state, that a worker gave."),
     ADULT: ("Adult content", "1 for workers who agreed to see content for adults, 0 for others."),
+    MASTERS: (
+        "Masters",
+        "Workers whom this marketplace’s operator named Masters; HITs for them cost 5 % more.",
+    ),
+    SANDBOX_MASTERS: (
+        "Masters (sandbox)",
+        "The same as Masters, under the id that MTurk’s sandbox had for it.",
+    ),
 }
 """Names and descriptions of the qualifications that the marketplace itself computes, by their fixed ids."""
 
 MOST_REQUIREMENTS = 10
 MOST_INTEGERS = 15
 MOST_LOCALES = 30
+IS_MASTER = 1
 RATE_SAMPLE = 100
 """From so many submissions on the approval rate is a worker's own."""
 
@@ -71,6 +82,16 @@ class Requirement:
     comparator: str
     values: tuple[Value, ...]
     guard: Guard
+
+
+def asks_for_masters(requirements: Sequence[Requirement]) -> bool:
+    """Whether Masters alone can meet the requirements: their HITs cost more."""
+    return any(
+        requirement.qualification_type_id in {MASTERS, SANDBOX_MASTERS}
+        and not meets(requirement, None)
+        and meets(requirement, IS_MASTER)
+        for requirement in requirements
+    )
 
 
 _COUNTS = {"Exists": (0, 0), "DoesNotExist": (0, 0), "In": (1, None), "NotIn": (1, None)}

@@ -58,7 +58,10 @@ def parse_question(xml: str) -> Question:
 
 def parse_test(xml: str) -> QuestionForm:
     """Read a qualification's test, which is a QuestionForm; raises RequestRefused as `parse_question` does."""
-    return read_form(_parsed(xml, "Test"))
+    form = read_form(_parsed(xml, "Test"))
+    if form.upload_bytes:
+        raise RequestRefused("Test: FileUploadAnswer is for HITs only", "XMLParseError")
+    return form
 
 
 def _parsed(xml: str, what: str) -> Element:

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from ..pricing import fee_cents
 from .lifecycle import AssignmentState, HitState
-from .qualifying import Requirement, read_requirements
+from .qualifying import Requirement, asks_for_masters, read_requirements
 from .tables import assignments, hit_types, hits, questions
 
 PUBLIC_STATES = (AssignmentState.SUBMITTED, AssignmentState.APPROVED, AssignmentState.REJECTED)
@@ -32,6 +33,10 @@ class HitType:
     auto_approval_seconds: int
     requirements: tuple[Requirement, ...] = ()
     notified: bool = False
+
+    def fee_cents(self, max_assignments: int) -> int:
+        """The marketplace's fee for one assignment of a HIT with so many."""
+        return fee_cents(self.reward_cents, max_assignments, masters=asks_for_masters(self.requirements))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection, Engine
 from ..database import writing
 from ..errors import RequestRefused
 from ..model import HitStatus
-from ..pricing import fee_cents
 from . import ledger
 from .ledger import Transfer
 from .lifecycle import hit_status
@@ -32,7 +31,7 @@ def change_type(engine: Engine, requester_id: str, hit_id: str, hit_type_id: str
         if hit_status(hit.state, now) is HitStatus.DISPOSED:
             raise RequestRefused(f"HIT {hit_id} is Disposed", "InvalidHITState")
         wanted = usable_type(connection, requester_id, hit_type_id)
-        fee = fee_cents(wanted.reward_cents, hit.state.max_assignments)
+        fee = wanted.fee_cents(hit.state.max_assignments)
         _reprice(connection, hit, wanted.reward_cents + fee, now)
         connection.execute(
             hits.update()

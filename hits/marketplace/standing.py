@@ -14,7 +14,7 @@ from .qualifying import Guard, Locale, Requirement, Value, meets
 from .tables import assignments, qualification_types, qualifications, worker_blocks, workers
 
 _HISTORY = frozenset({qualifying.PERCENT_APPROVED, qualifying.NUMBER_APPROVED})
-_PROFILE = frozenset({qualifying.LOCALE, qualifying.ADULT})
+_PROFILE = frozenset({qualifying.LOCALE, qualifying.ADULT, qualifying.MASTERS, qualifying.SANDBOX_MASTERS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _from_history(connection: Connection, worker_id: str) -> dict[str, Value]:
 
 def _from_profile(connection: Connection, worker_id: str) -> dict[str, Value]:
     row = connection.execute(
-        sa.select(workers.c.country, workers.c.subdivision, workers.c.adult).where(
+        sa.select(workers.c.country, workers.c.subdivision, workers.c.adult, workers.c.master_since).where(
             workers.c.worker_id == worker_id
         )
     ).one_or_none()
@@ -90,6 +90,8 @@ def _from_profile(connection: Connection, worker_id: str) -> dict[str, Value]:
         values[qualifying.LOCALE] = Locale(row.country, row.subdivision)
     if row is not None and row.adult is not None:
         values[qualifying.ADULT] = int(row.adult)
+    if row is not None and row.master_since is not None:
+        values |= dict.fromkeys((qualifying.MASTERS, qualifying.SANDBOX_MASTERS), qualifying.IS_MASTER)
     return values
 
 

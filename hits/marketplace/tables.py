@@ -33,6 +33,7 @@ from .people_tables import (
     sessions,
     workers,
 )
+from .upload_tables import upload_pieces, uploads
 
 __all__ = [
     "ACCEPTED",
@@ -73,6 +74,8 @@ __all__ = [
     "studies",
     "study_sessions",
     "transfers",
+    "upload_pieces",
+    "uploads",
     "worker_blocks",
     "workers",
 ]

@@ -3,54 +3,61 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql.dml import ReturningInsert
 
 from ..database import UtcDateTime
 from ..errors import RequestRefused
 from . import lifecycle
-from .records import Hit
 from .tables import hits, request_tokens
 
 Scope = Literal["create", "extend"]
 
 
-@cache
-def _take_token(dialect: str) -> ReturningInsert[Any]:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    taking = insert(request_tokens).values(
-        requester_id=sa.bindparam("owner"),
-        scope=sa.bindparam("of_scope"),
-        token=sa.bindparam("of_token"),
-        hit_number=sa.bindparam("hit"),
-        used_at=sa.bindparam("now"),
-    )
-    lapsed = request_tokens.c.used_at <= sa.bindparam("lapsed", type_=UtcDateTime)
-    return taking.on_conflict_do_update(
-        index_elements=list(request_tokens.primary_key),
-        set_={"hit_number": taking.excluded.hit_number, "used_at": taking.excluded.used_at},
-        where=lapsed,
-    ).returning(request_tokens.c.hit_number)
+def taking(dialect: str, scope: Scope, hit_number: sa.ColumnElement[int]) -> sa.Insert:
+    """The statement that uses a token for a HIT, with the parameters of `use`.
 
-
-def claim(
-    connection: Connection, requester_id: str, scope: Scope, token: str | None, hit: Hit, now: datetime
-) -> None:
-    """Use a token for a HIT; raises RequestRefused (HitAlreadyExists) if it was used within 24 hours.
-
-    Of two transactions with one token the second waits here, by the primary key, until the first has ended.
+    It fails by `hit_number`'s NOT NULL where the token was used within 24 hours: whoever takes part, the
+    database decides. Of two transactions with one token the second waits here until the first has ended.
     """
-    if token is None:
-        return
-    whose = {"owner": requester_id, "of_scope": scope, "of_token": token}
-    values = {**whose, "hit": hit.number, "now": now, "lapsed": now - lifecycle.TOKEN_LIFE}
-    if connection.execute(_take_token(connection.dialect.name), values).one_or_none() is not None:
-        return
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    row = insert(request_tokens).values(
+        requester_id=sa.bindparam("token_owner"),
+        scope=scope,
+        token=sa.bindparam("token"),
+        hit_number=hit_number,
+        used_at=sa.bindparam("token_used_at"),
+    )
+    has_lapsed = request_tokens.c.used_at <= sa.bindparam("token_lapsed", type_=UtcDateTime)
+    return row.on_conflict_do_update(
+        index_elements=list(request_tokens.primary_key),
+        set_={
+            "hit_number": sa.case((has_lapsed, row.excluded.hit_number)),
+            "used_at": row.excluded.used_at,
+        },
+    )
+
+
+def use(requester_id: str, token: str, now: datetime) -> dict[str, Any]:
+    """The parameters of `taking`."""
+    return {
+        "token_owner": requester_id,
+        "token": token,
+        "token_used_at": now,
+        "token_lapsed": now - lifecycle.TOKEN_LIFE,
+    }
+
+
+def was_taken(error: sa.exc.IntegrityError) -> bool:
+    """Whether it was `taking` that failed: both engines name the table."""
+    return request_tokens.name in str(error.orig)
+
+
+def used_token(connection: Connection, requester_id: str, scope: Scope, token: str) -> RequestRefused:
+    """What to tell a requester who used a token again: HitAlreadyExists, with the HIT in its words."""
     used = connection.execute(
         sa.select(hits.c.hit_id, request_tokens.c.used_at)
         .select_from(request_tokens.join(hits))
@@ -60,7 +67,7 @@ def claim(
             request_tokens.c.token == token,
         )
     ).one()
-    raise RequestRefused(
+    return RequestRefused(
         f"UniqueRequestToken {token} was used at {used.used_at.isoformat()} for HITId {used.hit_id}",
         "HitAlreadyExists",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from ..database import UtcDateTime, writing
 from ..errors import HitsError, RequestRefused
-from . import lifecycle, panels
+from . import lifecycle, panels, uploads
 from .form_answers import form_answers_xml
+from .forms import FileUpload
 from .holding import release
 from .identifiers import new_entity_id
 from .lifecycle import AssignmentState, Unavailable
@@ -24,6 +25,7 @@ from .reviewing import notice_reviewable, review_submission
 from .standing import shortfalls
 from .store import add_assignment, lock_assignment, lock_hit_for_worker, move_assignment
 from .tables import ACCEPTED, HELD_OR_DONE, assignments, worker_blocks
+from .uploads import IncomingFile
 from .workplace import question_of
 
 
@@ -147,12 +149,14 @@ def submit(
     fields: Iterable[tuple[str, str]],
     now: datetime,
     worker_id: str | None = None,
+    files: Mapping[str, IncomingFile] | None = None,
 ) -> AssignmentRecord:
     """Take in an assignment's answers; a repeat changes nothing and gets the assignment as it is.
 
-    `worker_id` is who sends them, if that is known; another worker's assignment does not exist for
-    her. Raises NotHeld for one that was returned or whose time is over, RequestRefused for one that does
-    not exist, AnswersRefused for answers that do not fit a QuestionForm.
+    `files` answer a QuestionForm's questions, by their identifiers; other questions have none. `worker_id` is who
+    sends them, if that is known; another worker's assignment does not exist for her. Raises NotHeld for one that was
+    returned or whose time is over, RequestRefused for one that does not exist, AnswersRefused for answers that do not
+    fit a QuestionForm.
     """
     with writing(engine) as connection:
         hit, assignment = lock_assignment(connection, assignment_id)
@@ -164,7 +168,7 @@ def submit(
             raise NotHeld(assignment.state)
         if now >= assignment.deadline:
             raise NotHeld(AssignmentState.ABANDONED)
-        answer = _answer(connection, hit, fields)
+        answer = _answer(connection, hit, assignment, fields, files or {})
         auto_approval_at = now + timedelta(seconds=hit.hit_type.auto_approval_seconds)
         move_assignment(
             connection,
@@ -196,9 +200,20 @@ def submit(
         return stored
 
 
-def _answer(connection: Connection, hit: Hit, fields: Iterable[tuple[str, str]]) -> str:
+def _answer(
+    connection: Connection,
+    hit: Hit,
+    assignment: AssignmentRecord,
+    fields: Iterable[tuple[str, str]],
+    files: Mapping[str, IncomingFile],
+) -> str:
+    """The answers as XML, once the files that are among them are kept."""
     if not hit.is_form:
         return answers_xml(fields)
     form = question_of(connection, hit).form
     assert form is not None, "is_form was set from the same parser"
-    return form_answers_xml(form, fields)
+    xml = form_answers_xml(form, fields, files)
+    for question in form.questions:
+        if isinstance(question.answer, FileUpload) and question.identifier in files:
+            uploads.keep(connection, assignment.number, question.identifier, files[question.identifier])
+    return xml

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imagenet_builder.cli.marketplace_care import backup, erase, restore
+from imagenet_builder.cli.marketplace_care import backup, erase, masters, restore
 from imagenet_builder.cli.marketplace_panels import study
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command() -> None:
     """
 
 
-for _part in (study, backup, restore, erase):
+for _part in (study, masters, backup, restore, erase):
     command.add_command(_part)
 
 

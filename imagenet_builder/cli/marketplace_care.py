@@ -1,4 +1,4 @@
-"""`imagenet-builder marketplace backup`, `restore` and `erase`: what whoever runs a marketplace owes its people."""
+"""`imagenet-builder marketplace masters`, `backup`, `restore`, `erase`: what its operator decides and owes people."""
 
 from __future__ import annotations
 
@@ -69,3 +69,28 @@ def erase(invocation: Invocation, worker: str, yes: bool) -> None:
         click.confirm(f"Erase {worker} for good?", abort=True)
     erasure.erase(engine, worker_id, utc_now())
     click.echo(f"{worker_id} is all that is left of that worker", err=True)
+
+
+@click.command("masters")
+@click.argument("names", nargs=-1, metavar="[WORKER]...")
+@click.option("--remove", is_flag=True, help="They are Masters no longer.")
+@click.pass_obj
+def masters(invocation: Invocation, names: tuple[str, ...], remove: bool) -> None:
+    """Make workers (names or worker ids) Masters, and list all who are. HITs can ask for Masters, at 5 % more.
+
+    \b
+    Example:
+      imagenet-builder marketplace masters ada ben
+    """
+    from hits.marketplace import erasure, people
+    from hits.marketplace.settings import utc_now
+    from imagenet_builder import own_marketplace
+
+    if remove and not names:
+        raise click.UsageError("say whose mastership ends")
+    engine = own_marketplace.open_marketplace(invocation.project)
+    for worker_id in [erasure.find_worker(engine, name) for name in names]:
+        people.name_master(engine, worker_id, None if remove else utc_now())
+    for worker in people.list_workers(engine):
+        if worker.master:
+            click.echo(f"{worker.worker_id}  {worker.pseudonym}")

@@ -61,3 +61,14 @@ def test_a_restored_copy_has_what_was_erased_since(project: Path, tmp_path: Path
     assert run(project, "erase", "Ada", "--yes").exit_code != 0
     assert run(project, "restore", copy, "--yes").exit_code == 0
     assert "Ada" in run(project, "workers", "--json").stdout
+
+
+def test_masters_are_named_listed_and_unnamed(project: Path) -> None:
+    run(project, "invite", "Ada", "Bo")
+    assert run(project, "masters").stdout == ""
+    [line] = run(project, "masters", "Ada").stdout.splitlines()
+    worker_id, name = line.split()
+    assert name == "Ada"
+    assert run(project, "masters", "Cleo").exit_code != 0
+    assert run(project, "masters", "--remove").exit_code == 2
+    assert run(project, "masters", worker_id, "--remove").stdout == ""

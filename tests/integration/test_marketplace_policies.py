@@ -16,7 +16,7 @@ from hits.marketplace.courier import WAITS, Courier, deliver_due
 from hits.marketplace.layouts import create_layout, list_layouts
 from hits.marketplace.settings import utc_now
 
-from ..marketplace_programs import TERMS, balance, everything, make_hit, refusal, submitted
+from ..marketplace_programs import TERMS, balance, everything, make_hit, refusal
 from ..marketplace_server import AdjustableClock, RunningMarketplace, running_marketplace
 from ..marketplace_worker import SiteWorker, html_question
 from ..webhook_server import Webhook, webhook_server
@@ -139,16 +139,6 @@ def test_a_layout_is_filled_with_its_parameters(market: RunningMarketplace, clie
         make_hit(market.client(market.requester("other")), HITLayoutId=layout_id, HITLayoutParameters=given)
     with pytest.raises(HitsError):
         create_layout(market.engine, "nobody", "dogs", page, 500, utc_now())
-
-
-def test_no_assignment_has_a_file(market: RunningMarketplace, client: Any, workers: list[SiteWorker]) -> None:
-    _, assignment_id = submitted(client, workers[0])
-    with refusal("FileUploadDoesNotExist"):
-        client.get_file_upload_url(AssignmentId=assignment_id, QuestionIdentifier="photo")
-    with refusal("AssignmentDoesNotExist"):
-        market.client(market.requester("other")).get_file_upload_url(
-            AssignmentId=assignment_id, QuestionIdentifier="photo"
-        )
 
 
 # --- review policies -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from hits.database import writing
-from hits.marketplace import tables
+from hits.marketplace import people, tables
 from hits.marketplace.settings import utc_now
 
 from ..marketplace_programs import (
@@ -30,6 +31,8 @@ from ..marketplace_worker import SiteWorker, elements
 
 RATE, COUNT = "000000000000000000L0", "00000000000000000040"
 LOCALE, ADULT = "00000000000000000071", "00000000000000000060"
+MASTERS, SANDBOX_MASTERS = "2F1QJWKUDD8XADTFD2Q0G6UTO95ALH", "2ARFPLSP75KLA8M8DH1HTEQVJT3SY6"
+SYSTEM = {RATE, COUNT, LOCALE, ADULT, MASTERS, SANDBOX_MASTERS}
 TEST = question_form(
     form_question("a", selections("yes", "no")), form_question("b", selections("1", "2", "3", most=2))
 )
@@ -173,7 +176,7 @@ def test_names_are_unique_to_their_owner_and_types_are_listed_and_deleted(
     assert listed() == [first, second, foreign]
     assert listed(MustBeOwnedByCaller=True) == [first, second]
     assert listed(Query="FOREST") == [second]
-    assert set(listed(MustBeRequestable=False)) == {RATE, COUNT, LOCALE, ADULT, first, second, foreign}
+    assert set(listed(MustBeRequestable=False)) == {*SYSTEM, first, second, foreign}
     with refusal("PermissionDeniedException"):
         other.delete_qualification_type(QualificationTypeId=first)
     client.delete_qualification_type(QualificationTypeId=first)
@@ -498,7 +501,7 @@ def test_the_systems_qualifications_come_from_history_and_profile(
         found["data-qualification"]: found["data-value"]
         for found in elements(ada.get("/qualifications").text, "data-qualification")
     }
-    assert list(values.values()) == ["75", "75", "DE-BY", "1"]
+    assert list(values.values()) == ["75", "75", "DE-BY", "1", "no"]
 
 
 def test_a_new_workers_rate_is_a_hundred_whatever_was_rejected(client: Any, ada: SiteWorker) -> None:
@@ -507,3 +510,56 @@ def test_a_new_workers_rate_is_a_hundred_whatever_was_rejected(client: Any, ada:
     ada.accept(
         make_hit(client, QualificationRequirements=[requirement(RATE, "EqualTo", IntegerValues=[100])])
     )
+
+
+@pytest.mark.parametrize("type_id", [MASTERS, SANDBOX_MASTERS])
+def test_hits_for_masters_are_done_by_those_whom_the_operator_named(
+    market: RunningMarketplace, client: Any, ada: SiteWorker, clock: AdjustableClock, type_id: str
+) -> None:
+    hit_id = make_hit(client, QualificationRequirements=[requirement(type_id)])
+    refused = ada.post(f"/hits/{hit_id}/accept")
+    assert refused.status_code == 409
+    assert 'data-reason="NotQualified"' in refused.text
+    assert "Masters" in refused.text
+    worker_id = worker_id_of(market, "Ada")
+    people.name_master(market.engine, worker_id, clock())
+    assignment_id = ada.accept(hit_id)
+    assert ada.submit(assignment_id).status_code == 200
+    people.name_master(market.engine, worker_id, None)
+    other = make_hit(client, QualificationRequirements=[requirement(type_id)])
+    assert ada.post(f"/hits/{other}/accept").status_code == 409
+
+
+def test_hits_for_masters_cost_five_percent_more(market: RunningMarketplace, client: Any) -> None:
+    def cost(assignments: int, *requirements: dict[str, Any]) -> str:
+        before = Decimal(client.get_account_balance()["AvailableBalance"])
+        wanted = {"Reward": "1.00", "MaxAssignments": assignments}
+        make_hit(client, QualificationRequirements=list(requirements), **wanted)
+        return str(before - Decimal(client.get_account_balance()["AvailableBalance"]))
+
+    assert cost(1) == "1.20"
+    assert cost(1, requirement(MASTERS)) == "1.25"
+    assert cost(10, requirement(SANDBOX_MASTERS)) == "14.50"
+    assert cost(1, requirement(MASTERS, "EqualTo", IntegerValues=[1])) == "1.25"
+    assert cost(1, requirement(MASTERS, "DoesNotExist")) == "1.20"
+
+
+def test_a_worker_sees_whether_she_is_a_master(
+    market: RunningMarketplace, ada: SiteWorker, clock: AdjustableClock
+) -> None:
+    def said() -> dict[str, str]:
+        rows = elements(ada.get("/qualifications").text, "data-qualification")
+        return {row["data-qualification"]: row["data-value"] for row in rows}
+
+    assert said()["Masters"] == "no"
+    people.name_master(market.engine, worker_id_of(market, "Ada"), clock())
+    assert said()["Masters"] == "yes"
+
+
+def test_premium_qualifications_are_refused_by_name(client: Any) -> None:
+    categorization_masters = "2NDP2L92HECWY8NS8H3CK0CP5L9GHO"
+    with refusal("QualificationTypeDoesNotExist") as caught:
+        make_hit(client, QualificationRequirements=[requirement(categorization_masters)])
+    message = caught.value.response["Message"]
+    assert categorization_masters in message
+    assert "Premium" in message

@@ -64,7 +64,7 @@ def test_a_round_of_work_and_a_new_hit_take_few_statements(engine: sa.Engine) ->
 
     with counted(engine) as sent:
         hit_id = publishing.create_hit(engine, signer.requester_id, type_id, order, NOW).hit_id
-    assert len(sent) == 5 + 2 * apart
+    assert len(sent) == 2 + 6 * apart
     assert statements(engine, lambda: arrivals.find_signer(engine, keys.access_key, NOW)) == 1
     assert statements(engine, lambda: arrivals.session_worker(engine, cookie, NOW)) == 1
     assert statements(engine, lambda: offers.open_groups(engine, worker_id, NOW)) == 1

@@ -61,3 +61,10 @@ def test_what_has_no_price_is_refused(pictures: int, seconds: float, floor: int)
 def test_impossible_fees_are_refused(reward: int, assignments: int) -> None:
     with pytest.raises(ValueError):
         fee_cents(reward, assignments)
+
+
+@pytest.mark.parametrize(
+    ("reward", "assignments", "fee"), [(100, 9, 25), (100, 10, 45), (1, 3, 1), (10, 3, 3)]
+)
+def test_masters_cost_a_twentieth_of_the_reward_more(reward: int, assignments: int, fee: int) -> None:
+    assert fee_cents(reward, assignments, masters=True) == fee

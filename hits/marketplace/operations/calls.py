@@ -32,13 +32,14 @@ NumberedRow = TypeVar("NumberedRow", bound=Numbered)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf, when and where an operation runs; `secret` signs page tokens."""
+    """On whose behalf, when and where an operation runs; `secret` signs page tokens and the addresses of files."""
 
     engine: Engine
     requester_id: str
     now: datetime
     secret: str
     courier: Courier
+    files_url: str
 
 
 Operation = Callable[[Caller, Request], Answer]

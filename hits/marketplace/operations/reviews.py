@@ -10,8 +10,10 @@ from ...errors import RequestRefused
 from .. import notices, retyping, reviewing
 from ..notices import parse_specification
 from ..outbound import DeliveryFailed
+from ..records import PUBLIC_STATES
 from ..reviewing import ReviewEntry
 from ..store import find_assignment, find_hit
+from ..uploads import address_of, find_answer
 from .calls import Answer, Caller, Operation, Request, numbered_page
 
 
@@ -108,18 +110,24 @@ def update_hit_type_of_hit(caller: Caller, request: Request) -> Answer:
 
 
 def get_file_upload_url(caller: Caller, request: Request) -> Answer:
-    """No assignment has a file: MTurk withdrew FileUploadAnswer in 2017, and forms that ask for one are refused."""
-    assignment_id = request["AssignmentId"]
+    assignment_id, question = request["AssignmentId"], request["QuestionIdentifier"]
     with reading(caller.engine) as connection:
         assignment = find_assignment(connection, assignment_id)
         hit = None if assignment is None else find_hit(connection, assignment.hit_id)
-    if hit is None or hit.requester_id != caller.requester_id:
+        upload = find_answer(connection, assignment_id, question)
+    if assignment is None or hit is None or hit.requester_id != caller.requester_id:
         raise RequestRefused(f"assignment {assignment_id} does not exist", "AssignmentDoesNotExist")
-    raise RequestRefused(
-        f"assignment {assignment_id} has no file for {request['QuestionIdentifier'][:100]!r}: "
-        "FileUploadAnswer is not offered; let the page upload to a place of yours",
-        "FileUploadDoesNotExist",
-    )
+    if assignment.state not in PUBLIC_STATES:
+        raise RequestRefused(
+            f"assignment {assignment_id} is not Submitted, Approved or Rejected", "InvalidAssignmentState"
+        )
+    if upload is None:
+        raise RequestRefused(
+            f"assignment {assignment_id} has no file for {question[:100]!r}; files go when their HIT is disposed of, "
+            "or their worker erased",
+            "FileUploadDoesNotExist",
+        )
+    return {"FileUploadURL": address_of(caller.files_url, caller.secret, upload, caller.now)}
 
 
 OPERATIONS: Mapping[str, Operation] = {

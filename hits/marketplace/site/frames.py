@@ -20,12 +20,15 @@ from ..forms import QuestionForm
 from ..lifecycle import AssignmentState
 from ..questions import Question
 from ..records import AssignmentRecord, Hit
+from ..uploads import IncomingFile
 from ..working import NotHeld, submit
 from ..workplace import framed_question, held_question
+from .files import incoming_files, with_room
 from .rendering import QUESTION_SANDBOX, html, protect
 from .visits import COOKIE, MARKETPLACE, Marketplace, form_of, see_other
 
 PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
+LARGEST_BODY = 1024 * 1024
 _MOST_FIELDS = 5000
 
 
@@ -137,7 +140,12 @@ async def external_submit(request: web.Request) -> web.Response:
     is sent along it must be the assignment's own worker's.
     """
     marketplace = request.app[MARKETPLACE]
-    form = await form_of(request)
+    try:
+        form = await form_of(await with_room(request, LARGEST_BODY))
+    except web.HTTPRequestEntityTooLarge:
+        return _frame_page(
+            marketplace, 413, "TooLarge", "That is more than this HIT takes. Choose smaller files."
+        )
     fields = [(name, value) for name, value in form.items() if isinstance(value, str)]
     assignment_id = next((value for name, value in fields if name == "assignmentId"), "")
     if not assignment_id.isalnum() or not assignment_id.isascii() or len(assignment_id) > 64:
@@ -145,9 +153,10 @@ async def external_submit(request: web.Request) -> web.Response:
     if len(fields) > _MOST_FIELDS:
         return _frame_page(marketplace, 400, "TooMuch", f"The page sent more than {_MOST_FIELDS} fields.")
     answers = [(name, value) for name, value in fields if name != "assignmentId"]
+    files = incoming_files(form)
     try:
         await asyncio.to_thread(
-            _take_in, marketplace, assignment_id, answers, request.cookies.get(COOKIE, "")
+            _take_in, marketplace, assignment_id, answers, files, request.cookies.get(COOKIE, "")
         )
     except RequestRefused:
         return _frame_page(marketplace, 404, "NoAssignment", "There is no such assignment.")
@@ -164,11 +173,16 @@ async def external_submit(request: web.Request) -> web.Response:
 
 
 def _take_in(
-    marketplace: Marketplace, assignment_id: str, answers: list[tuple[str, str]], cookie: str
+    marketplace: Marketplace,
+    assignment_id: str,
+    answers: list[tuple[str, str]],
+    files: dict[str, IncomingFile],
+    cookie: str,
 ) -> None:
     now = marketplace.clock()
     visitor, _ = session_worker(marketplace.engine, cookie, now)
-    submit(marketplace.engine, assignment_id, answers, now, visitor.worker_id if visitor else None)
+    worker_id = visitor.worker_id if visitor else None
+    submit(marketplace.engine, assignment_id, answers, now, worker_id, files)
 
 
 def _form_again(

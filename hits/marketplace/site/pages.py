@@ -199,6 +199,14 @@ async def _refusal(
     return visit.visit.message(409, title, text, reason=reason.value, next_hit_id=following, missing=shown)
 
 
+async def nowhere(visit: Visit) -> web.Response:
+    """GET of what is not there."""
+    text = "The address may be mistyped, or what stood there is gone."
+    return visit.message(404, "There is no such page", text)
+
+
+NOWHERE = for_anyone(nowhere)
+
 _ID = "[A-Z0-9]{1,64}"
 
 ROUTES = (

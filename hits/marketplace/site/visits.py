@@ -17,7 +17,7 @@ from sqlalchemy.engine import Engine
 
 from ..arrivals import session_worker
 from ..courier import Courier
-from ..identifiers import new_token
+from ..identifiers import new_token, signature
 from ..limits import Limits
 from ..people import Worker
 from ..settings import MarketplaceSettings
@@ -40,8 +40,7 @@ class Marketplace:
 
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature that only this marketplace can make, for one purpose."""
-        text = "\x00".join((purpose, *parts)).encode()
-        return hmac.digest(self.secret.encode(), text, "sha256").hex()
+        return signature(self.secret, purpose, *parts)
 
     def signed(self, signature: str, purpose: str, *parts: str) -> bool:
         """Whether `sign` made this signature."""

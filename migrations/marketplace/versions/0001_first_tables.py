@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("country", sa.String(length=2), nullable=True),
         sa.Column("subdivision", sa.String(length=2), nullable=True),
         sa.Column("adult", sa.Boolean(), nullable=True),
+        sa.Column("master_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_workers")),
         sa.UniqueConstraint("participant_id", name=op.f("uq_workers_participant_id")),
@@ -722,6 +723,36 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_transfers_destination"), ["destination"], unique=False)
         batch_op.create_index(batch_op.f("ix_transfers_hit_number"), ["hit_number"], unique=False)
         batch_op.create_index(batch_op.f("ix_transfers_source"), ["source"], unique=False)
+
+    op.create_table(
+        "uploads",
+        sa.Column("number", RowNumber, nullable=False),
+        sa.Column("upload_key", sa.String(length=64), nullable=False),
+        sa.Column("assignment_number", RowNumber, nullable=False),
+        sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["assignment_number"],
+            ["assignments.number"],
+            name=op.f("fk_uploads_assignment_number_assignments"),
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_uploads")),
+        sa.UniqueConstraint(
+            "assignment_number", "question", name=op.f("uq_uploads_assignment_number_question")
+        ),
+        sa.UniqueConstraint("upload_key", name=op.f("uq_uploads_upload_key")),
+    )
+    op.create_table(
+        "upload_pieces",
+        sa.Column("upload_number", RowNumber, nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["upload_number"], ["uploads.number"], name=op.f("fk_upload_pieces_upload_number_uploads")
+        ),
+        sa.PrimaryKeyConstraint("upload_number", "place", name=op.f("pk_upload_pieces")),
+    )
     _compress_cheaply()
 
 
@@ -739,6 +770,8 @@ def _compress_cheaply() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("upload_pieces")
+    op.drop_table("uploads")
     with op.batch_alter_table("transfers") as batch_op:
         batch_op.drop_index(batch_op.f("ix_transfers_source"))
         batch_op.drop_index(batch_op.f("ix_transfers_hit_number"))
