@@ -148,12 +148,13 @@ def fill(engine: sa.Engine, votes: Votes) -> None:
                 for control in range(CONTROLS)
             ),
         )
-    _analyze(engine)
+    _maintain(engine)
 
 
-def _analyze(engine: sa.Engine) -> None:
-    with database.writing(engine) as connection:
-        connection.execute(sa.text("ANALYZE"))
+def _maintain(engine: sa.Engine) -> None:
+    """What PostgreSQL's autovacuum does within a minute or so."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE"))
 
 
 def _rows_before_votes(n_tasks: int, pages: int, images: int) -> Any:
@@ -286,8 +287,7 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
             return ours + server.seconds() - start
 
         found = {"everything": spent(lambda: _aggregate(project))}
-        # What PostgreSQL's autovacuum does within a minute.
-        _analyze(project.engine)
+        _maintain(project.engine)
         found["nothing new"] = min(spent(lambda: _aggregate(project)) for _ in range(2))
         with database.reading(project.engine) as connection:
             before = latest_vote(connection)

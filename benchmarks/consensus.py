@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -40,6 +40,7 @@ STATED_PRECISIONS = (0.9, 0.95)
 STOPPING = (Stopping(target=0.7, most=4), Stopping(target=0.7, most=6))
 FIXED_VOTES = (3, 5)
 STOPPING_SETS = ("rte", "temp", "dog")
+TAKE_CONTROLS = ("ck DawidSkene", "ck GoldMajorityVote")
 SLOW = ("ck OneCoinDawidSkene", "ck GLAD", "ck MACE")
 OURS = ("majority", "dynamic", "dawid-skene")
 WHERE = """There is no crowd data at {where}. Get public sets, for instance
@@ -115,23 +116,26 @@ def draw(crowd: Crowd, seed: int, votes_a_task: int | None) -> Draw:
     return Draw(crowd, votes, rank[keep], control)
 
 
-def crowd_kit_rules(n_labels: int) -> Iterator[tuple[str, Fitter]]:
+def crowd_kit_rules(n_labels: int) -> dict[str, Fitter]:
     """crowd-kit's classification rules with their own defaults.
 
     Left out: M-MSR, which did not end on one draw within four minutes. KOS is for two labels.
     """
     from crowdkit import aggregation as kit
 
-    yield "ck MajorityVote", lambda answers, truth: kit.MajorityVote().fit_predict_proba(answers)
-    yield "ck DawidSkene", lambda answers, truth: kit.DawidSkene().fit_predict_proba(answers, truth)
-    yield "ck OneCoinDawidSkene", lambda answers, truth: kit.OneCoinDawidSkene().fit_predict_proba(answers)
-    yield "ck GLAD", lambda answers, truth: kit.GLAD(silent=True).fit_predict_proba(answers)
-    yield "ck MACE", lambda answers, truth: kit.MACE(random_state=0).fit_predict_proba(answers)
-    yield "ck Wawa", lambda answers, truth: kit.Wawa().fit_predict_proba(answers)
-    yield "ck ZeroBasedSkill", lambda answers, truth: kit.ZeroBasedSkill().fit_predict_proba(answers)
-    yield "ck GoldMajorityVote", _gold
+    rules: dict[str, Fitter] = {
+        "ck MajorityVote": lambda answers, truth: kit.MajorityVote().fit_predict_proba(answers),
+        "ck DawidSkene": lambda answers, truth: kit.DawidSkene().fit_predict_proba(answers, truth),
+        "ck OneCoinDawidSkene": lambda answers, truth: kit.OneCoinDawidSkene().fit_predict_proba(answers),
+        "ck GLAD": lambda answers, truth: kit.GLAD(silent=True).fit_predict_proba(answers),
+        "ck MACE": lambda answers, truth: kit.MACE(random_state=0).fit_predict_proba(answers),
+        "ck Wawa": lambda answers, truth: kit.Wawa().fit_predict_proba(answers),
+        "ck ZeroBasedSkill": lambda answers, truth: kit.ZeroBasedSkill().fit_predict_proba(answers),
+        "ck GoldMajorityVote": _gold,
+    }
     if n_labels == 2:
-        yield "ck KOS", lambda answers, truth: kit.KOS(random_state=0).fit_predict(answers)
+        rules["ck KOS"] = lambda answers, truth: kit.KOS(random_state=0).fit_predict(answers)
+    return rules
 
 
 def _gold(answers: pd.DataFrame, truth: pd.Series[int]) -> Any:
@@ -164,30 +168,42 @@ def score(probability: Floats, drawn: Draw) -> dict[str, Any]:
     }
 
 
-def one_draw(crowd: Crowd, seed: int, votes_a_task: int | None, slow: bool) -> dict[str, dict[str, Any]]:
-    """Every rule on one draw: accuracy, log-loss, CPU seconds and what calibration needs."""
+def theirs(crowd: Crowd, rule: str, seed: int, votes_a_task: int | None, keep: Path | None) -> Any:
+    """What one of crowd-kit's rules says of one draw and its CPU seconds; None if it failed.
+
+    It owes nothing to our code: with `keep`, a folder, it is computed once.
+    """
+    kept = keep / f"{crowd.name}-{votes_a_task or 'all'}-{seed}-{rule}.npz" if keep else None
+    if kept is not None and kept.exists():
+        with np.load(kept) as found:
+            return (found["probability"], float(found["seconds"])) if found["probability"].size else None
     warnings.simplefilter("ignore")
     drawn = draw(crowd, seed, votes_a_task)
     votes = drawn.votes
     answers = pd.DataFrame({"task": votes.task, "worker": votes.worker, "label": votes.label})
     truth = pd.Series(crowd.truth[drawn.control], index=np.flatnonzero(drawn.control))
+    start = time.process_time()
+    try:
+        said = as_matrix(crowd_kit_rules(crowd.n_labels)[rule](answers, truth), votes.n_tasks, votes.n_labels)
+    except (ValueError, KeyError) as error:
+        print(f"{rule} failed on {crowd.name}, seed {seed}: {str(error)[:80]}", file=sys.stderr)
+        said = np.zeros((0, 0))
+    seconds = time.process_time() - start
+    if kept is not None:
+        np.savez(kept, probability=said, seconds=seconds)
+    return (said, seconds) if said.size else None
+
+
+def ours(crowd: Crowd, seed: int, votes_a_task: int | None) -> dict[str, dict[str, Any]]:
+    """Each of our rules on one draw: accuracy, log-loss, CPU seconds and what calibration needs."""
+    drawn = draw(crowd, seed, votes_a_task)
     found: dict[str, dict[str, Any]] = {}
-    for name, fitter in crowd_kit_rules(crowd.n_labels):
-        if name in SLOW and not slow:
-            continue
-        start = time.process_time()
-        try:
-            said = as_matrix(fitter(answers, truth), votes.n_tasks, votes.n_labels)
-        except (ValueError, KeyError) as error:
-            print(f"{name} failed on {crowd.name}, seed {seed}: {str(error)[:80]}", file=sys.stderr)
-            continue
-        found[name] = {**score(said, drawn), "seconds": time.process_time() - start}
     for name in OURS:
         start = time.process_time()
-        said = consensus.rule(name).decide(votes).probability
+        said = consensus.rule(name).decide(drawn.votes).probability
         found[name] = {**score(said, drawn), "seconds": time.process_time() - start}
     for stated in STATED_PRECISIONS:
-        kept = consensus.rule("dawid-skene", precision=stated).decide(votes).decided[~drawn.control]
+        kept = consensus.rule("dawid-skene", precision=stated).decide(drawn.votes).decided[~drawn.control]
         found["dawid-skene"][f"at {stated}"] = (found["dawid-skene"]["right"][kept].sum(), kept.sum())
     return found
 
@@ -233,14 +249,36 @@ def calibration_error(sure: Floats, right: Any) -> float:
 
 
 def compare(
-    crowds: list[Crowd], seeds: range, slow: int, votes_a_task: int | None, pool: ProcessPoolExecutor
+    crowds: list[Crowd],
+    seeds: range,
+    slow: int,
+    votes_a_task: int | None,
+    keep: Path | None,
+    pool: ProcessPoolExecutor,
 ) -> Any:
-    """Figures of each rule on each set: name → set → list over seeds."""
-    jobs = {(c.name, s): pool.submit(one_draw, c, s, votes_a_task, s < slow) for c in crowds for s in seeds}
+    """Figures of each rule on each set: name → set → seed → figures.
+
+    Where a draw has all votes, a rule that takes no controls says the same of all draws: it is asked once.
+    """
+    jobs: dict[tuple[str, str, int], Any] = {}
+    for crowd, seed in product(crowds, seeds):
+        for rule in crowd_kit_rules(crowd.n_labels):
+            asked = seed if votes_a_task or rule in TAKE_CONTROLS else 0
+            if (rule in SLOW and asked >= slow) or (crowd.name, rule, asked) in jobs:
+                continue
+            jobs[crowd.name, rule, asked] = pool.submit(theirs, crowd, rule, asked, votes_a_task, keep)
+    mine = {(c.name, s): pool.submit(ours, c, s, votes_a_task) for c in crowds for s in seeds}
     figures: dict[str, dict[str, dict[int, dict[str, Any]]]] = defaultdict(lambda: defaultdict(dict))
-    for (name, seed), job in jobs.items():
-        for rule, found in job.result().items():
-            figures[rule][name][seed] = found
+    for crowd, seed in product(crowds, seeds):
+        drawn = draw(crowd, seed, votes_a_task)
+        for rule in crowd_kit_rules(crowd.n_labels):
+            asked = seed if votes_a_task or rule in TAKE_CONTROLS else 0
+            job = jobs.get((crowd.name, rule, asked))
+            found = job.result() if job else None
+            if found is not None:
+                figures[rule][crowd.name][seed] = {**score(found[0], drawn), "seconds": found[1]}
+        for rule, found in mine[crowd.name, seed].result().items():
+            figures[rule][crowd.name][seed] = found
     return figures
 
 
@@ -368,6 +406,9 @@ def main() -> int:
         help="seeds for crowd-kit's slow rules (GLAD, MACE, one-coin)",
     )
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for what crowd-kit's rules say of each draw: computed once"
+    )
     arguments = parser.parse_args()
     folders = (
         sorted(path.parent for path in Path(arguments.crowd).glob("*/truth.csv")) if arguments.crowd else []
@@ -379,17 +420,15 @@ def main() -> int:
     if arguments.quick:
         crowds = [crowd for crowd in crowds if crowd.truth.size < 1000] or crowds[:1]
     seeds = range(QUICK_SEEDS if arguments.quick else SEEDS)
-    # All votes leave nothing to draw but the controls: fewer seeds say as much.
-    few = range(max(1, len(seeds) // 4))
-    slow, few_slow = arguments.slow_seeds, max(1, arguments.slow_seeds // 4)
+    slow, keep = arguments.slow_seeds, arguments.keep
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        three = compare(crowds, seeds, slow, VOTES_A_TASK, pool)
+        three = compare(crowds, seeds, slow, VOTES_A_TASK, keep, pool)
         last = {"three_votes": report("Three random votes a task", three, crowds, seeds)}
         last["calibration"] = report_calibration(three, crowds)
         last["stopping"] = report_stopping(crowds, seeds, pool)
-        last["all_votes"] = report(
-            "All votes", compare(crowds, few, min(slow, few_slow), None, pool), crowds, few
-        )
+        last["all_votes"] = report("All votes", compare(crowds, seeds, slow, None, keep, pool), crowds, seeds)
     print(json.dumps(without_nan({"benchmark": "consensus", "seeds": len(seeds), **last})))
     return 0
 

@@ -178,16 +178,10 @@ def _medians(pages: Pages, n_workers: int) -> Floats:
     medians = np.full(n_workers, np.nan)
     timed = ~np.isnan(pages.seconds)
     order = np.lexsort((pages.seconds[timed], pages.worker[timed]))
-    worker, seconds = pages.worker[timed][order], pages.seconds[timed][order]
-    for one, part in zip(*_runs(worker), strict=True):
-        medians[one] = np.median(seconds[part])
+    seconds = pages.seconds[timed][order]
+    workers, starts, number = np.unique(pages.worker[timed][order], return_index=True, return_counts=True)
+    medians[workers] = (seconds[starts + (number - 1) // 2] + seconds[starts + number // 2]) / 2
     return medians
-
-
-def _runs(ordered: NDArray[np.int64]) -> tuple[list[int], list[slice]]:
-    values, starts = np.unique(ordered, return_index=True)
-    ends = np.append(starts, ordered.size)[1:]
-    return values.tolist(), [slice(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
 def _same_answers(

@@ -32,7 +32,8 @@ MOST_TO_CHOOSE = 0.3
 class _Task:
     """What to decide. By `chosen` questions' votes and the controls that stood beside them, or by all votes (None).
 
-    `completed` HITs bring no more votes; `rule` replaces that of the pages; verdicts on `only` these are written.
+    `completed` HITs bring no more votes; `rule` replaces that of the pages; verdicts on `only` these are written,
+    and with `voted` on all that have votes.
     """
 
     completed: Sequence[int]
@@ -40,6 +41,7 @@ class _Task:
     finality: Finality = PROVISIONAL
     chosen: Integers | None = None
     only: Integers | None = None
+    voted: bool = False
 
 
 class Deciding:
@@ -60,8 +62,12 @@ class Deciding:
             self.seen = verdict_store.latest_vote(connection)
             if finalise:
                 return self._decide_by(connection, _Task(completed, rule, Finality(True, everything=True)))
+            after = verdict_store.watermark(connection)
+            if rule is None and not after:
+                # Nothing was decided yet: all votes are new.
+                ended = verdict_store.touched_questions(connection, self.seen, completed)
+                return self._decide_by(connection, _Task(completed, rule, only=ended, voted=True))
             if rule is None:
-                after = verdict_store.watermark(connection)
                 touched = verdict_store.touched_questions(connection, after, completed)
                 if self.ignore_excluded:
                     since = verdict_store.watermark_moved_at(connection)
@@ -92,16 +98,16 @@ class Deciding:
         some = task.chosen is not None
         if task.chosen is not None:
             verdict_store.choose(connection, task.chosen)
-        asked = verdict_store.asked(connection, chosen=some, closing=task.completed)
+        learning = bool(LEARNING & ({task.rule} if task.rule else verdict_store.rules_asked(connection)))
+        asked = verdict_store.asked(connection, chosen=some, closing=task.completed, categories=learning)
         if task.rule is not None:
             asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
-        learning = any(policy.learns for policy in asked.policies)
         evidence = Evidence(
             verdict_store.ballots(connection, chosen=some),
             verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
             self._ignored(connection),
         )
-        return sum(self._write(found, task.only) for found in decide(asked, evidence, task.finality))
+        return sum(self._write(found, task) for found in decide(asked, evidence, task.finality))
 
     def _ignored(self, connection: sa.Connection) -> Integers:
         """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
@@ -109,10 +115,11 @@ class Deciding:
             return worker_store.excluded(connection)
         return NOBODY
 
-    def _write(self, found: Decided, only: Integers | None = None) -> int:
-        rows = (
-            np.arange(found.question.size) if only is None else np.flatnonzero(np.isin(found.question, only))
-        )
+    def _write(self, found: Decided, task: _Task) -> int:
+        rows = np.arange(found.question.size)
+        if task.only is not None:
+            wanted = np.isin(found.question, task.only)
+            rows = np.flatnonzero(wanted | found.tally.any(axis=1) if task.voted else wanted)
         changed = 0
         for start in range(0, rows.size, VERDICTS_AT_ONCE):
             with database.writing(self.engine) as connection:

@@ -69,15 +69,20 @@ def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int
 
     Only of workers with answers after the row `new_after`.
     """
-    found = store.worker_votes(connection, after=after, new_after=new_after)
+    found, conducts = _measured(connection, after, new_after)
     known = store.workers_by_id(connection)
     standing = {one.worker.id: one for one in store.standing_exclusions(connection)}
-    ids = found.ids.tolist()
     lines = [
-        WorkerConduct(known[ids[conduct.worker]], conduct, standing.get(ids[conduct.worker]))
-        for conduct in measure(found.votes, found.pages, found.repeats, only=found.new)
+        WorkerConduct(known[row], conduct, standing.get(row))
+        for row, conduct in zip(found, conducts, strict=True)
     ]
     return sorted(lines, key=lambda line: (-line.conduct.votes, line.worker.id))
+
+
+def _measured(connection: sa.Connection, after: int, new_after: int) -> tuple[list[int], list[Conduct]]:
+    """The rows of the workers with answers after the row `new_after`, and the conduct of each."""
+    found = store.worker_votes(connection, after=after, new_after=new_after)
+    return found.ids[found.new].tolist(), measure(found.votes, found.pages, found.repeats, only=found.new)
 
 
 def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
@@ -88,14 +93,15 @@ def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
     """
     with database.reading(engine) as connection:
         latest = max(0, latest_vote(connection) - LATEST_ANSWERS)
-        lines = look_at_workers(connection, after=latest, new_after=max(latest, after))
+        reasons = [
+            (worker, verdict_on(conduct))
+            for worker, conduct in zip(*_measured(connection, latest, max(latest, after)), strict=True)
+        ]
         left = store.ever_excluded(connection)
-    found = []
-    for line in lines:
-        why = verdict_on(line.conduct)
-        if why is not None and line.worker.id not in left:
-            found.append((line.worker.id, *why))
-            logger.warning("worker %s gets no more work: %s", line.worker.platform_worker_id, why[1])
+        found = [(worker, *why) for worker, why in reasons if why is not None and worker not in left]
+        known = store.workers_by_id(connection) if found else {}
+    for worker, _, words in found:
+        logger.warning("worker %s gets no more work: %s", known[worker].platform_worker_id, words)
     if found:
         with database.writing(engine) as connection:
             store.exclude(connection, found, now)

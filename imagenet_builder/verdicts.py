@@ -24,6 +24,8 @@ LABELS = {Answer.YES: consensus.YES, Answer.NO: consensus.NO, Answer.UNSURE: con
 UNSAID = -2
 LABEL_OF_ANSWER = np.array([LABELS.get(answer, UNSAID) for answer in ANSWERS], dtype=np.int64)
 
+TABLE_FOR_EACH = 4
+
 NOBODY: Integers = np.zeros(0, dtype=np.int64)
 
 
@@ -123,9 +125,8 @@ def decide(asked: Asked, evidence: Evidence, finality: Finality = PROVISIONAL) -
     """
     found: list[Decided] = []
     ballots = evidence.ballots
-    place = np.searchsorted(asked.question, ballots.question)
-    there = place < asked.question.size
-    there[there] = asked.question[place[there]] == ballots.question[there]
+    place = _places(asked.question, ballots.question)
+    there = place >= 0
     policies = [policy.deciding for policy in asked.policies]
     numbered = {policy: number for number, policy in enumerate(dict.fromkeys(policies))}
     group_of_policy = np.array([numbered[policy] for policy in policies], dtype=np.int64)
@@ -134,7 +135,7 @@ def decide(asked: Asked, evidence: Evidence, finality: Finality = PROVISIONAL) -
         mine = group == number
         if not mine.any():
             continue
-        chosen = there if len(numbered) == 1 else there & mine[np.minimum(place, asked.question.size - 1)]
+        chosen = there if len(numbered) == 1 else there & mine[place]
         task = (np.cumsum(mine) - 1)[place[chosen]]
         members = _Members(
             asked.question[mine],
@@ -145,6 +146,18 @@ def decide(asked: Asked, evidence: Evidence, finality: Finality = PROVISIONAL) -
         cast = Ballots(task, ballots.worker[chosen], ballots.answer[chosen])
         found.append(_decide_group(policy, members, cast, evidence, finality))
     return found
+
+
+def _places(ids: Integers, wanted: Integers) -> Integers:
+    """Where each wanted id stands among `ids`, which ascend; -1 where it is not among them."""
+    last = int(ids[-1]) if ids.size else -1
+    # A table is quicker than searching, as long as ids are not scattered over far more numbers.
+    if last < TABLE_FOR_EACH * (ids.size + wanted.size):
+        table = np.full(last + 2, -1, dtype=np.int64)
+        table[ids] = np.arange(ids.size)
+        return table[np.minimum(wanted, last + 1)]
+    place = np.minimum(np.searchsorted(ids, wanted), ids.size - 1)
+    return np.where(ids[place] == wanted, place, -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

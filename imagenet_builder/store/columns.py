@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,14 @@ Column = NDArray[np.int64] | NDArray[np.float64]
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
 NO_ROWS = COPY_HEADER + COPY_END
+NO_FIELD = -1
+# What one answer of `read_numbers` holds: far from the engines' limits of a gigabyte.
+ROWS_AT_ONCE = 2_000_000
+# Before the numbers of an array of one dimension: dimensions, nulls, type, length, first index.
+ARRAY_HEADER = 20
+ARRAY_ELEMENT = np.dtype([("length", ">i4"), ("number", ">i8")])
+POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECONDS = 1_000_000
 
 
 def read_columns(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], kinds: str) -> list[Column]:
@@ -23,7 +33,7 @@ def read_columns(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], 
 
     The query must give eight-byte numbers (see `integer`) and no null.
     """
-    text = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+    text = _text(connection, query)
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "postgresql":
         content = _copied_out(driver, f"COPY ({text}) TO STDOUT (FORMAT BINARY)")
@@ -37,19 +47,66 @@ def read_columns(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], 
     return [rows[f"c{place}"].astype(f"{kind}8") for place, kind in enumerate(kinds)]
 
 
+def read_numbers(
+    connection: sa.Connection,
+    query: sa.Select[*tuple[Any, ...]],
+    over: sa.Column[int],
+    step: int = ROWS_AT_ONCE,
+    *,
+    after: int = 0,
+) -> list[NDArray[np.int64]]:
+    """Return a query's columns of eight-byte integers, without a null, as arrays: for many rows.
+
+    It is run for one stretch of `step` numbers of the column `over` after the other, from the one `after` some number,
+    which bounds the memory that one answer takes; each is one row of whole columns, so that no row costs Python a step.
+    """
+    columns: list[list[NDArray[np.int64]]] = [[] for _ in query.selected_columns]
+    last = connection.scalar(sa.select(sa.func.max(over))) or 0
+    for start in range(after, last, step):
+        part = query.where(over > start, over <= start + step)
+        for found, column in zip(columns, _read_whole(connection, part), strict=True):
+            found.append(column)
+    return [np.concatenate(found) if found else np.zeros(0, np.int64) for found in columns]
+
+
+def _read_whole(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> list[NDArray[np.int64]]:
+    named = query.subquery()
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "postgresql":
+        arrays = sa.select(*(sa.func.array_agg(column) for column in named.c))
+        content = _copied_out(driver, f"COPY ({_text(connection, arrays)}) TO STDOUT (FORMAT BINARY)")
+        return _arrays(content, len(named.c))
+    lists = sa.select(*(sa.func.group_concat(column) for column in named.c))
+    (texts,) = driver.execute(_text(connection, lists)).fetchall()
+    return [np.fromstring(text or "", dtype=np.int64, sep=",") for text in texts]
+
+
+def _arrays(content: bytearray, number: int) -> list[NDArray[np.int64]]:
+    """The arrays in COPY's one row."""
+    found = []
+    at = len(COPY_HEADER) + 2
+    for _ in range(number):
+        length = int.from_bytes(content[at : at + 4], "big", signed=True)
+        at += 4
+        if length == NO_FIELD:
+            found.append(np.zeros(0, np.int64))
+            continue
+        rows = (length - ARRAY_HEADER) // ARRAY_ELEMENT.itemsize
+        elements = np.frombuffer(content, ARRAY_ELEMENT, count=rows, offset=at + ARRAY_HEADER)
+        found.append(elements["number"].astype(np.int64))
+        at += length
+    return found
+
+
+def _text(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> str:
+    return str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+
+
 def load_columns(connection: sa.Connection, table: sa.Table, columns: Sequence[Column]) -> None:
     """Append arrays to a table of eight-byte numbers, one array a column, in the table's order."""
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "postgresql":
-        kinds = "".join(column.dtype.kind for column in columns)
-        layout = _copy_layout(kinds)
-        rows = np.empty(len(columns[0]), layout)
-        rows["fields"] = len(kinds)
-        for place, column in enumerate(columns):
-            rows[f"n{place}"] = 8
-            rows[f"c{place}"] = column
-        with driver.cursor().copy(f"COPY {table.name} FROM STDIN (FORMAT BINARY)") as copy:
-            copy.write(COPY_HEADER + rows.tobytes() + COPY_END)
+        copy_in(connection, table, dict(zip(table.c.keys(), columns, strict=True)))
         # Without it the planner takes the table for a large one, and reads others whole.
         connection.exec_driver_sql(f"ANALYZE {table.name}")
         return
@@ -58,25 +115,69 @@ def load_columns(connection: sa.Connection, table: sa.Table, columns: Sequence[C
     driver.executemany(f"INSERT INTO {table.name} VALUES ({places})", values)
 
 
+def copy_in(
+    connection: sa.Connection, table: sa.Table, fields: Mapping[str, NDArray[Any] | bytes | None]
+) -> None:
+    """Append rows to a table of PostgreSQL, by COPY: each column's array, or the bytes that all rows have there.
+
+    An array's type must be as wide as the column; bytes are as the binary format has them (a text is its UTF-8).
+    """
+    arrays = [field for field in fields.values() if isinstance(field, np.ndarray)]
+    layout = [("fields", ">i2")]
+    for name, field in fields.items():
+        layout.append((f"{name} length", ">i4"))
+        if isinstance(field, np.ndarray):
+            layout.append((name, field.dtype.newbyteorder(">").str))
+        elif field is not None:
+            layout.append((name, f"V{len(field)}"))
+    rows = np.empty(len(arrays[0]), np.dtype(layout))
+    rows["fields"] = len(fields)
+    for name, field in fields.items():
+        rows[f"{name} length"] = NO_FIELD if field is None else rows.dtype[name].itemsize
+        if field is not None:
+            rows[name] = np.void(field) if isinstance(field, bytes) else field
+    names = ", ".join(f'"{name}"' for name in fields)
+    statement = f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)"
+    driver: Any = connection.connection.driver_connection
+    with _as_sqlalchemy_says(statement), driver.cursor().copy(statement) as copy:
+        copy.write(COPY_HEADER + rows.tobytes() + COPY_END)
+
+
+def moment_field(moment: datetime) -> bytes:
+    """A time as PostgreSQL's binary format has it: microseconds since 2000."""
+    since = moment - POSTGRES_EPOCH
+    return ((since.days * 86400 + since.seconds) * MICROSECONDS + since.microseconds).to_bytes(
+        8, "big", signed=True
+    )
+
+
 def _copied_out(driver: Any, statement: str) -> bytearray:
     """What COPY sends. Read from libpq itself: psycopg's own reading takes several times as long, row by row."""
     import psycopg
 
     content = bytearray()
     receive = driver.pgconn.get_copy_data
+    with _as_sqlalchemy_says(statement), driver.cursor().copy(statement) as copy:
+        row = b""
+        while row not in (COPY_END, NO_ROWS):
+            length, row = receive(0)
+            if length < 0:
+                raise psycopg.OperationalError(_ended_by(driver))
+            content += row
+        # psycopg takes the end of the statement.
+        copy.read()
+    return content
+
+
+@contextmanager
+def _as_sqlalchemy_says(statement: str) -> Iterator[None]:
+    """Errors of psycopg as SQLAlchemy would have raised them: `hits.database` makes one line of them."""
+    import psycopg
+
     try:
-        with driver.cursor().copy(statement) as copy:
-            row = b""
-            while row not in (COPY_END, NO_ROWS):
-                length, row = receive(0)
-                if length < 0:
-                    raise psycopg.OperationalError(_ended_by(driver))
-                content += row
-            # psycopg takes the end of the statement.
-            copy.read()
+        yield
     except psycopg.Error as error:
         raise sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error) from error
-    return content
 
 
 def _ended_by(driver: Any) -> str:

@@ -24,7 +24,7 @@ def accepted_pictures(
         telling = sa.or_(telling, asked.c.wnid == beside)
     accepted = (
         sa.select(questions.c.sha256)
-        .select_from(questions.join(verdicts))
+        .select_from(questions.join(verdicts, verdicts.c.question_id == questions.c.id))
         .where(
             questions.c.wnid == wnid,
             verdicts.c.superseded_at.is_(None),

@@ -60,7 +60,7 @@ def accepted_by_category(connection: sa.Connection) -> dict[str, Accepted]:
     accepted = sa.func.sum(sa.case((verdicts.c.decision == Decision.ACCEPTED, 1), else_=0))
     rows = connection.execute(
         sa.select(questions.c.wnid, accepted, sa.func.count())
-        .select_from(verdicts.join(questions))
+        .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
         .where(verdicts.c.superseded_at.is_(None), verdicts.c.decision != Decision.UNDECIDED)
         .group_by(questions.c.wnid)
     )

@@ -310,9 +310,14 @@ votes = sa.Table(
 verdicts = sa.Table(
     "verdicts",
     metadata,
-    sa.Column("id", ROW_ID, primary_key=True),
-    sa.Column("question_id", ROW_ID, sa.ForeignKey("questions.id"), nullable=False),
+    # No key of its own, which nothing would refer to, and no foreign key, which PostgreSQL looks up row by row: these
+    # cost more than writing the row. What is decided are questions of hit_questions, and no question is ever deleted.
+    sa.Column("question_id", ROW_ID, nullable=False),
+    # What every run counts comes first: engines read a row up to the last column that they need.
     sa.Column("decision", choice("decision", *Decision), nullable=False),
+    sa.Column("final", sa.Boolean, nullable=False),
+    # History is kept: a verdict is current until a later one supersedes it.
+    sa.Column("superseded_at", UtcDateTime),
     sa.Column("rule", sa.String(32), nullable=False),
     sa.Column("parameters", sa.JSON, nullable=False),
     sa.Column("probability", sa.Float),
@@ -321,10 +326,7 @@ verdicts = sa.Table(
     sa.Column("unsure", sa.Integer, nullable=False),
     sa.Column("broken", sa.Integer, nullable=False),
     sa.Column("report", sa.Integer, nullable=False),
-    sa.Column("final", sa.Boolean, nullable=False),
     sa.Column("decided_at", UtcDateTime, nullable=False),
-    # History is kept: a verdict is current until a later one supersedes it.
-    sa.Column("superseded_at", UtcDateTime),
     sa.Index(
         "uq_verdicts_current",
         "question_id",

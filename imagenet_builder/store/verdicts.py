@@ -16,17 +16,24 @@ from imagenet_builder.policy import Policy
 from imagenet_builder.verdicts import ANSWERS, Asked, Ballots, Controls, latest_asked
 
 from .chunks import chunks
-from .columns import integer, load_columns, read_columns
+from .columns import ROWS_AT_ONCE, integer, load_columns, read_columns, read_numbers
 from .tables import controls, hit_questions, hits, questions, verdicts, votes, watermarks
 
 Integers = NDArray[np.int64]
 
 WATERMARK = "aggregate"
 OPEN = ("intended", "published")
+# Pages whose questions are read at once.
+PAGES_AT_ONCE = ROWS_AT_ONCE // 100
+QUESTIONS_AT_ONCE = ROWS_AT_ONCE // 50
 
-# What one statement works on: a table of eight-byte numbers that ends with the transaction.
+# What some readings are of: a table of eight-byte numbers that ends with the transaction.
 _chosen = sa.Table(
-    "chosen", sa.MetaData(), sa.Column("question_id", sa.BigInteger, primary_key=True), prefixes=["TEMPORARY"]
+    "chosen",
+    sa.MetaData(),
+    sa.Column("place", sa.BigInteger, primary_key=True),
+    sa.Column("question_id", sa.BigInteger),
+    prefixes=["TEMPORARY"],
 )
 
 
@@ -113,28 +120,44 @@ def unsettled_questions(connection: sa.Connection) -> Integers:
 def _ids(connection: sa.Connection, query: sa.Select[Any]) -> Integers:
     inner = query.subquery()
     (found,) = read_columns(connection, sa.select(integer(inner.c.question_id)), "i")
-    return np.unique(found).astype(np.int64)
+    return np.unique(_whole(found))
 
 
 def choose(connection: sa.Connection, question_ids: Integers) -> None:
     """Let `chosen` readings of this transaction, which ends without a commit, be of these questions (ascending)."""
     _chosen.create(connection)
-    load_columns(connection, _chosen, [question_ids])
+    load_columns(connection, _chosen, [np.arange(1, question_ids.size + 1), question_ids])
 
 
-def _of_chosen(column: sa.Column[int], chosen: bool) -> sa.ColumnElement[bool]:
-    return column.in_(sa.select(_chosen.c.question_id)) if chosen else sa.true()
+def _read(
+    connection: sa.Connection,
+    rows: sa.Select[*tuple[Any, ...]],
+    question: sa.Column[int] | None,
+    over: sa.Column[int],
+    step: int,
+) -> list[Integers]:
+    """Rows over a number of theirs; or, by their `question`, those of the chosen questions."""
+    if question is None:
+        return read_numbers(connection, rows, over, step)
+    rows = rows.join(_chosen, _chosen.c.question_id == question)
+    return read_numbers(connection, rows, _chosen.c.place, QUESTIONS_AT_ONCE)
 
 
-def asked(connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = ()) -> Asked:
-    """The questions that HITs asked, not as controls; the `closing` HITs bring no more votes."""
-    rows = sa.select(
-        integer(hit_questions.c.question_id), integer(hit_questions.c.hit_id), _category()
-    ).select_from(hit_questions.join(questions, questions.c.id == hit_questions.c.question_id))
-    question, hit, category = read_columns(
-        connection,
-        rows.where(~hit_questions.c.as_control, _of_chosen(hit_questions.c.question_id, chosen)),
-        "iii",
+def asked(
+    connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = (), categories: bool = True
+) -> Asked:
+    """The questions that HITs asked, not as controls; the `closing` HITs bring no more votes.
+
+    Without `categories` all are said to be of one.
+    """
+    q = hit_questions.c
+    rows = (
+        sa.select(integer(q.question_id), integer(q.hit_id)).select_from(hit_questions).where(~q.as_control)
+    )
+    if categories:
+        rows = rows.join(questions, questions.c.id == q.question_id).add_columns(_category())
+    question, hit, *category = _read(
+        connection, rows, q.question_id if chosen else None, q.hit_id, PAGES_AT_ONCE
     )
     policies: dict[int, Policy] = {}
     still_open: list[int] = []
@@ -145,16 +168,21 @@ def asked(connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = (
             if row.state in OPEN:
                 still_open.append(row.id)
     waiting = np.isin(hit, np.setdiff1d(still_open, closing))
-    return latest_asked(_whole(question), _whole(hit), waiting, _whole(category), policies)
+    return latest_asked(
+        _whole(question),
+        _whole(hit),
+        waiting,
+        _whole(category[0] if category else np.zeros_like(hit)),
+        policies,
+    )
 
 
 def ballots(connection: sa.Connection, *, chosen: bool) -> Ballots:
     """The votes that count."""
-    rows = sa.select(integer(votes.c.question_id), integer(votes.c.worker_id), coded(votes.c.answer))
-    found = read_columns(
-        connection, rows.where(votes.c.counts, _of_chosen(votes.c.question_id, chosen)), "iii"
-    )
-    return Ballots(*map(_whole, found))
+    v = votes.c
+    rows = sa.select(integer(v.question_id), integer(v.worker_id), coded(v.answer)).select_from(votes)
+    question = v.question_id if chosen else None
+    return Ballots(*_read(connection, rows.where(v.counts), question, v.id, ROWS_AT_ONCE))
 
 
 def control_ballots(connection: sa.Connection, *, chosen: bool) -> Controls:
@@ -174,11 +202,14 @@ def control_ballots(connection: sa.Connection, *, chosen: bool) -> Controls:
         .order_by(votes.c.id)
     )
     if chosen:
-        pages = sa.select(votes.c.assignment_id).where(
-            _of_chosen(votes.c.question_id, chosen), votes.c.counts
+        pages = (
+            sa.select(votes.c.assignment_id)
+            .join(_chosen, _chosen.c.question_id == votes.c.question_id)
+            .where(votes.c.counts)
         )
         rows = rows.where(votes.c.assignment_id.in_(pages))
-    return Controls(*map(_whole, read_columns(connection, rows, "iiiii")))
+        return Controls(*map(_whole, read_columns(connection, rows, "iiiii")))
+    return Controls(*read_numbers(connection, rows, votes.c.id))
 
 
 def _category() -> sa.ColumnElement[int]:
@@ -198,10 +229,10 @@ def _whole(column: NDArray[Any]) -> Integers:
 def decisions(connection: sa.Connection) -> tuple[dict[Decision, int], int]:
     """How many questions stand accepted, rejected and undecided; and how many of all that provisionally."""
     # One pass over what may be millions of rows: grouping them would sort them.
-    sums = [sa.func.sum(sa.case((verdicts.c.decision == decision, 1), else_=0)) for decision in Decision]
-    provisional = sa.func.sum(sa.case((verdicts.c.final, 0), else_=1))
-    row = connection.execute(sa.select(*sums, provisional).where(verdicts.c.superseded_at.is_(None))).one()
-    *numbers, waiting = (int(number or 0) for number in row)
+    counts = [sa.func.count().filter(verdicts.c.decision == decision) for decision in Decision]
+    provisional = sa.func.count().filter(~verdicts.c.final)
+    row = connection.execute(sa.select(*counts, provisional).where(verdicts.c.superseded_at.is_(None))).one()
+    *numbers, waiting = row
     return dict(zip(Decision, numbers, strict=True)), waiting
 
 

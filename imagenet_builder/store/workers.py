@@ -15,7 +15,7 @@ from hits.model import Exclusion
 from hits.quality import Pages
 from imagenet_builder.verdicts import LABEL_OF_ANSWER, UNSAID
 
-from .columns import integer, read_columns
+from .columns import integer, read_columns, read_numbers
 from .tables import assignments, controls, exclusions, votes, workers
 from .verdicts import coded
 
@@ -71,9 +71,8 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
         integer(sa.case((votes.c.counts, 1), else_=0)),
         integer(sa.case((votes.c.id > new_after, 1), else_=0)),
     ).select_from(votes.outerjoin(controls, controls.c.question_id == votes.c.question_id))
-    question, worker, assignment, answer, known, counts, new = (
-        column.astype(np.int64, copy=False)
-        for column in read_columns(connection, rows.where(votes.c.id > after), "iiiiiii")
+    question, worker, assignment, answer, known, counts, new = read_numbers(
+        connection, rows, votes.c.id, after=after
     )
     ids, number = np.unique(worker, return_inverse=True)
     repeated = (counts == 0) & (known < 0)

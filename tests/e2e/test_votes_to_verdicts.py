@@ -112,7 +112,7 @@ def served(project: Project, *command: str, url: str) -> Iterator[subprocess.Pop
 def verdicts_of(project: Project) -> Truth:
     statement = (
         sa.select(questions.c.sha256, questions.c.wnid, verdicts.c.decision)
-        .select_from(verdicts.join(questions))
+        .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
         .where(verdicts.c.superseded_at.is_(None), verdicts.c.final)
     )
     with database.reading(project.engine) as connection:

@@ -86,7 +86,7 @@ def current(made: Verification) -> dict[tuple[str, str], tuple[str, bool]]:
     """(sha256, wnid) → decision and whether it is final."""
     rows = made.rows(
         sa.select(questions.c.sha256, questions.c.wnid, verdicts.c.decision, verdicts.c.final)
-        .select_from(verdicts.join(questions))
+        .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
         .where(verdicts.c.superseded_at.is_(None))
     )
     return {(sha256, wnid): (decision, final) for sha256, wnid, decision, final in rows}

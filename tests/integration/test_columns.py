@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from hits import database
-from imagenet_builder.store.columns import integer, load_columns, read_columns
+from imagenet_builder.store.columns import (
+    copy_in,
+    integer,
+    load_columns,
+    moment_field,
+    read_columns,
+    read_numbers,
+)
 
 numbers = sa.Table(
     "numbers",
@@ -49,3 +58,56 @@ def test_a_query_that_fails_on_the_way_is_an_error_of_the_database_and_the_next_
     with database.reading(engine) as connection:
         (whole,) = read_columns(connection, sa.select(integer(numbers.c.whole)), "i")
     assert whole.size == 5000
+
+
+def test_many_rows_come_back_in_stretches_of_a_number_of_theirs(store_url: str) -> None:
+    table = sa.Table(
+        "pairs", sa.MetaData(), sa.Column("place", sa.BigInteger), sa.Column("whole", sa.BigInteger)
+    )
+    engine = database.open_engine(store_url)
+    query = sa.select(integer(table.c.place), integer(table.c.whole)).where(table.c.place != 4)
+    with database.writing(engine) as connection:
+        table.create(connection)
+        nothing = read_numbers(connection, query, table.c.place, 3)
+        whole = np.array([-(2**62), 2**62, 0, 5, 7, -1, 12])
+        load_columns(connection, table, [np.array([1, 2, 3, 4, 20, 21, 22]), whole])
+        place, back = read_numbers(connection, query.order_by(table.c.place), table.c.place, 3)
+        later, _ = read_numbers(connection, query.order_by(table.c.place), table.c.place, 3, after=20)
+    assert [column.size for column in nothing] == [0, 0]
+    assert place.tolist() == [1, 2, 3, 20, 21, 22]
+    assert back.tolist() == np.delete(whole, 3).tolist()
+    assert later.tolist() == [21, 22]
+
+
+def test_rows_are_copied_in_with_what_all_of_them_share(postgres_url: str) -> None:
+    table = sa.Table(
+        "told",
+        sa.MetaData(),
+        sa.Column("id", sa.BigInteger),
+        sa.Column("word", sa.String(9)),
+        sa.Column("share", sa.Double),
+        sa.Column("small", sa.Integer),
+        sa.Column("sure", sa.Boolean),
+        sa.Column("at", sa.DateTime(timezone=True)),
+        sa.CheckConstraint("word <> 'none'", name="no_none"),
+    )
+    engine = database.open_engine(postgres_url)
+    moment = datetime(1999, 12, 31, 23, 59, 58, 250_001, tzinfo=UTC)
+    fields = {
+        "id": np.array([2**40, -1]),
+        "word": np.array([b"yes!", b"no\xc3\xa9"]),
+        "share": None,
+        "small": np.array([7, -7], dtype=np.int32),
+        "sure": np.array([True, False]),
+        "at": moment_field(moment),
+    }
+    with database.writing(engine) as connection:
+        table.create(connection)
+        copy_in(connection, table, fields)
+        rows = connection.execute(sa.select(table).order_by(table.c.id)).all()
+    assert [tuple(row) for row in rows] == [
+        (-1, "noé", None, -7, False, moment),
+        (2**40, "yes!", None, 7, True, moment),
+    ]
+    with pytest.raises(sa.exc.IntegrityError, match="no_none"), database.writing(engine) as connection:
+        copy_in(connection, table, {**fields, "word": b"none"})

@@ -74,7 +74,7 @@ def fill(engine: sa.Engine) -> None:
                 "report_reason": "private", "counts": True, "cast_at": NOW,
             },
             "verdicts": {
-                "id": 1, "question_id": 1, "decision": "accepted", "rule": "majority", "parameters": {"needed": 3},
+                "question_id": 1, "decision": "accepted", "rule": "majority", "parameters": {"needed": 3},
                 "yes": 1, "no": 0, "unsure": 0, "broken": 0, "report": 0, "final": True, "decided_at": NOW,
             },
             "outbox": {

@@ -123,7 +123,7 @@ def test_aggregation_killed_at_every_step_pays_nobody_twice_and_decides_the_same
     assert made.count(votes) == 3 * len(made.truth)
     decided = made.rows(
         sa.select(questions.c.sha256, questions.c.wnid, verdicts.c.decision, verdicts.c.final)
-        .select_from(verdicts.join(questions))
+        .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
         .where(verdicts.c.superseded_at.is_(None))
     )
     assert sorted(decided) == sorted(

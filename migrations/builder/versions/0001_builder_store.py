@@ -356,7 +356,6 @@ def upgrade() -> None:
 
     op.create_table(
         "verdicts",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("question_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "decision",
@@ -370,6 +369,8 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
+        sa.Column("final", sa.Boolean(), nullable=False),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("rule", sa.String(length=32), nullable=False),
         sa.Column("parameters", sa.JSON(), nullable=False),
         sa.Column("probability", sa.Float(), nullable=True),
@@ -378,13 +379,7 @@ def upgrade() -> None:
         sa.Column("unsure", sa.Integer(), nullable=False),
         sa.Column("broken", sa.Integer(), nullable=False),
         sa.Column("report", sa.Integer(), nullable=False),
-        sa.Column("final", sa.Boolean(), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["question_id"], ["questions.id"], name=op.f("fk_verdicts_question_id_questions")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_verdicts")),
     )
     with op.batch_alter_table("verdicts", schema=None) as batch_op:
         batch_op.create_index(
