@@ -168,7 +168,7 @@ def _configs(release: Release, formats: Sequence[str]) -> list[str]:
     loaded = next((name for name in LOADED if name in formats), None)
     if loaded is None:
         return []
-    present = [split for split in Split if any(picture.split is split for picture in release.pictures)]
+    present = [split for split in Split if release.of_split(split)]
     if loaded == "ilsvrc":
         # Files without a class folder would make the reader drop all labels: hidden splits are not among these.
         paths: dict[Split, str] = {split: f"{split}/**" for split in present if not split.hidden}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 
@@ -54,8 +55,13 @@ class Facts:
 
 def licence_name(rights: Rights) -> str:
     """A licence as people write it: `CC BY-SA 4.0`, `CC0 1.0`, `public domain`."""
-    code = (rights.licence or "").lower()
-    version = f" {rights.licence_version}" if rights.licence_version else ""
+    return _written(rights.licence, rights.licence_version)
+
+
+@lru_cache(maxsize=1024)
+def _written(licence: str | None, licence_version: str | None) -> str:
+    code = (licence or "").lower()
+    version = f" {licence_version}" if licence_version else ""
     if not code:
         return "licence not stated"
     if code in {"pd", "pdm"}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,7 +13,7 @@ from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.card import hub_licences, readme
 from imagenet_builder.export.choose import Choice, Sizes
 from imagenet_builder.export.datasheet import datasheet
-from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture
+from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture, ReleasePictures
 from imagenet_builder.export.facts import Facts, licence_name
 from imagenet_builder.export.formats.croissant import check_croissant, croissant
 from imagenet_builder.export.plan import Plan
@@ -30,13 +31,17 @@ FILES = {name: Listed(7, "0" * 64) for name in ("images.parquet", "data/train-00
 
 def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)[:3]) -> Plan:
     one = ReleaseClass(WNID, 0, 1, "tench.n.01", ("tench",), "a fish", pictures, pictures, pictures)
-    shown = tuple(
-        ReleasePicture(split, WNID, f"{number:064x}", f"{split}_{number}")
-        for split in splits
-        for number in range(pictures)
+    shown = ReleasePictures.of(
+        [WNID],
+        [
+            ReleasePicture(split, WNID, f"{number:064x}", number)
+            for split in splits
+            for number in range(pictures)
+        ],
     )
     counts = Counts(pictures, pictures, pictures, 0, 0, 0, 0, 0, 0)
-    return Plan(Release(TITLE, (one,), (), shown), Choice((WNID,), ()), counts, 1, ())
+    rows = np.arange(len(shown))
+    return Plan(Release(TITLE, (one,), (), shown), Choice((WNID,), ()), counts, 1, (), rows, rows)
 
 
 def facts(*licences: Rights, crowd: Crowd | None = None) -> Facts:
