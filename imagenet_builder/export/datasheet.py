@@ -23,7 +23,7 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         title=release.title,
         classes=len(release.classes),
         total=f"{counts.train + counts.val + counts.test + counts.replicate:,}",
-        replicate=f"{counts.replicate:,}",
+        replicate=f", {counts.replicate:,} in a replicate of test" if counts.replicate else "",
         train=f"{counts.train:,}",
         class_sizes=class_sizes(release),
         val=f"{counts.val:,}",

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hits import database
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.garbage import rare_collections
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category, Split
 from imagenet_builder.store.categories import selected
@@ -48,6 +49,7 @@ class Plan:
     questions: Places
 
 
+@rare_collections()
 def plan_release(project: Project, request: ExportRequest) -> Plan:
     """Choose classes and divide their pictures, from what the store holds now.
 

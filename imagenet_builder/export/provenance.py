@@ -74,7 +74,8 @@ SEALED_COLUMNS = tuple(name for name in SCHEMA.names if name not in {"shard", "o
 GROUP_ROWS = 10_000
 ATTRIBUTION_HEAD = """\
 The pictures of this dataset are other people's works, used under the licences that they gave them.
-Metadata was removed from the files; some were turned upright, converted to JPEG or reduced.
+Metadata was removed from the files; some were turned upright, converted to JPEG or reduced. LICENSES.txt says where the
+text of each licence is.
 
 Train and val, file by file
 ---------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hits import database
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.garbage import rare_collections
 from imagenet_builder.project import Project
 from imagenet_builder.records import Split
 from imagenet_builder.store.export import ReleaseRow, read_crowd, record_release
@@ -115,6 +116,7 @@ class WrittenRelease:
     reused: int
 
 
+@rare_collections()
 def write_release(
     project: Project,
     plan: Plan,
