@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
-from imagenet_builder.records import Split
+from imagenet_builder.records import Rights, Split
 
 from .description import Release
-from .facts import Facts
+from .facts import Facts, licence_name
 from .parts import SPLIT_NAMES
 from .plan import Plan
 from .request import ExportRequest
@@ -34,6 +35,13 @@ HUB_LICENCES = frozenset(
         *(f"cc-by-nc-sa-{version}" for version in ("2.0", "3.0", "4.0")),
     ]
 )
+# By what a Creative Commons licence is called after.
+CAUTIONS = {
+    "unstated": "No licence stated by the source, to be passed on only with the authors' leave: {:,} pictures.",
+    "NC": "Not to be used for commercial purposes (NC): {:,} pictures.",
+    "ND": "Not to be passed on in an altered form (ND): {:,} pictures.",
+    "SA": "To be adapted only under the same licence (SA): {:,} pictures.",
+}
 SIZE_STEPS = ((10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M"))
 # `datasets` loads one kind of files from a folder: the first of these that is there, and only its own pattern.
 LOADED = ("parquet", "webdataset", "ilsvrc")
@@ -81,6 +89,7 @@ def readme(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         files="\n".join(FILES[name] for name in FILES if name in request.formats),
         loading=_loading(request),
         licences=licence_table(facts),
+        cautions=cautions_text(facts),
         multi_label=f"{counts.multi_label:,}",
         near_duplicates=f"{counts.near_duplicates:,}",
         seed=request.seed,
@@ -128,8 +137,32 @@ def class_sizes(release: Release) -> str:
 
 def licence_table(facts: Facts) -> str:
     """A Markdown table of every licence, the commonest first."""
-    rows = [f"| {name} | {url} | {number:,} |" for name, url, number in facts.licences_by_number()]
+    rows = [
+        f"| {_cell(name)} | {_cell(url)} | {number:,} |" for name, url, number in facts.licences_by_number()
+    ]
     return "\n".join(["| licence | text | pictures |", "| --- | --- | ---: |", *rows])
+
+
+def _cell(text: str) -> str:
+    # A source may say anything.
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def cautions_text(facts: Facts) -> str:
+    """What the licences that occur forbid or ask for, one Markdown line each with the pictures it concerns."""
+    number = Counter[str]()
+    for (name, _), pictures in facts.licences.items():
+        number.update(dict.fromkeys(_conditions(name), pictures))
+    told = [
+        f"- {text.format(number[condition])}" for condition, text in CAUTIONS.items() if number[condition]
+    ]
+    return "".join(f"{line}\n" for line in told)
+
+
+def _conditions(name: str) -> set[str]:
+    if name == licence_name(Rights()):
+        return {"unstated"}
+    return set(name.split()[1].split("-")) if name.startswith("CC ") else set()
 
 
 def hub_licences(facts: Facts) -> list[str]:
@@ -168,7 +201,7 @@ def _configs(release: Release, formats: Sequence[str]) -> list[str]:
     loaded = next((name for name in LOADED if name in formats), None)
     if loaded is None:
         return []
-    present = [split for split in Split if any(picture.split is split for picture in release.pictures)]
+    present = [split for split in Split if release.of_split(split)]
     if loaded == "ilsvrc":
         # Files without a class folder would make the reader drop all labels: hidden splits are not among these.
         paths: dict[Split, str] = {split: f"{split}/**" for split in present if not split.hidden}

@@ -5,15 +5,18 @@ A class has enough *distinct* pictures: clusters of near-duplicates, without tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from imagenet_builder.errors import ReleaseError
 
 from .antichain import best_of_size, largest_antichain
 
-Clusters = Mapping[str, Collection[str]]
+# Category → its clusters, and cluster → its categories; a cluster has any name or number.
+Clusters = Mapping[str, Collection[Hashable]]
+Labels = Mapping[Any, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Choice:
 
 def choose_best(
     clusters: Clusters,
-    labels: Clusters,
+    labels: Labels,
     ancestors: Callable[[str], Collection[str]],
     sizes: Sizes,
     count: int,
@@ -110,7 +113,7 @@ def choose_best(
 
 def choose_named(
     clusters: Clusters,
-    labels: Clusters,
+    labels: Labels,
     ancestors: Callable[[str], Collection[str]],
     sizes: Sizes,
     named: Sequence[str],
@@ -132,7 +135,7 @@ def choose_named(
     return Choice(tuple(sorted(chosen)), tuple(left_out))
 
 
-def shared_clusters(labels: Clusters, chosen: Collection[str]) -> frozenset[str]:
+def shared_clusters(labels: Labels, chosen: Collection[str]) -> frozenset[Any]:
     """Clusters that were accepted for more than one of the chosen classes: no label is right for them."""
     chosen = frozenset(chosen)
     return frozenset(
@@ -144,7 +147,7 @@ def shared_clusters(labels: Clusters, chosen: Collection[str]) -> frozenset[str]
 
 def _settle(
     clusters: Clusters,
-    labels: Clusters,
+    labels: Labels,
     sizes: Sizes,
     candidates: Callable[[Collection[str]], Sequence[str]],
 ) -> tuple[Sequence[str], dict[str, int]]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from string import Template
 
-from .card import authors_text, class_sizes, licence_table, rule_list
+from .card import authors_text, cautions_text, class_sizes, licence_table, rule_list
 from .facts import Facts
 from .plan import Plan
 from .request import ExportRequest
@@ -23,7 +23,7 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         title=release.title,
         classes=len(release.classes),
         total=f"{counts.train + counts.val + counts.test + counts.replicate:,}",
-        replicate=f"{counts.replicate:,}",
+        replicate=f", {counts.replicate:,} in a replicate of test" if counts.replicate else "",
         train=f"{counts.train:,}",
         class_sizes=class_sizes(release),
         val=f"{counts.val:,}",
@@ -40,6 +40,8 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         resized=f" The shorter side was reduced to {request.resize} pixels." if request.resize else "",
         rules=rule_list(facts),
         licences=licence_table(facts),
+        cautions=cautions_text(facts),
+        likely=_likely(facts),
         tool=f"imagenet-builder {version('imagenet-builder')}",
     )
     return filled.encode()
@@ -69,6 +71,16 @@ def crowd_text(facts: Facts) -> str:
 
 def _votes(facts: Facts) -> str:
     return ", ".join(f"{number:,} {answer}" for answer, number in facts.votes.items())
+
+
+def _likely(facts: Facts) -> str:
+    number, total = facts.likely.tolist()
+    if not number:
+        return "How likely their labels are to be right: **Open.**"
+    return (
+        f"By the rules that decided, {total / number:.1%} of the {round(number):,} labels that have a probability are "
+        "right on average; the rules' assumptions are not checked by that."
+    )
 
 
 def _sources(facts: Facts) -> str:

@@ -34,8 +34,9 @@ def plan_mark(plan: Plan, request: ExportRequest) -> str:
     mark.update(json.dumps([LAYOUT, made_by, settings_of(request), plan.release.title]).encode())
     for one in plan.release.classes:
         mark.update(f"{one}\n".encode())
-    for picture in plan.release.pictures:
-        mark.update(f"{picture.split} {picture.wnid} {picture.sha256} {picture.name}\n".encode())
+    pictures = plan.release.pictures
+    for column in (pictures.splits, pictures.labels, pictures.images, pictures.numbers):
+        mark.update(column.tobytes())
     return mark.hexdigest()
 
 

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from imagenet_builder.records import Rights
 from imagenet_builder.store.export import Crowd
@@ -21,7 +23,8 @@ VOTES = ("yes", "no", "unsure", "broken", "report")
 class Facts:
     """Counted from all pictures. `licences` has (name, address of the text); `votes` answers by kind.
 
-    `votes_each` counts pictures by how many votes they had; `retrieved` spans all of them, None before the first.
+    `votes_each` counts pictures by how many votes they had; `retrieved` spans all of them, None before the first;
+    `likely` has how many pictures' labels have a probability, and the sum of these.
     """
 
     crowd: Crowd
@@ -31,6 +34,7 @@ class Facts:
     votes: Counter[str] = field(default_factory=Counter)
     votes_each: Counter[int] = field(default_factory=Counter)
     retrieved: tuple[datetime, datetime] | None = None
+    likely: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
     def add(self, known: Sequence[Provenance]) -> None:
         """Count some pictures."""
@@ -43,6 +47,8 @@ class Facts:
         votes = np.array([one[-len(VOTES) :] for one in known], np.int64)
         self.votes.update(dict(zip(VOTES, votes.sum(axis=0).tolist(), strict=True)))
         self.votes_each.update(votes.sum(axis=1).tolist())
+        probabilities = [one.probability for one in known if one.probability is not None]
+        self.likely += len(probabilities), sum(probabilities)
         times = [one.retrieved_at for one in known]
         self.retrieved = min([*times, *(self.retrieved or ())]), max([*times, *(self.retrieved or ())])
 
@@ -54,8 +60,13 @@ class Facts:
 
 def licence_name(rights: Rights) -> str:
     """A licence as people write it: `CC BY-SA 4.0`, `CC0 1.0`, `public domain`."""
-    code = (rights.licence or "").lower()
-    version = f" {rights.licence_version}" if rights.licence_version else ""
+    return _written(rights.licence, rights.licence_version)
+
+
+@lru_cache(maxsize=1024)
+def _written(licence: str | None, licence_version: str | None) -> str:
+    code = (licence or "").lower()
+    version = f" {licence_version}" if licence_version else ""
     if not code:
         return "licence not stated"
     if code in {"pd", "pdm"}:

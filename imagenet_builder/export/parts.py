@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from imagenet_builder.records import Split
 
 if TYPE_CHECKING:
-    from .description import Release, ReleasePicture
+    from .description import Release, ReleasePictures
 
 # Also the pictures of a shard.
 PART_PICTURES = 2_000
@@ -31,12 +30,12 @@ class Part:
     number: int
     count: int
     places: range
-    pictures: tuple[ReleasePicture, ...]
+    pictures: ReleasePictures
 
 
 def part_lengths(release: Release) -> dict[Split, tuple[int, ...]]:
     """Pictures in every part of every split that has any, as equal as can be."""
-    counts = Counter(picture.split for picture in release.pictures)
+    counts = {split: len(release.of_split(split)) for split in Split}
     return {
         split: tuple((counts[split] + parts - 1 - number) // parts for number in range(parts))
         for split in Split

@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from sqlalchemy import Connection
+
 from hits import database
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.garbage import rare_collections
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category, Split
-from imagenet_builder.remembered import remembered_clusters
 from imagenet_builder.store.categories import selected
-from imagenet_builder.store.export import Supply, read_makers, read_supply
+from imagenet_builder.store.export import Places, Supply, read_candidates, read_supply
 from wordnet_synsets.graph import Graph
-from wordnet_synsets.select import (
-    list_names,
-    list_wnids,
-    names_in_file,
-    official_ids,
-    official_val_sequence,
-)
+from wordnet_synsets.select import list_names, list_wnids, names_in_file
 
 from .choose import Choice, Why, choose_best, choose_named
-from .description import Release, ReleaseClass, ReleasePicture
+from .clustered import cluster_places
+from .description import SPLITS, Release, ReleaseClass, ReleasePictures
 from .hierarchy import class_ids, trimmed_hierarchy
+from .naming import named_pictures
+from .origins import Origins
 from .request import Counts, ExportRequest, Shortfall, TooFewClasses
-from .split import Division, Placement, divide, keyed_rank, ranking_key
-from .together import makers
+from .split import Division, divide, ranking_key
+from .together import MakersFound
 
 logger = logging.getLogger(__name__)
-
-# Twelve hexadecimal digits: two pictures of a class practically never share them, and any reader's integer holds them.
-NUMBER_DIGITS = 12
-HELD_OUT = (Split.VAL, Split.TEST, Split.REPLICATE)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A decided release, how it was chosen, and what stays out of it."""
+    """A decided release, how it was chosen, and what stays out of it.
+
+    `candidates` and `questions` are the rows of the store that say where the pictures came from, in their order.
+    """
 
     release: Release
     choice: Choice
     counts: Counts
     wanted: int
     shortfalls: tuple[Shortfall, ...]
+    candidates: Places
+    questions: Places
 
 
+@rare_collections()
 def plan_release(project: Project, request: ExportRequest) -> Plan:
     """Choose classes and divide their pictures, from what the store holds now.
 
@@ -56,15 +57,17 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
     """
     named = _named_classes(project.graph, request)
     with database.reading(project.engine) as connection:
-        supply = read_supply(connection, request.licences)
+        supply = read_supply(connection)
+        origins, made = _told(connection, supply, request)
         categories = {category.wnid: category for category in selected(connection)}
-    cluster_of = remembered_clusters(project.folder, supply.hashes, supply.descriptors)
-    usable = {
-        wnid: [sha256 for sha256 in accepted if supply.permitted is None or sha256 in supply.permitted]
-        for wnid, accepted in supply.accepted.items()
-    }
+    cluster_of = cluster_places(project.folder, supply)
+    usable = supply.accepted
+    if request.licences:
+        permitted = origins.known()
+        usable = {wnid: accepted[permitted[accepted]] for wnid, accepted in usable.items()}
     labels = _labels(supply, cluster_of)
-    distinct = {wnid: {cluster_of[sha256] for sha256 in usable.get(wnid, ())} for wnid in categories}
+    nothing = np.zeros(0, np.int64)
+    distinct = {wnid: np.unique(cluster_of[usable.get(wnid, nothing)]).tolist() for wnid in categories}
     graph, sizes = project.graph, request.sizes
     wanted = len(named) if named is not None else request.classes or 0
     if named is None:
@@ -74,12 +77,14 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
     shortfalls = _shortfalls(graph, categories, choice, sizes.needed, supply.provisional)
     if not choice.wnids or (len(choice.wnids) < wanted and not request.allow_fewer):
         raise TooFewClasses(_too_few(choice, wanted, sizes.needed, supply, request), shortfalls)
-    maker_of = None if request.divide_authors else _makers(project, cluster_of)
+    maker_of = None if request.divide_authors else made.makers(cluster_of)
     released = {wnid: usable[wnid] for wnid in choice.wnids}
     key = ranking_key(project.secret, request.seed)
-    division = divide(released, cluster_of, labels, sizes, key, maker_of)
-    release = _release(project.settings.project.name, graph, choice, division, key)
-    return Plan(release, choice, _counts(release, division, supply), wanted, shortfalls)
+    division = divide(released, supply.images, cluster_of, labels, sizes, key, maker_of)
+    pictures, places = named_pictures(choice.wnids, supply.images, division, key)
+    release = _release(project.settings.project.name, graph, choice, pictures)
+    counts = _counts(release, division, supply)
+    return Plan(release, choice, counts, wanted, shortfalls, *origins.of(pictures, places))
 
 
 def _named_classes(graph: Graph, request: ExportRequest) -> tuple[str, ...] | None:
@@ -111,24 +116,26 @@ def class_list_wnids(graph: Graph, class_list: str) -> tuple[str, ...]:
     return wnids
 
 
-def _makers(project: Project, cluster_of: Mapping[str, str]) -> dict[str, str]:
-    """Accepted image → its maker."""
-    with database.reading(project.engine) as connection:
-        known = (maker for maker in read_makers(connection) if maker.sha256 in cluster_of)
-        return makers(known, cluster_of)
+def _told(connection: Connection, supply: Supply, request: ExportRequest) -> tuple[Origins, MakersFound]:
+    """What the candidates of the supply's images say."""
+    origins, made = Origins(supply), MakersFound()
+    for some in read_candidates(connection, request.licences):
+        places = supply.places(some.images)
+        origins.take(some.rows, some.wnids, places)
+        if not request.divide_authors:
+            made.take(places, some.authors, some.pages)
+    return origins, made
 
 
-def _labels(supply: Supply, cluster_of: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Cluster → all categories that any of its pictures was accepted for."""
-    only: dict[str, str] = {}
-    several: dict[str, set[str]] = {}
-    for wnid, accepted in supply.accepted.items():
-        for sha256 in accepted:
-            cluster = cluster_of[sha256]
-            first = only.setdefault(cluster, wnid)
-            if first != wnid:
-                several.setdefault(cluster, {first}).add(wnid)
-    # Clusters with one label never matter to anyone who asks.
+def _labels(supply: Supply, cluster_of: Places) -> dict[int, frozenset[str]]:
+    """Cluster → all categories that any of its pictures was accepted for, of clusters with several."""
+    wnids = list(supply.accepted)
+    clusters = [np.unique(cluster_of[accepted]) for accepted in supply.accepted.values()]
+    number = np.bincount(np.concatenate(clusters) if clusters else [], minlength=len(cluster_of))
+    several: dict[int, set[str]] = {}
+    for wnid, own in zip(wnids, clusters, strict=True):
+        for cluster in own[number[own] > 1].tolist():
+            several.setdefault(cluster, set()).add(wnid)
     return {cluster: frozenset(wnids) for cluster, wnids in several.items()}
 
 
@@ -168,66 +175,28 @@ def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: 
     )
 
 
-def _release(title: str, graph: Graph, choice: Choice, division: Division, key: bytes) -> Release:
+def _release(title: str, graph: Graph, choice: Choice, pictures: ReleasePictures) -> Release:
     ids = class_ids(choice.wnids)
-    count = Counter((placement.wnid, placement.split) for placement in division.placements)
+    places = pictures.labels.astype(np.int64) * len(SPLITS) + pictures.splits
+    count = np.bincount(places, minlength=len(choice.wnids) * len(SPLITS)).reshape(-1, len(SPLITS)).tolist()
     classes = tuple(
         ReleaseClass(
-            wnid=wnid,
-            index=index,
-            ilsvrc_id=ids[wnid],
-            name=graph[wnid].name,
-            words=graph[wnid].words,
-            gloss=graph[wnid].gloss,
-            train=count[wnid, Split.TRAIN],
-            val=count[wnid, Split.VAL],
-            test=count[wnid, Split.TEST],
-            replicate=count[wnid, Split.REPLICATE],
+            wnid,
+            index,
+            ids[wnid],
+            graph[wnid].name,
+            graph[wnid].words,
+            graph[wnid].gloss,
+            **{str(split): number for split, number in zip(SPLITS, count[index], strict=True)},
         )
         for index, wnid in enumerate(choice.wnids)
     )
     nodes = trimmed_hierarchy(graph, ids, {one.wnid: one.train for one in classes})
-    return Release(title, classes, nodes, tuple(_named(division.placements, key)))
-
-
-def _named(placements: Sequence[Placement], key: bytes) -> Iterator[ReleasePicture]:
-    """Pictures in release order. A train picture keeps its name in every release; the others are shuffled."""
-    taken: set[str] = set()
-    train = (placement for placement in placements if placement.split is Split.TRAIN)
-    for placement in sorted(train, key=lambda placement: (placement.wnid, placement.sha256)):
-        number = int(placement.sha256[:NUMBER_DIGITS], 16)
-        while f"{placement.wnid}_{number}" in taken:
-            number += 1
-        name = f"{placement.wnid}_{number}"
-        taken.add(name)
-        yield ReleasePicture(Split.TRAIN, placement.wnid, placement.sha256, name)
-    for split in HELD_OUT:
-        chosen = [placement for placement in placements if placement.split is split]
-        chosen.sort(key=lambda placement: keyed_rank(key, f"order of {split}", placement.sha256))
-        if split is Split.VAL:
-            chosen = _officially_ordered(chosen)
-        for number, placement in enumerate(chosen, start=1):
-            yield ReleasePicture(split, placement.wnid, placement.sha256, f"ILSVRC2012_{split}_{number:08d}")
-
-
-def _officially_ordered(val: list[Placement]) -> list[Placement]:
-    """In the challenge's own sequence of classes, where val has its 50 pictures of each of its thousand classes.
-
-    TensorFlow Datasets labels val by a list of its own, by file-name rank: only so does it read every label right.
-    """
-    sequence = official_val_sequence()
-    ids = official_ids()
-    of_class: dict[int, list[Placement]] = {}
-    for placement in val:
-        of_class.setdefault(ids.get(placement.wnid, 0), []).append(placement)
-    if {class_id: len(of_one) for class_id, of_one in of_class.items()} != Counter(sequence):
-        return val
-    waiting = {class_id: iter(of_one) for class_id, of_one in of_class.items()}
-    return [next(waiting[class_id]) for class_id in sequence]
+    return Release(title, classes, nodes, pictures)
 
 
 def _counts(release: Release, division: Division, supply: Supply) -> Counts:
-    count = Counter(picture.split for picture in release.pictures)
+    count = {split: len(release.of_split(split)) for split in SPLITS}
     return Counts(
         train=count[Split.TRAIN],
         val=count[Split.VAL],

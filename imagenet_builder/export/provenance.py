@@ -7,12 +7,13 @@ The rest is in `test.sealed`, which only the project's key opens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import groupby
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,7 +28,7 @@ from imagenet_builder.train.sealed import (
     write_table,
 )
 
-from .description import Release, ReleasePicture
+from .description import SPLITS, Release, ReleasePictures
 from .facts import VOTES, Facts, licence_name
 from .tree import Tree
 from .writing import Pictures
@@ -73,7 +74,8 @@ SEALED_COLUMNS = tuple(name for name in SCHEMA.names if name not in {"shard", "o
 GROUP_ROWS = 10_000
 ATTRIBUTION_HEAD = """\
 The pictures of this dataset are other people's works, used under the licences that they gave them.
-Metadata was removed from the files; some were turned upright, converted to JPEG or reduced.
+Metadata was removed from the files; some were turned upright, converted to JPEG or reduced. LICENSES.txt says where the
+text of each licence is.
 
 Train and val, file by file
 ---------------------------
@@ -91,14 +93,14 @@ Authors and licences, each once and in no order; which picture is whose would te
 def write_provenance(
     release: Release,
     pictures: Pictures,
-    origins: Callable[[Sequence[ReleasePicture]], Sequence[Provenance]],
+    origins: Callable[[slice], Sequence[Provenance]],
     tree: Tree,
     facts: Facts,
     secret: bytes,
 ) -> dict[Split, bytes]:
     """Write where all pictures came from; returns the keys of hidden splits. `secret` is the project's.
 
-    `origins` tells it of some pictures; `facts` counts what they are.
+    `origins` tells it of the pictures at some places; `facts` counts what they are.
     """
     with (
         tree.open(ATTRIBUTION_NAME, anew=True) as attribution,
@@ -107,20 +109,23 @@ def write_provenance(
     ):
         attribution.write(ATTRIBUTION_HEAD.encode())
         hidden: dict[Split, _Hidden] = {}
-        for start in range(0, len(release.pictures), GROUP_ROWS):
-            some = release.pictures[start : start + GROUP_ROWS]
-            known = origins(some)
-            facts.add(known)
-            for first, last in _runs([one.split for one in some]):
-                split, rows = some[first].split, slice(first, last)
-                table = _table(release, pictures, start + first, some[rows], known[rows])
+        first = 0
+        for split in SPLITS:
+            of_split = release.of_split(split)
+            for start in range(0, len(of_split), GROUP_ROWS):
+                some = of_split[start : start + GROUP_ROWS]
+                known = origins(slice(first + start, first + start + len(some)))
+                facts.add(known)
+                table = _table(release, pictures, first + start, some, known)
                 if split.hidden:
-                    credits = (f"{_author(one.rights)}, {licence_name(one.rights)}\n" for one in known[rows])
+                    credits = (f"{_author(one.rights)}, {licence_name(one.rights)}\n" for one in known)
                     hidden.setdefault(split, _Hidden()).add(table, credits)
                     table = _opened(table)
                 else:
-                    attribution.writelines(map(_credit, some[rows], known[rows]))
+                    credited = map(_credit, table["file"].to_pylist(), known)
+                    attribution.write("".join(credited).encode())
                 parquet.write_table(table)
+            first += len(of_split)
         keys = {}
         for split, one in hidden.items():
             keys[split] = _seal(split, one, tree, attribution, secret)
@@ -151,42 +156,33 @@ def _seal(split: Split, hidden: _Hidden, tree: Tree, attribution: BinaryIO, secr
     return key
 
 
-def _runs(splits: Sequence[Split]) -> Iterator[tuple[int, int]]:
-    """First and last (exclusive) of those in a row that are equal."""
-    first = 0
-    for _, group in groupby(splits):
-        last = first + sum(1 for _ in group)
-        yield first, last
-        first = last
-
-
 def _table(
     release: Release,
     pictures: Pictures,
     start: int,
-    some: Sequence[ReleasePicture],
+    some: ReleasePictures,
     known: Sequence[Provenance],
 ) -> pa.Table:
     """Everything that is known of pictures of one split, the first of which is at `start` of the release."""
     places = slice(start, start + len(some))
     measures = pictures.measures[places]
-    classes = [release.class_of[picture.wnid] for picture in some]
+    ids = np.array([one.ilsvrc_id for one in release.classes])
     rights = [one.rights for one in known]
     shards = pa.array([*pictures.shards, None], WORDS)
     columns: dict[str, Any] = {
-        "file": [picture.file_name for picture in some],
+        "file": [one.file_name for one in some],
         "split": [str(some[0].split)] * len(some),
-        "sha256": [digest.tobytes().hex() for digest in measures["sha256"]],
+        "sha256": _hexadecimal(measures["sha256"]),
         "width": measures["width"],
         "height": measures["height"],
         "bytes": measures["bytes"],
         # The number of no shard, -1, is the place of None, which is last.
         "shard": shards.take(pa.array(pictures.shard_of[places] % len(shards))),
         "offset": pa.array(measures["offset"], COUNT, mask=measures["offset"] < 0),
-        "wnid": [picture.wnid for picture in some],
-        "label": [one.index for one in classes],
-        "ilsvrc_id": [one.ilsvrc_id for one in classes],
-        "image_sha256": [picture.sha256 for picture in some],
+        "wnid": pa.array(some.wnids, WORDS).take(pa.array(some.labels)),
+        "label": some.labels,
+        "ilsvrc_id": ids[some.labels],
+        "image_sha256": some.images.astype(np.str_).tolist(),
         "source": [one.source for one in known],
         "url": [one.url for one in known],
         "page": [one.page_url for one in known],
@@ -196,7 +192,7 @@ def _table(
         "licence": [one.licence for one in rights],
         "licence_version": [one.licence_version for one in rights],
         "licence_url": [one.licence_url for one in rights],
-        "retrieved": [one.retrieved_at for one in known],
+        "retrieved": [int(one.retrieved_at.timestamp()) for one in known],
         "rule": [one.rule for one in known],
         "probability": [one.probability for one in known],
     }
@@ -221,11 +217,17 @@ def _opened(table: pa.Table) -> pa.Table:
     )
 
 
-def _credit(picture: ReleasePicture, known: Provenance) -> bytes:
+def _hexadecimal(digests: npt.NDArray[np.void]) -> list[str]:
+    letters = digests.tobytes().hex()
+    width = 2 * digests.dtype.itemsize
+    return [letters[start : start + width] for start in range(0, len(letters), width)]
+
+
+def _credit(file_name: str, known: Provenance) -> str:
     title = _one_line(known.title) or "untitled"
     where = _one_line(known.page_url or known.url)
     rights = known.rights
-    return f'{picture.file_name}: "{title}" by {_author(rights)}, {licence_name(rights)}, {where}\n'.encode()
+    return f'{file_name}: "{title}" by {_author(rights)}, {licence_name(rights)}, {where}\n'
 
 
 def shuffled(credits: set[bytes], secret: bytes, mark: str) -> list[bytes]:

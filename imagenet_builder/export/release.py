@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hits import database
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.garbage import rare_collections
 from imagenet_builder.project import Project
 from imagenet_builder.records import Split
 from imagenet_builder.store.export import ReleaseRow, read_crowd, record_release
@@ -20,7 +21,7 @@ from imagenet_builder.store.provenance import Provenance, provenance
 
 from .card import README_NAME, readme
 from .datasheet import DATASHEET_NAME, datasheet
-from .description import Release, ReleasePicture
+from .description import Release
 from .documents import LICENCES_NAME, licences_text, manifest, plan_mark, settings_of
 from .facts import Facts
 from .formats import ReleaseFormat, croissant, find_format
@@ -115,6 +116,7 @@ class WrittenRelease:
     reused: int
 
 
+@rare_collections()
 def write_release(
     project: Project,
     plan: Plan,
@@ -134,7 +136,7 @@ def write_release(
         for one in formats:
             one.begin(release, tree)
         names = tuple(name for name in request.formats if name != croissant.FORMAT)
-        alone = dataclasses.replace(release, pictures=())
+        alone = dataclasses.replace(release, pictures=release.pictures[:0])
         address = target.place.address
         writing = Writing(project, alone, names, request.resize, address, journal.folder, hard_links)
         pictures = write_pictures(writing, release, processes=processes, progress=progress)
@@ -142,7 +144,7 @@ def write_release(
             one.finish(release, tree, pictures.large_files)
         with database.reading(project.engine) as connection:
             facts = Facts(read_crowd(connection))
-        origins = partial(_origins, project, request.licences)
+        origins = partial(_origins, project, plan)
         keys = write_provenance(release, pictures, origins, tree, facts, project.secret)
         _write_documents(plan, request, facts, tree, pictures.large_files)
     finally:
@@ -151,16 +153,16 @@ def write_release(
     return WrittenRelease(digest, manifest(plan, request, facts, digest), keys, tree.reused + pictures.reused)
 
 
-def _origins(
-    project: Project, licences: Sequence[str], pictures: Sequence[ReleasePicture]
-) -> list[Provenance]:
-    labelled = [(picture.wnid, picture.sha256) for picture in pictures]
+def _origins(project: Project, plan: Plan, places: slice) -> list[Provenance]:
+    found: list[Provenance] = []
     with database.reading(project.engine) as connection:
-        known = provenance(connection, labelled, licences)
-    for label in labelled:
-        if label not in known:
-            raise ReleaseError(f"the store does not say where image {label[1]} came from")
-    return [known[label] for label in labelled]
+        rows, asked = plan.candidates[places].tolist(), plan.questions[places].tolist()
+        for place, known in enumerate(provenance(connection, rows, asked), start=places.start):
+            if known is None:
+                sha256 = plan.release.pictures[place].sha256
+                raise ReleaseError(f"the store does not say where image {sha256} came from")
+            found.append(known)
+    return found
 
 
 def _write_documents(

@@ -12,38 +12,40 @@ one decided of a maker holds. Where a class cannot be filled like that, makers a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
 
 from imagenet_builder.records import Split
 
 from .choose import Sizes, shared_clusters
+from .description import SPLITS
+
+Rows = npt.NDArray[np.int64]
+TRAIN, VAL, TEST, REPLICATE = map(SPLITS.index, (Split.TRAIN, Split.VAL, Split.TEST, Split.REPLICATE))
+# Where a maker stands that no class has placed yet.
+UNDECIDED = 255
 
 # A maker with more than this part of what a class needs is held out only when others do not suffice.
 FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """One picture of a release: its class and its split."""
-
-    split: Split
-    wnid: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Division:
-    """All placements, in no particular order, and what stayed out of every split, in pictures.
+    """All placements, class by class, and what stayed out of every split, in pictures.
 
-    `multi_label`: accepted, themselves or through a near-duplicate, for several of the classes. `near_duplicates`: of
-    a picture that is held out of train. `surplus`: beyond the size of train. `held_back`: of makers whose other
-    pictures are held out. `divided` counts makers with pictures on several sides.
+    A placement is a row of three columns: the place of an image among all of them, of its class among the sorted wnids,
+    and of its split in SPLITS. `multi_label`: accepted, themselves or through a near-duplicate, for several of the
+    classes. `near_duplicates`: of a picture that is held out of train. `surplus`: beyond the size of train.
+    `held_back`: of makers whose other pictures are held out. `divided` counts makers with pictures on several sides.
     """
 
-    placements: tuple[Placement, ...]
+    images: Rows
+    labels: npt.NDArray[np.int32]
+    splits: npt.NDArray[np.uint8]
     multi_label: int
     near_duplicates: int
     surplus: int
@@ -60,44 +62,43 @@ def ranking_key(secret: bytes, seed: int) -> bytes:
     return blake2b(str(seed).encode(), digest_size=32, key=secret).digest()
 
 
-@cache
-def _key_for(key: bytes, purpose: str) -> bytes:
-    return blake2b(purpose.encode(), digest_size=32, key=key).digest()
-
-
-def keyed_rank(key: bytes, purpose: str, name: str) -> bytes:
-    """A rank for `name` that looks random, differs from purpose to purpose, and is the same on every machine."""
-    return blake2b(name.encode(), digest_size=16, key=_key_for(key, purpose)).digest()
+def keyed_ranks(key: bytes, purpose: str, names: Iterable[bytes]) -> list[bytes]:
+    """For each name a rank that looks random, differs from purpose to purpose, and is the same on every machine."""
+    own = blake2b(purpose.encode(), digest_size=32, key=key).digest()
+    return [blake2b(name, digest_size=16, key=own).digest() for name in names]
 
 
 def divide(
-    pictures: Mapping[str, Collection[str]],
-    cluster_of: Mapping[str, str],
-    labels: Mapping[str, Collection[str]],
+    pictures: Mapping[str, Rows],
+    images: npt.NDArray[np.bytes_],
+    cluster_of: Rows,
+    labels: Mapping[int, Collection[str]],
     sizes: Sizes,
     key: bytes,
-    maker_of: Mapping[str, str] | None = None,
+    maker_of: Rows | None = None,
 ) -> Division:
-    """Divide the pictures of every class (wnid → SHA-256) into val, test, replicate and train.
+    """Divide the pictures of every class into val, test, replicate and train.
 
-    `key` is that of `ranking_key`. `cluster_of` maps a picture to its cluster of near-duplicates, `labels` a cluster to
-    all categories that it was accepted for, `maker_of` a picture to its maker; pictures without one stand alone. A
-    cluster gives a held-out split one picture; in train all its pictures may stand. Raises ValueError for a class with
-    too few clusters of its own, which `choose` does not let through.
+    `pictures` maps a wnid to places in `images` (SHA-256, as hexadecimal bytes), `cluster_of` a place to its cluster of
+    near-duplicates, `maker_of` to its maker, from 0 up; without it every cluster is a maker. `labels` maps a cluster to
+    all categories that it was accepted for, if it is several. `key` is that of `ranking_key`. A cluster gives a
+    held-out split one picture; in train all its pictures may stand. Raises ValueError for a class with too few clusters
+    of its own, which `choose` does not let through.
     """
-    shared = shared_clusters(labels, pictures)
-    maker_of = maker_of or {}
-    placements: list[Placement] = []
-    multi_label: set[str] = set()
+    if maker_of is None:
+        maker_of = cluster_of
+    shared = np.fromiter(shared_clusters(labels, pictures), np.int64)
+    side_of = bytearray([UNDECIDED]) * (1 + int(maker_of.max(initial=-1)))
+    placed: list[_Placed] = []
+    multi_label = [np.zeros(0, np.int64)]
     near_duplicates = surplus = held_back = 0
-    side_of: dict[str, Split] = {}
-    for wnid in sorted(pictures):
-        own = [sha256 for sha256 in pictures[wnid] if cluster_of[sha256] not in shared]
-        multi_label.update(sha256 for sha256 in pictures[wnid] if cluster_of[sha256] in shared)
-        groups = _in_order(own, cluster_of, key)
+    for label, wnid in enumerate(sorted(pictures)):
+        is_shared = np.isin(cluster_of[pictures[wnid]], shared)
+        multi_label.append(pictures[wnid][is_shared])
+        groups = _in_order(pictures[wnid][~is_shared], images, cluster_of, key)
         if len(groups) < sizes.needed:
             raise ValueError(f"{wnid} has {len(groups)} distinct pictures and needs {sizes.needed}")
-        makers = [maker_of.get(group[0], group[0]) for group in groups]
+        makers: list[int] = maker_of[[group[0] for group in groups]].tolist()
         _take_sides(makers, sizes, side_of)
         parts = _Parts([side_of[maker] for maker in makers], sizes)
         train = list(_most_distinct_first([groups[place] for place in parts.train]))
@@ -105,33 +106,43 @@ def divide(
         held_back += sum(len(groups[place]) for place in parts.held_back)
         surplus += len(train[sizes.max_train :])
         for split, places in parts.held_out.items():
-            placements += (Placement(split, wnid, groups[place][0]) for place in places)
-        placements += (Placement(Split.TRAIN, wnid, sha256) for sha256 in train[: sizes.max_train])
-    divided = _divided(placements, maker_of)
-    return Division(tuple(placements), len(multi_label), near_duplicates, surplus, held_back, divided)
+            placed.append(_placed([groups[place][0] for place in places], label, split))
+        placed.append(_placed(train[: sizes.max_train], label, TRAIN))
+    rows, classes, splits = map(np.concatenate, zip(*placed, strict=True))
+    shared_pictures = len(np.unique(np.concatenate(multi_label)))
+    divided = _divided(maker_of[rows], splits)
+    return Division(rows, classes, splits, shared_pictures, near_duplicates, surplus, held_back, divided)
 
 
-def _take_sides(makers: Sequence[str], sizes: Sizes, side_of: dict[str, Split]) -> None:
+_Placed = tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+
+
+def _placed(rows: Sequence[int], label: int, split: int) -> _Placed:
+    count = len(rows)
+    return np.array(rows, np.int64), np.full(count, label, np.int32), np.full(count, split, np.uint8)
+
+
+def _take_sides(makers: Sequence[int], sizes: Sizes, side_of: bytearray) -> None:
     """Give every maker of a class a side, unless an earlier class did.
 
     `makers` has the maker of every cluster, in order. A maker is held out only if that leaves enough for the rest of
     the class, and at first only if it has few clusters and all of them find room.
     """
     clusters = Counter(makers)
-    have = Counter[Split]()
+    have = Counter[int]()
     for maker, number in clusters.items():
-        if maker in side_of:
+        if side_of[maker] != UNDECIDED:
             have[side_of[maker]] += number
-    free = [maker for maker in clusters if maker not in side_of]
+    free = [maker for maker in clusters if side_of[maker] == UNDECIDED]
     left = sum(clusters[maker] for maker in free)
     few = max(1, sizes.needed // FEW)
-    for_train = max(0, sizes.min_train - have[Split.TRAIN])
-    for_replicate = for_train + max(0, sizes.replicate - have[Split.REPLICATE])
-    for_test = for_replicate + max(0, sizes.test - have[Split.TEST])
+    for_train = max(0, sizes.min_train - have[TRAIN])
+    for_replicate = for_train + max(0, sizes.replicate - have[REPLICATE])
+    for_test = for_replicate + max(0, sizes.test - have[TEST])
     held_out = (
-        (Split.VAL, sizes.val, for_test, 1),
-        (Split.TEST, sizes.test, for_replicate, -1),
-        (Split.REPLICATE, sizes.replicate, for_train, -1),
+        (VAL, sizes.val, for_test, 1),
+        (TEST, sizes.test, for_replicate, -1),
+        (REPLICATE, sizes.replicate, for_train, -1),
     )
     for split, wanted, spare, step in held_out:
         for any_size in (False, True):
@@ -140,31 +151,34 @@ def _take_sides(makers: Sequence[str], sizes: Sizes, side_of: dict[str, Split]) 
                 if missing <= 0:
                     break
                 fits = any_size or number <= min(few, missing)
-                if maker not in side_of and fits and left - number >= spare:
+                if side_of[maker] == UNDECIDED and fits and left - number >= spare:
                     side_of[maker] = split
                     have[split] += number
                     left -= number
     for maker in free:
-        side_of.setdefault(maker, Split.TRAIN)
+        if side_of[maker] == UNDECIDED:
+            side_of[maker] = TRAIN
 
 
 class _Parts:
     """The places of a class's clusters in every split, exactly of their sizes, and of those held back."""
 
-    def __init__(self, sides: Sequence[Split], sizes: Sizes) -> None:
-        places = {split: [place for place, side in enumerate(sides) if side is split] for split in Split}
-        self.train = places[Split.TRAIN]
+    def __init__(self, sides: Sequence[int], sizes: Sizes) -> None:
+        places: dict[int, list[int]] = {split: [] for split in range(len(SPLITS))}
+        for place, side in enumerate(sides):
+            places[side].append(place)
+        self.train = places[TRAIN]
         self.held_out = {
-            Split.VAL: places[Split.VAL][: sizes.val],
-            Split.TEST: _last(places[Split.TEST], sizes.test),
-            Split.REPLICATE: _last(places[Split.REPLICATE], sizes.replicate),
+            VAL: places[VAL][: sizes.val],
+            TEST: _last(places[TEST], sizes.test),
+            REPLICATE: _last(places[REPLICATE], sizes.replicate),
         }
         taken = {*self.train, *(place for part in self.held_out.values() for place in part)}
         self.held_back = [place for place in range(len(sides)) if place not in taken]
         # Makers are divided from here on.
-        self._fill(self.held_out[Split.VAL], sizes.val, 0)
-        self._fill(self.held_out[Split.TEST], sizes.test, -1)
-        self._fill(self.held_out[Split.REPLICATE], sizes.replicate, -1)
+        self._fill(self.held_out[VAL], sizes.val, 0)
+        self._fill(self.held_out[TEST], sizes.test, -1)
+        self._fill(self.held_out[REPLICATE], sizes.replicate, -1)
         while len(self.train) < sizes.min_train:
             self.train.append(self.held_back.pop(0))
         self.train.sort()
@@ -179,23 +193,25 @@ def _last(places: list[int], count: int) -> list[int]:
     return places[max(0, len(places) - count) :]
 
 
-def _divided(placements: Sequence[Placement], maker_of: Mapping[str, str]) -> int:
-    sides: dict[str, set[Split]] = {}
-    for one in placements:
-        sides.setdefault(maker_of.get(one.sha256, one.sha256), set()).add(one.split)
-    return sum(len(found) > 1 for found in sides.values())
+def _divided(makers: Rows, splits: npt.NDArray[np.uint8]) -> int:
+    """How many of the makers have pictures in several splits."""
+    sides = np.unique(makers * len(SPLITS) + splits)
+    _, number = np.unique(sides // len(SPLITS), return_counts=True)
+    return int((number > 1).sum())
 
 
-def _in_order(own: Sequence[str], cluster_of: Mapping[str, str], key: bytes) -> list[list[str]]:
+def _in_order(own: Rows, images: npt.NDArray[np.bytes_], cluster_of: Rows, key: bytes) -> list[list[int]]:
     """The clusters by the smallest rank in each, every one with its pictures by rank."""
-    groups: dict[str, list[str]] = {}
+    ranks = keyed_ranks(key, "split", images[own].tolist())
+    ranked = sorted(zip(ranks, own.tolist(), cluster_of[own].tolist(), strict=True))
+    groups: dict[int, list[int]] = {}
     # Dictionaries keep their order: a cluster comes where its first picture does.
-    for sha256 in sorted(own, key=lambda sha256: keyed_rank(key, "split", sha256)):
-        groups.setdefault(cluster_of[sha256], []).append(sha256)
+    for _, picture, cluster in ranked:
+        groups.setdefault(cluster, []).append(picture)
     return list(groups.values())
 
 
-def _most_distinct_first(groups: Sequence[Sequence[str]]) -> Iterator[str]:
+def _most_distinct_first(groups: Sequence[Sequence[int]]) -> Iterator[int]:
     """One picture of every cluster first, near-duplicates after: a limit cuts off what adds least."""
     yield from (group[0] for group in groups)
     for group in groups:

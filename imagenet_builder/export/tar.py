@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tarfile
 from functools import cache
-from typing import IO
+from typing import IO, TypeVar
 
 from .places import WRITTEN_AT_NS
 
 # Where a header has its name, its size and its checksum (POSIX.1-1988, ustar).
 NAME_BYTES, SIZE_AT, CHECKSUM_AT = 100, 124, 148
 LARGEST_OCTAL = 8**11 - 1
+Content = TypeVar("Content", bytes, memoryview)
 PADDING = [bytes(length) for length in range(tarfile.BLOCKSIZE)]
 
 
@@ -51,7 +52,7 @@ def _blank() -> tuple[bytes, int]:
     return blank, int(blank[CHECKSUM_AT : CHECKSUM_AT + 6], 8) - sum(size)
 
 
-def tar_member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
+def tar_member(name: str, content: Content) -> tuple[bytes, Content, bytes]:
     """A member, for `writelines`: header, content as it is, uncopied, and zeros up to a whole block."""
     return tar_header(name, len(content)), content, PADDING[-len(content) % tarfile.BLOCKSIZE]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from hits.model import Decision
@@ -28,31 +29,45 @@ from .tables import (
 from .tombstones import is_taken_down
 
 ROWS_AT_ONCE = 10_000
+SHA256_LETTERS = "S64"
+DESCRIPTOR_BYTES = 576
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """Everything that a release may choose from.
+    """Everything that a release may choose from, in columns: an image is a place in `images`.
 
-    `accepted`: category → SHA-256 of its finally accepted images; `hashes`: SHA-256 → 64-bit perceptual hash, signed;
-    `descriptors`: what confirms it, of images that have one;
-    `permitted`: images with an admitted licence, or None when every licence is; `provisional`: category → accepted
-    verdicts that more votes may still change.
+    `images`: SHA-256 of the finally accepted images as hexadecimal bytes, sorted; `hashes`: 64-bit perceptual hashes,
+    signed; `descriptors`: what confirms them (rows × bytes), `described`: the row of each image, -1 without one;
+    `accepted`: category → places of its images, both ascending; `questions`: the rows of all these questions, in the
+    same order; `provisional`: category → accepted verdicts that more votes may still change.
     """
 
-    accepted: Mapping[str, tuple[str, ...]]
-    hashes: Mapping[str, int]
-    descriptors: Mapping[str, bytes]
-    permitted: frozenset[str] | None
+    images: npt.NDArray[np.bytes_]
+    hashes: npt.NDArray[np.int64]
+    descriptors: npt.NDArray[np.uint8]
+    described: Places
+    accepted: Mapping[str, Places]
+    questions: Places
     provisional: Mapping[str, int]
 
+    def places(self, shas: npt.NDArray[np.bytes_]) -> Places:
+        """The place of each of these images, -1 for those that are not here."""
+        found = np.searchsorted(self.images, shas)
+        found[found == len(self.images)] = 0
+        known = self.images[found] == shas if len(self.images) else np.zeros(len(shas), np.bool_)
+        return np.where(known, found, -1)
 
-class Maker(NamedTuple):
-    """Who made an image and where it was shown, as one of its candidates says."""
 
-    sha256: str
-    author: str | None
-    page_url: str | None
+class Candidates(NamedTuple):
+    """Some stored candidates: their rows, categories and images, who made these and where they were shown."""
+
+    rows: Places
+    wnids: Sequence[str]
+    images: npt.NDArray[np.bytes_]
+    authors: Sequence[str | None]
+    pages: Sequence[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +99,10 @@ def read_crowd(connection: sa.Connection) -> Crowd:
     return Crowd(workers, pages, None if lowest is None else (lowest, highest), live > 0)
 
 
-def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
-    """Read the accepted images of all categories that were not dropped, without those taken
-    down; `licences` empty admits every licence."""
+def read_supply(connection: sa.Connection) -> Supply:
+    """Read the accepted images of all categories that were not dropped, without those taken down."""
     live = (
-        sa.select(questions.c.wnid, questions.c.sha256, images.c.perceptual_hash, images.c.descriptor)
+        sa.select(questions.c.id, questions.c.wnid, questions.c.sha256)
         .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
         .join(images, images.c.sha256 == questions.c.sha256)
         .join(categories, categories.c.wnid == questions.c.wnid)
@@ -99,47 +113,74 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
             ~is_taken_down(images.c.sha256),
         )
     )
-    accepted: dict[str, list[str]] = defaultdict(list)
-    hashes: dict[str, int] = {}
-    descriptors: dict[str, bytes] = {}
-    known: dict[str, str] = {}
-    for wnid, sha256, perceptual_hash, descriptor in connection.execution_options(
-        yield_per=ROWS_AT_ONCE
-    ).execute(live.where(verdicts.c.final)):
-        # One string an image, however many categories accepted it.
-        sha256 = known.setdefault(sha256, sha256)
-        accepted[wnid].append(sha256)
-        hashes[sha256] = perceptual_hash
-        if descriptor is not None:
-            descriptors[sha256] = bytes(descriptor)
+    looks = (images.c.perceptual_hash, images.c.descriptor)
+    columns = _Columns()
+    for batch in _streamed(connection, live.add_columns(*looks).where(verdicts.c.final)):
+        columns.take(batch)
     waiting = live.where(~verdicts.c.final).subquery()
     provisional = connection.execute(sa.select(waiting.c.wnid, sa.func.count()).group_by(waiting.c.wnid))
-    return Supply(
-        {wnid: tuple(sorted(accepted[wnid])) for wnid in sorted(accepted)},
-        hashes,
-        descriptors,
-        _permitted(connection, licences) if licences else None,
-        dict(sorted((row[0], row[1]) for row in provisional)),
-    )
+    return columns.supply(dict(sorted((row[0], row[1]) for row in provisional)))
 
 
-def read_makers(connection: sa.Connection) -> Iterator[Maker]:
-    """Authors and pages of all stored images; an image with several candidates comes several times."""
-    columns = (candidates.c.sha256, candidates.c.author, candidates.c.page_url)
-    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
-        sa.select(*columns).distinct().where(candidates.c.sha256.is_not(None))
-    )
-    for row in rows:
-        yield Maker(*row)
+class _Columns:
+    """Gathers accepted images as they are read, one of several categories several times."""
+
+    def __init__(self) -> None:
+        self._number_of: dict[str, int] = {}
+        self._categories: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
+        self._questions: list[Places] = [np.zeros(0, np.int64)]
+        self._images: list[npt.NDArray[np.bytes_]] = [np.zeros(0, SHA256_LETTERS)]
+        self._hashes: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        self._described: list[Places] = [np.zeros(0, np.int64)]
+        self._descriptors = bytearray()
+
+    def take(self, batch: Sequence[sa.Row[Any]]) -> None:
+        """Add rows of question, category, image, hash and descriptor."""
+        ids, wnids, shas, hashes, looks = zip(*batch, strict=True)
+        numbers = [self._number_of.setdefault(wnid, len(self._number_of)) for wnid in wnids]
+        self._categories.append(np.array(numbers, np.int32))
+        self._questions.append(np.array(ids, np.int64))
+        self._images.append(np.array(shas, SHA256_LETTERS))
+        self._hashes.append(np.array(hashes, np.int64))
+        has = np.array([look is not None for look in looks])
+        rows = len(self._descriptors) // DESCRIPTOR_BYTES - 1 + has.cumsum()
+        self._described.append(np.where(has, rows, -1))
+        self._descriptors += b"".join(look for look in looks if look is not None)
+
+    def supply(self, provisional: Mapping[str, int]) -> Supply:
+        """Everything, image by image."""
+        shas = np.concatenate(self._images)
+        self._images.clear()
+        kept, first, place_of = np.unique(shas, return_index=True, return_inverse=True)
+        wnids = sorted(self._number_of)
+        rank = np.empty(len(wnids), np.int32)
+        rank[[self._number_of[wnid] for wnid in wnids]] = np.arange(len(wnids))
+        category = rank[np.concatenate(self._categories)]
+        order = np.lexsort((place_of, category))
+        ends = np.searchsorted(category[order], np.arange(1, len(wnids)))
+        return Supply(
+            kept,
+            np.concatenate(self._hashes)[first],
+            np.frombuffer(self._descriptors, np.uint8).reshape(-1, DESCRIPTOR_BYTES),
+            np.concatenate(self._described)[first],
+            dict(zip(wnids, np.split(place_of[order], ends), strict=False)),
+            np.concatenate(self._questions)[order],
+            provisional,
+        )
 
 
-def _permitted(connection: sa.Connection, licences: Sequence[str]) -> frozenset[str]:
-    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(
-        sa.select(candidates.c.sha256)
-        .distinct()
-        .where(candidates.c.sha256.is_not(None), candidates.c.licence.in_(licences))
-    )
-    return frozenset(sha256 for (sha256,) in rows)
+def _streamed(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+    yield from connection.execution_options(yield_per=ROWS_AT_ONCE).execute(statement).partitions()
+
+
+def read_candidates(connection: sa.Connection, licences: Sequence[str]) -> Iterator[Candidates]:
+    """All candidates with an image, if they have one of `licences`; empty, it admits every licence."""
+    table = candidates.c
+    stored = sa.select(table.id, table.wnid, table.sha256, table.author, table.page_url)
+    stored = stored.where(table.sha256.is_not(None))
+    for batch in _streamed(connection, stored.where(table.licence.in_(licences)) if licences else stored):
+        rows, wnids, shas, authors, pages = zip(*batch, strict=True)
+        yield Candidates(np.array(rows), wnids, np.array(shas, SHA256_LETTERS), authors, pages)
 
 
 class ReleaseRow(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from imagenet_builder.records import Rights
 
-from .tables import candidates, questions, verdicts
+from .tables import candidates, verdicts
 
-# SQLite takes at most 32,766 bound values a statement.
-IMAGES_AT_ONCE = 5_000
+# SQLite takes at most a million characters a statement.
+ROWS_AT_ONCE = 10_000
 
 
 class Provenance(NamedTuple):
@@ -35,79 +35,60 @@ class Provenance(NamedTuple):
 
 
 def provenance(
-    connection: sa.Connection, labelled: Sequence[tuple[str, str]], licences: Sequence[str]
-) -> dict[tuple[str, str], Provenance]:
-    """(category, SHA-256) → where the image came from and its current verdict; without those that have no candidate.
-
-    Of several candidates with the same bytes, the first found for the category is named; with `licences`, the first
-    that has one of them.
-    """
-    wanted = set(labelled)
-    shas = sorted({sha256 for _, sha256 in labelled})
-    found: dict[tuple[str, str], Provenance] = {}
-    for start in range(0, len(shas), IMAGES_AT_ONCE):
-        chunk = shas[start : start + IMAGES_AT_ONCE]
-        first, any_of = _first_candidates(connection, chunk, licences)
-        for wnid, sha256, *verdict in connection.execute(
-            sa.select(
-                questions.c.wnid,
-                questions.c.sha256,
-                verdicts.c.rule,
-                verdicts.c.probability,
-                verdicts.c.yes,
-                verdicts.c.no,
-                verdicts.c.unsure,
-                verdicts.c.broken,
-                verdicts.c.report,
-            )
-            .join_from(questions, verdicts, verdicts.c.question_id == questions.c.id)
-            .where(questions.c.sha256.in_(chunk), verdicts.c.superseded_at.is_(None))
-        ).all():
-            label = (wnid, sha256)
-            origin = first.get(label) or any_of.get(sha256)
-            if label in wanted and origin is not None:
-                found[label] = Provenance(*origin, *verdict)
-    return found
+    connection: sa.Connection, rows: Sequence[int], asked: Sequence[int]
+) -> Iterator[Provenance | None]:
+    """What the candidates of these rows, and the current verdicts on the questions `asked` beside each, say; None where
+    there is no such candidate or no verdict."""
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some, their_questions = rows[start : start + ROWS_AT_ONCE], asked[start : start + ROWS_AT_ONCE]
+        origins = _origins(connection, some)
+        decided = _decided(connection, their_questions)
+        for row, question in zip(some, their_questions, strict=True):
+            origin, verdict = origins.get(row), decided.get(question)
+            yield None if origin is None or verdict is None else Provenance(*origin, *verdict)
 
 
 Origin = tuple[str, str, str | None, str | None, Rights, datetime]
 
 
-def _first_candidates(
-    connection: sa.Connection, chunk: Sequence[str], licences: Sequence[str]
-) -> tuple[dict[tuple[str, str], Origin], dict[str, Origin]]:
-    """(category, SHA-256) → its first candidate, and SHA-256 → the first of any category."""
+def _origins(connection: sa.Connection, rows: Sequence[int]) -> dict[int, Origin]:
     columns = candidates.c
-    statement = (
-        sa.select(
-            columns.wnid,
-            columns.sha256,
-            columns.source,
-            columns.original_url,
-            columns.url,
-            columns.page_url,
-            columns.title,
-            columns.licence,
-            columns.licence_version,
-            columns.licence_url,
-            columns.author,
-            columns.credit,
-            columns.ended_at,
-        )
-        .where(columns.sha256.in_(chunk))
-        .order_by(columns.id)
+    statement = sa.select(
+        columns.id,
+        columns.source,
+        sa.func.coalesce(columns.original_url, columns.url),
+        columns.page_url,
+        columns.title,
+        columns.licence,
+        columns.licence_version,
+        columns.licence_url,
+        columns.author,
+        columns.credit,
+        columns.ended_at,
     )
-    if licences:
-        statement = statement.where(columns.licence.in_(licences))
-    first: dict[tuple[str, str], Origin] = {}
-    any_of: dict[str, Origin] = {}
+    found: dict[int, Origin] = {}
     rights_of: dict[tuple[Any, ...], Rights] = {}
-    for wnid, sha256, source, original, url, page, title, *told, ended_at in connection.execute(
-        statement
-    ).all():
+    for row, source, url, page, title, *told, ended_at in _those(connection, statement, columns.id, rows):
         named = tuple(told)
         rights = rights_of.get(named) or rights_of.setdefault(named, Rights(*named))
-        origin = (source, original or url, page, title, rights, ended_at)
-        first.setdefault((wnid, sha256), origin)
-        any_of.setdefault(sha256, origin)
-    return first, any_of
+        found[row] = (source, url, page, title, rights, ended_at)
+    return found
+
+
+def _decided(connection: sa.Connection, asked: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+    columns = verdicts.c
+    votes = (columns.yes, columns.no, columns.unsure, columns.broken, columns.report)
+    statement = sa.select(columns.question_id, columns.rule, columns.probability, *votes)
+    statement = statement.where(columns.superseded_at.is_(None))
+    return {row[0]: row[1:] for row in _those(connection, statement, columns.question_id, asked)}
+
+
+def _those(
+    connection: sa.Connection,
+    statement: sa.Select[*tuple[Any, ...]],
+    column: sa.Column[int],
+    rows: Sequence[int],
+) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    # Written out, because thousands of bound values cost more than the rows; and not kept, because it comes once.
+    among = sa.text(f"{column} IN ({', '.join(map(str, map(int, rows)))})")
+    return connection.execute(statement.where(among), execution_options={"compiled_cache": None}).all()

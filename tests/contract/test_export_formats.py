@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from imagenet_builder.errors import ReleaseError
-from imagenet_builder.export.description import Node, Release, ReleaseClass, ReleasePicture
+from imagenet_builder.export.description import (
+    Node,
+    Release,
+    ReleaseClass,
+    ReleasePicture,
+    ReleasePictures,
+)
 from imagenet_builder.export.formats import FORMATS, find_format
 from imagenet_builder.export.parts import dealt_parts
 from imagenet_builder.export.places import FolderPlace
@@ -30,10 +36,10 @@ def little_release() -> Release:
     for split, count in COUNTS.items():
         for number in range(2 * count):
             wnid = WNIDS[number // count if split is Split.TRAIN else number % 2]
-            name = f"{wnid}_{number}" if split is Split.TRAIN else f"ILSVRC2012_{split}_{number + 1:08d}"
-            pictures.append(ReleasePicture(split, wnid, f"{len(pictures):064x}", name))
+            place = number if split is Split.TRAIN else number + 1
+            pictures.append(ReleasePicture(split, wnid, f"{len(pictures):064x}", place))
     nodes = (*leaves, Node(3, "n00001740", "entity", "all", (1, 2), 19, 0))
-    return Release("little", classes, nodes, tuple(pictures))
+    return Release("little", classes, nodes, ReleasePictures.of(WNIDS, pictures))
 
 
 CONTENTS = [picture(number) for number in range(14)]

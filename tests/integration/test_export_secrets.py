@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from hits import database
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.description import ReleasePictures
 from imagenet_builder.export.formats import FORMATS
 from imagenet_builder.export.plan import Plan, plan_release
 from imagenet_builder.export.provenance import shuffled
@@ -92,9 +93,12 @@ def with_permuted_labels(project: Project, plan: Plan, split: Split, seed: int) 
                 .where(tables.candidates.c.sha256 == sha256)
                 .values(title=sa.func.replace(moved, old[sha256], new[sha256]))
             )
-    pictures = tuple(
-        dataclasses.replace(one, wnid=new.get(one.sha256, one.wnid)) if one.split is split else one
-        for one in plan.release.pictures
+    pictures = ReleasePictures.of(
+        plan.release.pictures.wnids,
+        [
+            one._replace(wnid=new.get(one.sha256, one.wnid)) if one.split is split else one
+            for one in plan.release.pictures
+        ],
     )
     return dataclasses.replace(plan, release=dataclasses.replace(plan.release, pictures=pictures))
 

@@ -1,11 +1,13 @@
 """TensorFlow Datasets' `imagenet2012` on the archives. Its labels of val are a list packaged with it, by file-name
-rank: they are those of the official val, whose sequence a release of the whole thousand takes over. Here only train's
-labels are compared, and the list itself."""
+rank: they are those of the official val, whose sequence a release of the whole thousand takes over."""
 
 from __future__ import annotations
 
+import json
 import os
 import struct
+import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 tfds = pytest.importorskip("tensorflow_datasets", reason="make test-readers-tensorflow installs it")
 
-from .conftest import Releases  # noqa: E402  (after the skip)
+from .conftest import BUILDER_PYTHON, ROOT, Releases  # noqa: E402  (after the skip)
 
 pytestmark = pytest.mark.readers
 
@@ -25,6 +27,26 @@ def test_its_list_of_val_labels_is_the_sequence_that_a_release_of_the_thousand_h
     packed = (lists / "ilsvrc2012_val.ids").read_bytes()
     theirs = Path(tfds.__file__).parent / "datasets" / "imagenet2012" / "validation_labels.txt"
     assert theirs.read_text().split() == [wnid_of[one] for one in struct.unpack(">50000H", packed)]
+
+
+@pytest.mark.timeout(900)
+def test_every_label_of_the_thousand_s_val_is_read_right(tmp_path: Path) -> None:
+    making = [BUILDER_PYTHON, "-m", "tests.readers.make_thousand", str(tmp_path)]
+    subprocess.run(making, cwd=ROOT, check=True)
+    archives = tmp_path / "release" / "archives"
+    # It asks for all three; a release without a test split has none.
+    with tarfile.open(archives / "ILSVRC2012_img_test.tar", "w"):
+        pass
+    builder = tfds.builder("imagenet2012", data_dir=str(tmp_path / "prepared"))
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archives)))
+    name_of = builder.info.features["label"].int2str
+    found = {}
+    for split, count in (("validation", 50_000), ("train", 1_000)):
+        undecoded = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+        rows = list(tfds.as_numpy(undecoded))
+        assert len(rows) == count
+        found |= {row["file_name"].decode(): name_of(int(row["label"])) for row in rows}
+    assert found == json.loads((tmp_path / "truth.json").read_text())
 
 
 def test_imagenet2012_is_prepared_from_the_archives(releases: Releases, tmp_path: Path) -> None:

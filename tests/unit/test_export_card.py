@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,7 +13,7 @@ from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.card import hub_licences, readme
 from imagenet_builder.export.choose import Choice, Sizes
 from imagenet_builder.export.datasheet import datasheet
-from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture
+from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture, ReleasePictures
 from imagenet_builder.export.facts import Facts, licence_name
 from imagenet_builder.export.formats.croissant import check_croissant, croissant
 from imagenet_builder.export.plan import Plan
@@ -30,13 +31,17 @@ FILES = {name: Listed(7, "0" * 64) for name in ("images.parquet", "data/train-00
 
 def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)[:3]) -> Plan:
     one = ReleaseClass(WNID, 0, 1, "tench.n.01", ("tench",), "a fish", pictures, pictures, pictures)
-    shown = tuple(
-        ReleasePicture(split, WNID, f"{number:064x}", f"{split}_{number}")
-        for split in splits
-        for number in range(pictures)
+    shown = ReleasePictures.of(
+        [WNID],
+        [
+            ReleasePicture(split, WNID, f"{number:064x}", number)
+            for split in splits
+            for number in range(pictures)
+        ],
     )
     counts = Counts(pictures, pictures, pictures, 0, 0, 0, 0, 0, 0)
-    return Plan(Release(TITLE, (one,), (), shown), Choice((WNID,), ()), counts, 1, ())
+    rows = np.arange(len(shown))
+    return Plan(Release(TITLE, (one,), (), shown), Choice((WNID,), ()), counts, 1, (), rows, rows)
 
 
 def facts(*licences: Rights, crowd: Crowd | None = None) -> Facts:
@@ -100,6 +105,32 @@ def test_the_header_points_to_one_kind_of_files(formats: tuple[str, ...], paths:
     assert config["config_name"] == "default"
     assert [one["path"] for one in config["data_files"]] == paths
     assert [one["split"] for one in config["data_files"]] == ["train", "validation"]
+
+
+def test_what_licences_forbid_or_ask_for_is_told_with_numbers_and_only_where_they_occur() -> None:
+    mixed = facts(BY, Rights("by-nc-sa", "2.0"), Rights("by-nc", "4.0"), Rights("by-nd", "4.0"), Rights(None))
+    for text in (readme(a_plan(), request("ilsvrc"), mixed), datasheet(a_plan(), request("ilsvrc"), mixed)):
+        told = text.decode()
+        assert "- Not to be used for commercial purposes (NC): 2 pictures.\n" in told
+        assert "- Not to be passed on in an altered form (ND): 1 pictures.\n" in told
+        assert "- To be adapted only under the same licence (SA): 1 pictures.\n" in told
+        assert "- No licence stated by the source" in told
+    plain = readme(a_plan(), request("ilsvrc"), facts(BY, CC0, Rights("gfdl", "1.2"))).decode()
+    assert not any(word in plain for word in ("commercial", "altered", "No licence stated", "be adapted"))
+
+
+def test_whatever_a_source_calls_a_licence_the_table_stays_a_table() -> None:
+    text = readme(
+        a_plan(), request("ilsvrc"), facts(Rights("mine | yours", None, "https://x.example/a|b"))
+    ).decode()
+    assert "| mine \\| yours | https://x.example/a\\|b | 1 |" in text
+
+
+def test_the_datasheet_tells_how_likely_labels_are_right_by_the_rules() -> None:
+    assert b"90.0% of the 2 labels that have a probability" in datasheet(
+        a_plan(), request("ilsvrc"), facts(BY, CC0)
+    )
+    assert b"to be right: **Open.**" in datasheet(a_plan(), request("ilsvrc"), facts())
 
 
 def test_a_release_that_datasets_cannot_load_has_no_configuration() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_builder.export import parts
-from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture
+from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture, ReleasePictures
 from imagenet_builder.export.formats.mds import COLUMNS
 from imagenet_builder.export.formats.parquet import label_names
 from imagenet_builder.records import Split
@@ -34,9 +34,9 @@ def a_release() -> Release:
     for split, count in COUNTS.items():
         for number in range(3 * count):
             wnid = WNIDS[number // count if split is Split.TRAIN else number % 3]
-            name = f"{wnid}_{number}" if split is Split.TRAIN else f"ILSVRC2012_{split}_{number + 1:08d}"
-            pictures.append(ReleasePicture(split, wnid, f"{len(pictures):064x}", name))
-    return Release("little", classes, (), tuple(pictures))
+            place = number if split is Split.TRAIN else number + 1
+            pictures.append(ReleasePicture(split, wnid, f"{len(pictures):064x}", place))
+    return Release("little", classes, (), ReleasePictures.of(WNIDS, pictures))
 
 
 RELEASE = a_release()
@@ -65,11 +65,9 @@ def test_parts_hold_every_picture_once_and_never_differ_by_more_than_one(
     pictures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "PART_PICTURES", 4)
-    train = tuple(
-        ReleasePicture(Split.TRAIN, WNIDS[0], f"{number:064x}", f"{number}") for number in range(pictures)
-    )
-    val = tuple(ReleasePicture(Split.VAL, WNIDS[0], f"{number:064x}", f"val {number}") for number in range(6))
-    release = Release("two splits", RELEASE.classes, (), train + val)
+    train = [ReleasePicture(Split.TRAIN, WNIDS[0], f"{number:064x}", number) for number in range(pictures)]
+    val = [ReleasePicture(Split.VAL, WNIDS[0], f"{number:064x}", number) for number in range(6)]
+    release = Release("two splits", RELEASE.classes, (), ReleasePictures.of(WNIDS, train + val))
     lengths = parts.part_lengths(release)
     assert lengths.keys() == {Split.TRAIN, Split.VAL}
     assert sum(lengths[Split.TRAIN]) == pictures
@@ -82,7 +80,7 @@ def test_parts_hold_every_picture_once_and_never_differ_by_more_than_one(
         assert {one.split for one in part.pictures} == {part.split}
     assert sorted(place for part in dealt for place in part.places) == list(range(pictures + 6))
     whole = list(parts.whole_splits(release))
-    assert [part.pictures for part in whole] == [train, val]
+    assert [list(part.pictures) for part in whole] == [train, val]
 
 
 def read_member(archive: tarfile.TarFile, name: str) -> bytes:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagenet_builder.export import split as splitting
 from imagenet_builder.export.choose import Sizes, shared_clusters
-from imagenet_builder.export.split import Division, divide, keyed_rank, ranking_key
-from imagenet_builder.export.together import makers
+from imagenet_builder.export.description import SPLITS
+from imagenet_builder.export.split import keyed_ranks, ranking_key
+from imagenet_builder.export.together import MakersFound
 from imagenet_builder.records import Split
-from imagenet_builder.store.export import Maker
 
 SIZES = Sizes(val=2, test=3, min_train=2, max_train=6)
 
@@ -58,8 +61,55 @@ def stores() -> st.SearchStrategy[tuple[dict[str, list[str]], dict[str, str]]]:
     return st.integers(0, 2**32).map(random_store).filter(has_enough)
 
 
+class Placement(NamedTuple):
+    """One picture of a release: its class and its split."""
+
+    split: Split
+    wnid: str
+    sha256: str
+
+
+class Division(NamedTuple):
+    """What `divide` says in columns, picture by picture."""
+
+    placements: list[Placement]
+    multi_label: int
+    near_duplicates: int
+    surplus: int
+    held_back: int
+    divided: int
+
+
+def divide(
+    pictures: dict[str, list[str]],
+    cluster_of: dict[str, str],
+    seed: int = 0,
+    maker_of: dict[str, str] | None = None,
+) -> Division:
+    """`split.divide` by names instead of places."""
+    shas = sorted(cluster_of)
+    place_of = {sha256: place for place, sha256 in enumerate(shas)}
+    clusters = {cluster: place_of[cluster] for cluster in cluster_of.values()}
+    labels = labels_of(pictures, cluster_of)
+    number_of = {maker: number for number, maker in enumerate(sorted(set((maker_of or {}).values())))}
+    found = splitting.divide(
+        {wnid: np.array([place_of[one] for one in own]) for wnid, own in pictures.items()},
+        np.array([sha256.encode() for sha256 in shas]),
+        np.array([clusters[cluster_of[sha256]] for sha256 in shas]),
+        {clusters[cluster]: wnids for cluster, wnids in labels.items() if len(wnids) > 1},
+        SIZES,
+        key_of(seed),
+        np.array([number_of[maker_of[sha256]] for sha256 in shas]) if maker_of is not None else None,
+    )
+    wnids = sorted(pictures)
+    rows = zip(found.images.tolist(), found.labels.tolist(), found.splits.tolist(), strict=True)
+    placements = [Placement(SPLITS[split], wnids[label], shas[image]) for image, label, split in rows]
+    counts = (found.multi_label, found.near_duplicates, found.surplus, found.held_back, found.divided)
+    return Division(placements, *counts)
+
+
 def divided(pictures: dict[str, list[str]], cluster_of: dict[str, str], seed: int = 0) -> Division:
-    return divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, key_of(seed))
+    return divide(pictures, cluster_of, seed)
 
 
 @settings(max_examples=150, deadline=None)
@@ -161,13 +211,16 @@ def test_too_few_clusters_are_a_defect_of_the_caller() -> None:
 
 
 def test_ranks_are_the_same_on_every_machine_and_differ_by_purpose() -> None:
-    assert keyed_rank(key_of(7), "split", "a").hex() == keyed_rank(key_of(7), "split", "a").hex()
+    # As BLAKE2b gives it, keyed with what BLAKE2b makes of the purpose.
+    purpose = hashlib.blake2b(b"split", digest_size=32, key=key_of(7)).digest()
+    rank = hashlib.blake2b(b"a", digest_size=16, key=purpose).digest()
+    assert keyed_ranks(key_of(7), "split", [b"a", b"b", b"a"])[::2] == [rank, rank]
     assert (
         len(
             {
-                keyed_rank(key_of(7), "split", "a"),
-                keyed_rank(key_of(8), "split", "a"),
-                keyed_rank(key_of(7), "order", "a"),
+                *keyed_ranks(key_of(7), "split", [b"a"]),
+                *keyed_ranks(key_of(8), "split", [b"a"]),
+                *keyed_ranks(key_of(7), "order", [b"a"]),
             }
         )
         == 3
@@ -199,7 +252,7 @@ def test_whoever_made_the_pictures_sizes_are_exact_and_all_pictures_accounted_fo
 ) -> None:
     pictures, cluster_of = store
     maker_of = random_makers(pictures, cluster_of, seed)
-    division = divide(pictures, cluster_of, labels_of(pictures, cluster_of), SIZES, key_of(0), maker_of)
+    division = divide(pictures, cluster_of, 0, maker_of)
     count = Counter((one.wnid, one.split) for one in division.placements)
     for wnid in pictures:
         assert count[wnid, Split.VAL] == SIZES.val
@@ -234,7 +287,7 @@ def test_where_makers_have_few_pictures_none_is_on_two_sides_even_across_classes
     store: int, seed: int
 ) -> None:
     pictures, maker_of = makers_with_few(store)
-    division = divide(pictures, {one: one for one in maker_of}, {}, SIZES, key_of(seed), maker_of)
+    division = divide(pictures, {one: one for one in maker_of}, seed, maker_of)
     assert division.divided == 0
     assert all(len(found) == 1 for found in sides_of(division, maker_of).values())
 
@@ -246,12 +299,10 @@ def test_one_new_picture_by_somebody_new_changes_little_where_makers_have_few(
 ) -> None:
     pictures, maker_of = makers_with_few(store)
     alone = {sha256: sha256 for sha256 in maker_of}
-    before = {
-        one.sha256: one.split for one in divide(pictures, alone, {}, SIZES, key_of(0), maker_of).placements
-    }
+    before = {one.sha256: one.split for one in divide(pictures, alone, 0, maker_of).placements}
     new = sha(10**10 + number)
     pictures["n2"].append(new)
-    division = divide(pictures, {**alone, new: new}, {}, SIZES, key_of(0), {**maker_of, new: "somebody new"})
+    division = divide(pictures, {**alone, new: new}, 0, {**maker_of, new: "somebody new"})
     after = {one.sha256: one.split for one in division.placements}
     held_out = [one for one, split in before.items() if split is not Split.TRAIN]
     assert sum(after.get(one) is not before[one] for one in held_out) <= 3
@@ -261,7 +312,7 @@ def test_one_new_picture_by_somebody_new_changes_little_where_makers_have_few(
 def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
     shas = [sha(number) for number in range(30)]
     maker_of = {sha256: "prolific" if place < 20 else sha256 for place, sha256 in enumerate(shas)}
-    division = divide({"n1": shas}, {one: one for one in shas}, {}, SIZES, key_of(0), maker_of)
+    division = divide({"n1": shas}, {one: one for one in shas}, 0, maker_of)
     assert sides_of(division, maker_of)["prolific"] == {Split.TRAIN}
     assert division.held_back == 0
 
@@ -269,27 +320,39 @@ def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
 def test_a_single_maker_is_divided_as_if_there_were_none_and_that_is_told() -> None:
     shas = [sha(number) for number in range(30)]
     alone = {sha256: sha256 for sha256 in shas}
-    division = divide({"n1": shas}, alone, {}, SIZES, key_of(0), dict.fromkeys(shas, "only one"))
+    division = divide({"n1": shas}, alone, 0, dict.fromkeys(shas, "only one"))
     assert division.divided == 1
     assert division.held_back == 0
     assert set(division.placements) == set(divided({"n1": shas}, alone).placements)
 
 
 def test_pictures_are_joined_by_author_page_and_near_duplicates() -> None:
-    cluster_of = dict(zip("abcdefgh", "aacdefgh", strict=True))
     known = [
-        Maker("a", "Ada  Example", None),
-        Maker("b", None, "https://x.example/1"),
-        Maker("c", "ada example", None),
-        Maker("d", None, "https://x.example/1"),
-        Maker("e", "Unknown author", None),
-        Maker("f", "unknown", None),
-        Maker("g", "Grace", None),
-        Maker("g", "Linus", None),
-        Maker("h", "linus", None),
+        ("a", "Ada  Example", None),
+        ("b", None, "https://x.example/1"),
+        ("c", "ada example", None),
+        ("d", None, "https://x.example/1"),
+        ("e", "Unknown author", None),
+        ("f", "unknown", None),
+        ("g", "Grace", None),
+        ("g", "Linus", None),
+        ("h", "linus", None),
+        # Of no picture that matters.
+        ("", "Grace", "https://x.example/1"),
     ]
-    found = makers(known, cluster_of)
+
+    def joined(rows: list[tuple[str, str | None, str | None]]) -> dict[str, int]:
+        made = MakersFound()
+        for some in (rows[:4], rows[4:]):
+            names, authors, pages = zip(*some, strict=True)
+            made.take(np.array(["abcdefgh".find(name) if name else -1 for name in names]), authors, pages)
+        # a and b are one cluster.
+        found = made.makers(np.array([0, 0, 2, 3, 4, 5, 6, 7]))
+        assert set(found.tolist()) == set(range(len(set(found.tolist()))))
+        return dict(zip("abcdefgh", found.tolist(), strict=True))
+
+    found = joined(known)
     assert found["a"] == found["b"] == found["c"] == found["d"]
     assert found["g"] == found["h"]
     assert len({found[one] for one in "aefg"}) == 4
-    assert makers(reversed(known), cluster_of) == found
+    assert joined(known[::-1]) == found

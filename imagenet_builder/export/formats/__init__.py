@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -63,6 +63,19 @@ class Plain:
 
     def finish(self, release: Release, tree: Tree, shards: Mapping[str, Listed]) -> None:
         """See `ReleaseFormat`."""
+
+
+class PictureFiles:
+    """Writes each picture as a file, at the path that `path_of` gives; see `PartWriter`."""
+
+    offsets: Sequence[int] = ()
+
+    def __init__(self, tree: Tree, path_of: Callable[[ReleasePicture], str]) -> None:
+        self._tree, self._path_of = tree, path_of
+
+    def add(self, picture: ReleasePicture, content: bytes) -> None:
+        """See `PartWriter`."""
+        self._tree.write(self._path_of(picture), content)
 
 
 # Those that write pictures; `croissant` describes what they wrote.

@@ -86,7 +86,7 @@ def croissant(release: Release, request: ExportRequest, facts: Facts, files: Map
         "name": release.title,
         "description": (
             f"{len(release.pictures)} pictures of {len(release.classes)} kinds of things, nouns of WordNet 3.0, "
-            "each verified by people."
+            "each accepted by the votes of workers."
         ),
         "keywords": ["image classification", "WordNet"],
         "license": _licences(facts),

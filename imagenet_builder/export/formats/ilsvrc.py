@@ -6,13 +6,13 @@ with "test" in its name, Hugging Face's `imagefolder` drops the labels of all sp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from string import Template
 
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import Plain
+from imagenet_builder.export.formats import PictureFiles, Plain
 from imagenet_builder.export.matlab import synsets_mat
 from imagenet_builder.export.parts import Part
 from imagenet_builder.export.torch_archive import torch_archive
@@ -34,19 +34,9 @@ class Ilsvrc(Plain):
             tree.write(path, content)
 
     @contextmanager
-    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Pictures]:
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[PictureFiles]:
         """See `ReleaseFormat`."""
-        yield _Pictures(tree)
-
-
-class _Pictures:
-    offsets: Sequence[int] = ()
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-
-    def add(self, picture: ReleasePicture, content: bytes) -> None:
-        self._tree.write(picture_path(picture), content)
+        yield PictureFiles(tree, picture_path)
 
 
 def picture_path(picture: ReleasePicture) -> str:

@@ -5,11 +5,11 @@ The LOC_*.csv name classes alone: a PredictionString begins with the wnid, as pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from imagenet_builder.export.description import Release, ReleasePicture
-from imagenet_builder.export.formats import Plain
+from imagenet_builder.export.formats import PictureFiles, Plain
 from imagenet_builder.export.parts import Part
 from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
@@ -48,19 +48,13 @@ class Kaggle(Plain):
                 tree.write(f"{FOLDER}/{SUBMISSIONS[split]}", _lines(["ImageId,PredictionString", *guesses]))
 
     @contextmanager
-    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[_Pictures]:
+    def part(self, release: Release, part: Part, tree: Tree) -> Iterator[PictureFiles]:
         """See `ReleaseFormat`."""
-        yield _Pictures(tree)
+        yield PictureFiles(tree, _path)
 
 
-class _Pictures:
-    offsets: Sequence[int] = ()
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-
-    def add(self, picture: ReleasePicture, content: bytes) -> None:
-        self._tree.write(f"{PICTURES}/{picture.split}/{_stem(picture)}.JPEG", content)
+def _path(picture: ReleasePicture) -> str:
+    return f"{PICTURES}/{picture.split}/{_stem(picture)}.JPEG"
 
 
 def _stem(picture: ReleasePicture) -> str:
