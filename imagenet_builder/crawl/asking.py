@@ -30,7 +30,11 @@ class Asker:
     """Asks for addresses, within one event loop; bodies of known length come into `memory`, if it is given and fits."""
 
     def __init__(
-        self, settings: CrawlSettings, resolve: Resolve, headers: Mapping[str, str], memory: SharedMemory | None
+        self,
+        settings: CrawlSettings,
+        resolve: Resolve,
+        headers: Mapping[str, str],
+        memory: SharedMemory | None,
     ) -> None:
         self._timeout = settings.timeout
         self._client = Client(

@@ -108,8 +108,6 @@ class Fetcher:
         """Download what is at `url`, within robots.txt as for a picture; `address` is where it was found."""
         download = await self._with_retries(url, most_bytes, for_robots=False)
         self._let_go(download)
-        if isinstance(download.content, memoryview):
-            download = dataclasses.replace(download, content=bytes(download.content))
         return download
 
     async def _with_retries(

@@ -32,7 +32,7 @@ class Keeper:
         self._open: _Batch | None = None
 
     async def put(self, sha256: str, content: bytes | memoryview, slot: Slot | None = None) -> None:
-        """Store `content`, in `slot`'s memory or its own, whose SHA-256 the caller knows; it is durable when this returns.
+        """Store `content`, whose SHA-256 the caller knows; it is durable when this returns. `slot` keeps its memory.
 
         Raises ImageStoreError. Cancelling this does not keep `content` from being stored.
         """
