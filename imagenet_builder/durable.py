@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import itertools
@@ -31,14 +32,14 @@ class DurableFolder:
         # Inner folders whose own entries this object has made durable.
         self._settled: set[str] = set()
 
-    def write(self, contents: Mapping[str, bytes]) -> None:
+    def write(self, contents: Mapping[str, bytes | memoryview]) -> None:
         """Write files, in place of those that have their names; all are durable when this returns. Raises OSError."""
         names = iter(contents)
         with mmap.mmap(-1, PIECE) as memory, memoryview(memory) as piece:
             while group := list(itertools.islice(names, FILES_AT_ONCE)):
                 self._write_together({name: contents[name] for name in group}, piece)
 
-    def _write_together(self, contents: Mapping[str, bytes], piece: memoryview) -> None:
+    def _write_together(self, contents: Mapping[str, bytes | memoryview], piece: memoryview) -> None:
         with contextlib.ExitStack() as stack:
             files = []
             for name, content in contents.items():
@@ -93,7 +94,7 @@ def _open_beside(path: str) -> tuple[str, int]:
     raise AssertionError("unreachable")
 
 
-def _write(descriptor: int, content: bytes, piece: memoryview) -> None:
+def _write(descriptor: int, content: bytes | memoryview, piece: memoryview) -> None:
     """Write all of `content`; `piece` is memory for it on its way."""
     view = memoryview(content)
     written = _write_past_cache(descriptor, view, piece) if len(view) >= PAST_CACHE_FROM else 0
@@ -107,6 +108,9 @@ def _write_past_cache(descriptor: int, content: memoryview, piece: memoryview) -
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+        if _is_in_whole_blocks(content):
+            while written < end:
+                written += os.pwrite(descriptor, content[written:end], written)
         while written < end:
             count = min(end - written, len(piece))
             piece[:count] = content[written : written + count]
@@ -117,6 +121,11 @@ def _write_past_cache(descriptor: int, content: memoryview, piece: memoryview) -
     finally:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
     return written
+
+
+def _is_in_whole_blocks(content: memoryview) -> bool:
+    """Whether the memory of `content` begins with a block: such memory need not be copied."""
+    return not content.readonly and ctypes.addressof(ctypes.c_char.from_buffer(content)) % BLOCK == 0
 
 
 def _flush(folder: str) -> None:

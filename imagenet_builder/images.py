@@ -75,7 +75,7 @@ class ImageStore:
         self.put_all({sha256: content})
         return sha256
 
-    def put_all(self, contents: Mapping[str, bytes]) -> None:
+    def put_all(self, contents: Mapping[str, bytes | memoryview]) -> None:
         """Store several contents by their SHA-256, for which the caller vouches; all are durable when this returns."""
         with self._translated("write"):
             if self._files is not None:
@@ -83,7 +83,7 @@ class ImageStore:
             else:
                 self._upload(contents)
 
-    def _upload(self, contents: Mapping[str, bytes]) -> None:
+    def _upload(self, contents: Mapping[str, bytes | memoryview]) -> None:
         import obstore
         from obstore.exceptions import GenericError
 

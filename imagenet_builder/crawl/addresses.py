@@ -10,12 +10,12 @@ import asyncio
 import functools
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from hits.addresses import is_public
+
+from .http.client import Address
 
 # Names looked up at once. The event loop's own threads are few, and the store and the image store work in them.
 LOOKUPS = 64
@@ -25,11 +25,11 @@ class ForbiddenAddress(OSError):
     """A name or literal leads to an address that must not be asked; an OSError, as resolvers raise."""
 
 
-class AddressGuard(AbstractResolver):
+class AddressGuard:
     """Resolves names, and lets through public addresses and those in `allowed` (`host:port`).
 
-    aiohttp connects to the very addresses that `resolve` returns, so a name that answers differently the
-    second time gains nothing. Literal addresses never reach a resolver: ask `check_literal` before each hop.
+    The client connects to the very addresses that `resolve` returns, so a name that answers differently the
+    second time gains nothing. What needs no connection is not resolved: ask `check_literal` before each hop.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -38,30 +38,18 @@ class AddressGuard(AbstractResolver):
         # Hosts and ports that `check_literal` let through: a site has many pictures.
         self._let_through: set[tuple[str, int]] = set()
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0) -> Sequence[Address]:
         """The addresses of `host`; raises ForbiddenAddress if any of them is not public."""
         look_up = functools.partial(
-            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+            socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
         found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         if not self._is_allowed(host, port):
             for *_, address in found:
                 self._require_public(str(address[0]), host)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=int(address[1]),
-                family=kind,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for kind, _, protocol, _, address in found
-        ]
+        return found
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let no look-up begin any more; those under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 

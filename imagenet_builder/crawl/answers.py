@@ -1,53 +1,60 @@
-"""What servers answer: bodies read within bounds, statuses and errors brought to named reasons. And own files."""
+"""What servers answer: bodies within bounds, statuses and errors brought to named reasons. And own files."""
 
 from __future__ import annotations
 
 import zlib
 from pathlib import Path
 
-import aiohttp
-
 from imagenet_builder.records import Failed, Reason, Rejected
 
 from .addresses import ForbiddenAddress
+from .http.heads import BadAnswer, Head
 
 # Content codings that are undone although none was asked for; zlib tells gzip and deflate apart itself.
 CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+PLAIN = frozenset({"", "identity"})
 
 
-def expected_bytes(response: aiohttp.ClientResponse, most_bytes: int) -> int:
-    """How many bytes the body may take: what it declares, or the most that is read of any."""
-    declared = response.content_length
-    if declared is None or "Content-Encoding" in response.headers:
-        return most_bytes
-    return min(declared, most_bytes)
+def coding_of(head: Head) -> str:
+    """The content coding that a head states, in small letters."""
+    return (head.get("content-encoding") or "").lower()
 
 
-async def read_body(
-    response: aiohttp.ClientResponse, most_bytes: int, *, cut: bool
-) -> bytes | Rejected | Failed:
-    """The body with its content coding undone; refused beyond `most_bytes`, or ended there if `cut`."""
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in CODINGS and coding not in ("", "identity"):
-        return Failed(Reason.REFUSED, False, f"sent as {coding[:40]}, which was not asked for")
-    too_large = Rejected(Reason.TOO_LARGE, f"over {most_bytes} bytes")
-    if not cut and response.content_length is not None and response.content_length > most_bytes:
-        return too_large
-    undo = zlib.decompressobj(wbits=47) if coding in CODINGS else None
-    parts, length = [], 0
-    async for chunk in response.content.iter_any():
+class Gathered:
+    """A body whose length is not known: put together, its content coding undone.
+
+    It is refused beyond `most_bytes`, or ended there if `cut`.
+    """
+
+    def __init__(self, coding: str, most_bytes: int, *, cut: bool) -> None:
+        self._coding = coding
+        self._most_bytes = most_bytes
+        self._cut = cut
+        self._undo = zlib.decompressobj(wbits=47) if coding in CODINGS else None
+        self._content = bytearray()
+        self._damage: Rejected | None = None
+
+    def take(self, part: bytes | memoryview) -> bool:
+        """Add a part; False if no more is of use."""
         try:
             # One byte more than allowed tells a bomb without unpacking it.
-            part = undo.decompress(chunk, most_bytes + 1 - length) if undo else chunk
+            left = self._most_bytes + 1 - len(self._content)
+            self._content += self._undo.decompress(part, left) if self._undo else part
         except zlib.error as error:
-            return Rejected(Reason.DAMAGED, f"its {coding} coding: {error}")
-        parts.append(part)
-        length += len(part)
-        if length > most_bytes:
-            return b"".join(parts)[:most_bytes] if cut else too_large
-    if undo is not None and not undo.eof:
-        return Failed(Reason.INTERRUPTED, True, f"its {coding} coding ends early")
-    return b"".join(parts)
+            self._damage = Rejected(Reason.DAMAGED, f"its {self._coding} coding: {error}")
+        return self._damage is None and len(self._content) <= self._most_bytes
+
+    def result(self) -> memoryview | Rejected | Failed:
+        """The content, or why there is none; to be asked for once no more comes."""
+        if self._damage is not None:
+            return self._damage
+        if len(self._content) > self._most_bytes:
+            if self._cut:
+                return memoryview(self._content)[: self._most_bytes]
+            return Rejected(Reason.TOO_LARGE, f"over {self._most_bytes} bytes")
+        if self._undo is not None and not self._undo.eof:
+            return Failed(Reason.INTERRUPTED, True, f"its {self._coding} coding ends early")
+        return memoryview(self._content)
 
 
 def read_file(path: Path | None, most_bytes: int) -> bytes | Rejected | Failed:
@@ -82,14 +89,11 @@ def refused(status: int) -> Failed:
     return Failed(Reason.REFUSED, False, detail)
 
 
-def classified(error: Exception, *, body_begun: bool) -> Failed:
-    """What an error of the network or of aiohttp means for a candidate; `body_begun` once headers were read."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ForbiddenAddress):
-        return Failed(Reason.FORBIDDEN_ADDRESS, False, str(cause))
-    if isinstance(error, aiohttp.InvalidURL):
-        return Failed(Reason.BAD_URL, False, one_line(error))
-    if isinstance(error, aiohttp.ClientResponseError):
+def classified(error: BadAnswer | OSError, *, body_begun: bool) -> Failed:
+    """What an error of the network or of a server means for a candidate; `body_begun` once a head was read."""
+    if isinstance(error, ForbiddenAddress):
+        return Failed(Reason.FORBIDDEN_ADDRESS, False, str(error))
+    if isinstance(error, BadAnswer):
         return Failed(Reason.SERVER_ERROR, True, f"not HTTP: {one_line(error)}")
     if body_begun:
         return Failed(Reason.INTERRUPTED, True, one_line(error))

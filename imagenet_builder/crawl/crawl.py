@@ -11,8 +11,6 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
-import aiohttp
-
 from hits import database
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.errors import ProjectError
@@ -27,14 +25,12 @@ from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.queries import DropRule
 from imagenet_builder.store.thread import StoreThread
 
+from .api_session import ApiSession
 from .arrivals import Arrivals
 from .collect import Collector
 from .flight import unless_stopped
-from .politeness import user_agent
 from .report import CrawlReport, Progress, ProgressListener, Tally
 from .search import Search
-
-API_SECONDS = 60.0
 
 
 def now_utc() -> datetime:
@@ -107,7 +103,7 @@ async def _crawl(
             arrivals.end()
             await collector.run(stop, arrivals)
         else:
-            async with _api_session(project) as session:
+            async with ApiSession(project.settings.project) as session:
                 search = Search(
                     store,
                     session,
@@ -167,14 +163,6 @@ def _chosen(selected: Sequence[Category], wnids: Sequence[str]) -> list[Category
                 f"{wnid} is not a category here; run `imagenet-builder synsets select {wnid}` first"
             )
     return [category for category in selected if not wnids or category.wnid in wnids]
-
-
-def _api_session(project: Project) -> aiohttp.ClientSession:
-    """For documented APIs, whose addresses come from the settings: the address guard is not for them."""
-    return aiohttp.ClientSession(
-        headers={"User-Agent": user_agent(project.settings.project)},
-        timeout=aiohttp.ClientTimeout(total=API_SECONDS),
-    )
 
 
 @contextlib.contextmanager

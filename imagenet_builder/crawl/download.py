@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from imagenet_builder.executors.shared import Slot
 from imagenet_builder.records import Failed, Known, Rejected
 from imagenet_builder.store.crawl import PendingCandidate
 
@@ -15,9 +16,13 @@ NO_CONDITIONS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What came of fetching a candidate: `content`, or the refusal, and what the servers said on the way."""
+    """What came of fetching a candidate: `content`, or the refusal, and what the servers said on the way.
 
-    content: bytes | None = None
+    `slot` is what keeps the content's memory, where others may have it afterwards.
+    """
+
+    content: bytes | memoryview | None = None
+    slot: Slot | None = None
     refusal: Rejected | Failed | None = None
     location: str | None = None
     redirects: int = 0

@@ -10,6 +10,7 @@ from types import TracebackType
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.executors.executor import Load
 from imagenet_builder.executors.local import ProcessPool, WorkerLost, worker_count
+from imagenet_builder.executors.shared import MEBIBYTE, SharedMemory
 from imagenet_builder.images import ImageStore
 from imagenet_builder.records import Changed, Failed, Fetched, Inspected, Outcome, Reason, Rejected, Unchanged
 from imagenet_builder.sources import Source
@@ -24,6 +25,10 @@ from .open_files import allow_connections
 
 # Candidates at work at once: most of them wait for their host's turn and hold nothing.
 WINDOW = 1000
+# Memory in which contents are received, seen by the workers; it is used from its beginning, as far as is needed.
+# Longer contents than LONGEST, which are few, are received elsewhere and copied.
+SHARED_BYTES = 64 * MEBIBYTE
+LONGEST = 4 * MEBIBYTE
 # Imported where the workers are forked from, and not here: this process decodes nothing.
 INSPECTION = "imagenet_builder.crawl.inspect"
 
@@ -60,11 +65,15 @@ class Gatherer:
         self._fetched_bytes = 0
         self._pool: ProcessPool[Inspected | Rejected]
         self._fetcher: Fetcher
+        self._memory: SharedMemory
 
     async def __aenter__(self) -> Gatherer:
         allow_connections(self._settings.connections)
-        self._pool = _inspection_pool(self._settings, self._workers)
-        self._fetcher = Fetcher(self._settings, self._agent, self._sources, owns=self._owns)
+        self._memory = SharedMemory(SHARED_BYTES, LONGEST)
+        self._pool = _inspection_pool(self._settings, self._workers, self._memory)
+        self._fetcher = Fetcher(
+            self._settings, self._agent, self._sources, owns=self._owns, memory=self._memory
+        )
         await self._fetcher.__aenter__()
         return self
 
@@ -73,6 +82,7 @@ class Gatherer:
     ) -> None:
         await self._fetcher.__aexit__(kind, error, trace)
         self._pool.close()
+        self._memory.close()
 
     @property
     def load(self) -> Load:
@@ -94,7 +104,7 @@ class Gatherer:
             finally:
                 self._fetcher.let_next(download)
             if isinstance(outcome, Inspected) and download.content is not None:
-                await self._keeper.put(outcome.sha256, download.content)
+                await self._keeper.put(outcome.sha256, download.content, download.slot)
         finally:
             self._fetcher.release(download)
         return Fetched(
@@ -120,9 +130,11 @@ class Gatherer:
         return refusal or outcome
 
 
-def _inspection_pool(settings: CrawlSettings, workers: int) -> ProcessPool[Inspected | Rejected]:
+def _inspection_pool(
+    settings: CrawlSettings, workers: int, memory: SharedMemory
+) -> ProcessPool[Inspected | Rejected]:
     limits = Limits(min_side=settings.min_side, max_side=settings.max_side, max_aspect=settings.max_aspect)
-    return ProcessPool(limits.inspect, workers=workers, preload=(INSPECTION,))
+    return ProcessPool(limits.inspect, workers=workers, preload=(INSPECTION,), shared=memory)
 
 
 async def _inspected(
@@ -132,12 +144,13 @@ async def _inspected(
         if download.refusal is None:
             raise RuntimeError("a download has neither content nor a refusal")
         return download.refusal
+    content = download.content if download.slot is None else download.slot
     try:
-        return await pool.run(download.content)
+        return await pool.run(content)
     except WorkerLost as error:
         first = error
     # Once more: the system may have ended the worker for want of memory that another one took.
     try:
-        return await pool.run(download.content)
+        return await pool.run(content)
     except WorkerLost:
         return Rejected(Reason.DAMAGED, f"decoding it fails: {first}")

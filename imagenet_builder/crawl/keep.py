@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
+from imagenet_builder.executors.shared import Slot
 from imagenet_builder.images import ImageStore
 
 # A call into a thread costs more than writing a small picture; so does waking the thread that runs the loop.
@@ -15,7 +16,9 @@ GATHER_BYTES = 8_000_000
 
 @dataclass(slots=True)
 class _Batch:
-    contents: dict[str, bytes] = field(default_factory=dict)
+    contents: dict[str, bytes | memoryview] = field(default_factory=dict)
+    # What keeps the contents' memory: for as long as the batch is being written, whoever is cancelled meanwhile.
+    slots: list[Slot | None] = field(default_factory=list)
     byte_count: int = 0
     enough: asyncio.Event = field(default_factory=asyncio.Event)
     writing: asyncio.Task[None] | None = None
@@ -28,8 +31,8 @@ class Keeper:
         self._images = images
         self._open: _Batch | None = None
 
-    async def put(self, sha256: str, content: bytes) -> None:
-        """Store `content`, whose SHA-256 the caller knows; it is durable when this returns.
+    async def put(self, sha256: str, content: bytes | memoryview, slot: Slot | None = None) -> None:
+        """Store `content`, whose SHA-256 the caller knows; it is durable when this returns. `slot` keeps its memory.
 
         Raises ImageStoreError. Cancelling this does not keep `content` from being stored.
         """
@@ -38,6 +41,7 @@ class Keeper:
             batch = self._open = _Batch()
             batch.writing = asyncio.create_task(self._write(batch))
         batch.contents[sha256] = content
+        batch.slots.append(slot)
         batch.byte_count += len(content)
         if batch.byte_count >= GATHER_BYTES:
             self._open = None
@@ -50,4 +54,7 @@ class Keeper:
             await asyncio.wait_for(batch.enough.wait(), GATHER_SECONDS)
         if self._open is batch:
             self._open = None
-        await asyncio.to_thread(self._images.put_all, batch.contents)
+        await asyncio.to_thread(self._put_all, batch)
+
+    def _put_all(self, batch: _Batch) -> None:
+        self._images.put_all(batch.contents)

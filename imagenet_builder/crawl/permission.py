@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -75,8 +75,8 @@ class Robots:
         return Protego.parse(file.text), file.failure
 
 
-def opt_out(x_robots_tags: Iterable[str], headers: Mapping[str, str]) -> str | None:
-    """The opt-out that an answer's headers state, in a few words; None if there is none.
+def opt_out(x_robots_tags: Iterable[str], tdm_reservations: Iterable[str]) -> str | None:
+    """The opt-out that two headers of an answer state, in a few words; None if there is none.
 
     Read are `X-Robots-Tag` rules for every robot or for this one, and the W3C's TDM reservation
     (https://www.w3.org/community/reports/tdmrep/CG-FINAL-tdmrep-20240510/).
@@ -92,6 +92,6 @@ def opt_out(x_robots_tags: Iterable[str], headers: Mapping[str, str]) -> str | N
         found = sorted(stated & OPT_OUTS)
         if found:
             return f"X-Robots-Tag: {', '.join(found)}"
-    if headers.get("tdm-reservation", "").strip() == "1":
+    if "1" in tdm_reservations:
         return "tdm-reservation: 1"
     return None

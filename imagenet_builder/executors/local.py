@@ -17,9 +17,11 @@ from typing import Any, Generic, TypeVar
 
 from imagenet_builder.errors import BuilderError
 
-from .worker import KEPT_BYTES, LENGTH_BYTES, MEBIBYTE, serve
+from .shared import SharedMemory, Slot
+from .worker import KEPT_BYTES, LENGTH_BYTES, MEBIBYTE, OWN, QUESTION, serve
 
 Result = TypeVar("Result")
+Content = bytes | memoryview | Slot
 
 MOST_WORKERS = 16
 START_SECONDS = 120.0
@@ -38,7 +40,7 @@ def worker_count() -> int:
 
 
 class ProcessPool(Generic[Result]):
-    """Runs `work` on bytes in `workers` processes, from one event loop.
+    """Runs `work` on bytes in `workers` processes, from one event loop; slots of `shared` reach them as they are.
 
     `work` must be importable (or a functools.partial of such). A call takes at most `seconds` and
     `memory` bytes beyond what an idle worker has. Processes start at first need, are replaced when they die, and
@@ -53,10 +55,12 @@ class ProcessPool(Generic[Result]):
         seconds: float = 60.0,
         memory: int = 448 * MEBIBYTE,
         preload: tuple[str, ...] = (),
+        shared: SharedMemory | None = None,
     ) -> None:
         self._work = work
         self._seconds = seconds
         self._memory = memory
+        self._shared = shared
         # Forking this process would copy its threads' locks in whatever state they are.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([serve.__module__, *preload])
@@ -66,7 +70,7 @@ class ProcessPool(Generic[Result]):
         self._alive: set[_Worker] = set()
         self._closed = False
 
-    async def run(self, content: bytes) -> Result:
+    async def run(self, content: Content) -> Result:
         """The result of `work(content)`; waits for its turn.
 
         Raises WorkerLost if the worker died or took too long, BuilderError if workers cannot start at all.
@@ -109,7 +113,7 @@ class ProcessPool(Generic[Result]):
     def _start(self) -> _Worker:
         with _ENVIRONMENT, _one_thread_each():
             forkserver.ensure_running()
-        worker = _Worker(self._context, self._work, self._memory)
+        worker = _Worker(self._context, self._work, self._memory, self._shared)
         self._alive.add(worker)
         if self._closed:
             worker.kill()
@@ -132,13 +136,22 @@ def _one_thread_each() -> Iterator[None]:
 
 
 class _Worker:
-    """One process, a socket to it, and memory that both see: content is copied there, and never through the socket."""
+    """One process, a socket to it, and memory that both see: content never goes through the socket.
 
-    def __init__(self, context: Any, work: Callable[[bytes | memoryview], object], memory: int) -> None:
+    What is not in memory that all of them see is copied into the worker's own.
+    """
+
+    def __init__(
+        self,
+        context: Any,
+        work: Callable[[bytes | memoryview], object],
+        memory: int,
+        shared: SharedMemory | None,
+    ) -> None:
         self._socket, end = socket.socketpair()
-        self._shared = os.memfd_create("content")
-        os.ftruncate(self._shared, KEPT_BYTES)
-        self._memory = mmap.mmap(self._shared, KEPT_BYTES)
+        self._own = os.memfd_create("content")
+        os.ftruncate(self._own, KEPT_BYTES)
+        self._memory = mmap.mmap(self._own, KEPT_BYTES)
         self._received = b""
         self._answer: asyncio.Future[bytes] | None = None
         # The one that reads the socket, from the first question on.
@@ -147,7 +160,8 @@ class _Worker:
         try:
             with end:
                 self._process.start()
-            socket.send_fds(self._socket, [b"\0"], [self._shared])
+            descriptors = [self._own] if shared is None else [self._own, shared.descriptor]
+            socket.send_fds(self._socket, [b"\0"], descriptors)
             # It speaks first: a process that dies before has not died of any work.
             self._socket.settimeout(START_SECONDS)
             ready = self._socket.recv(1)
@@ -162,7 +176,7 @@ class _Worker:
             raise BuilderError(_NO_START.format("they end at once"))
         self._socket.setblocking(False)
 
-    async def ask(self, content: bytes, seconds: float) -> tuple[bool, Any]:
+    async def ask(self, content: Content, seconds: float) -> tuple[bool, Any]:
         """(True, result), or (False, traceback text) where the work itself raised."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -170,26 +184,29 @@ class _Worker:
         self._answer = self._loop.create_future()
         try:
             async with asyncio.timeout(seconds):
-                self._hand_over(content)
                 # The worker waits for it, so that there is always room for it in the socket.
-                self._socket.send(len(content).to_bytes(LENGTH_BYTES))
+                self._socket.send(QUESTION.pack(*self._hand_over(content)))
                 answer: tuple[bool, Any] = pickle.loads(await self._answer)
         except TimeoutError as error:
             raise WorkerLost(f"not done after {seconds:.0f} s") from error
         except (OSError, EOFError) as error:
             await asyncio.to_thread(self._process.join, 5)
             raise WorkerLost(f"its worker died (exit code {self._process.exitcode})") from error
-        if len(content) > KEPT_BYTES:
-            os.ftruncate(self._shared, KEPT_BYTES)
+        if isinstance(content, bytes | memoryview) and len(content) > KEPT_BYTES:
+            os.ftruncate(self._own, KEPT_BYTES)
         return answer
 
-    def _hand_over(self, content: bytes) -> None:
+    def _hand_over(self, content: Content) -> tuple[int, int]:
+        """Let the worker see `content`: where it is, and its length."""
+        if isinstance(content, Slot):
+            return content.offset, len(content.view)
         if len(content) <= KEPT_BYTES:
             self._memory[: len(content)] = content
-            return
+            return OWN, len(content)
         written = 0
         while written < len(content):
-            written += os.pwrite(self._shared, memoryview(content)[written:], written)
+            written += os.pwrite(self._own, memoryview(content)[written:], written)
+        return OWN, len(content)
 
     def _read(self) -> None:
         """Called whenever the socket has something, be it its end."""
@@ -228,7 +245,7 @@ class _Worker:
         self._stop_reading()
         self._socket.close()
         self._memory.close()
-        os.close(self._shared)
+        os.close(self._own)
 
 
 _NO_START = (

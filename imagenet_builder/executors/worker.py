@@ -9,14 +9,18 @@ import os
 import pickle
 import signal
 import socket
+import struct
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-# Messages are preceded by their length.
+# Answers are preceded by their length.
 LENGTH_BYTES = 8
+# A question: where in shared memory its content begins (OWN: in the worker's own), and how long it is.
+QUESTION = struct.Struct("=qq")
+OWN = -1
 MEBIBYTE = 2**20
-# Memory that a worker shares with who gives it work: kept and mapped up to here.
+# Memory that a worker alone shares with who gives it work: kept and mapped up to here.
 KEPT_BYTES = 4 * MEBIBYTE
 
 
@@ -24,21 +28,25 @@ def serve(end: socket.socket, work: Callable[[bytes | memoryview], object], memo
     """A worker's life: answer until the socket closes, as it also does when the other process is killed."""
     # Ctrl-C reaches the whole group of processes; the one that runs the crawl decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, (shared,), _, _ = socket.recv_fds(end, 1, 1)
-    kept = memoryview(mmap.mmap(shared, KEPT_BYTES, prot=mmap.PROT_READ))
+    # The worker's own memory, and what all of them see, if there is any.
+    _, (own, *common), _, _ = socket.recv_fds(end, 1, 2)
+    kept = memoryview(mmap.mmap(own, 0, prot=mmap.PROT_READ))
+    shared = memoryview(mmap.mmap(common[0], 0, prot=mmap.PROT_READ)) if common else kept
     # What is there now stays: to look through it again and again would only take time.
     gc.freeze()
     _limit_memory(memory)
     with contextlib.suppress(OSError):
         end.sendall(b"\0")
-        while length := end.recv(LENGTH_BYTES, socket.MSG_WAITALL):
-            byte_count = int.from_bytes(length)
+        while question := end.recv(QUESTION.size, socket.MSG_WAITALL):
+            offset, length = QUESTION.unpack(question)
+            answer: tuple[bool, object]
             try:
-                fits = byte_count <= KEPT_BYTES
-                answer: tuple[bool, object] = (
-                    True,
-                    work(kept[:byte_count] if fits else os.pread(shared, byte_count, 0)),
-                )
+                if offset != OWN:
+                    answer = (True, work(shared[offset : offset + length]))
+                elif length <= KEPT_BYTES:
+                    answer = (True, work(kept[:length]))
+                else:
+                    answer = (True, work(os.pread(own, length, 0)))
             except Exception:  # noqa: BLE001  It is raised again in the process that asked.
                 answer = (False, traceback.format_exc())
             message = pickle.dumps(answer)

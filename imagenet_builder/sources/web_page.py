@@ -133,7 +133,7 @@ class WebPage:
         if picture.url not in self._files:
             async with self._fetcher(accept="image/*") as fetcher:
                 download = await fetcher.fetch_page(picture.url, self._settings.max_bytes)
-            self._files[picture.url] = await asyncio.to_thread(licence_in_file, download.content or b"")
+            self._files[picture.url] = await asyncio.to_thread(licence_in_file, bytes(download.content or b""))
         stated = self._files[picture.url]
         if stated is None:
             return picture
@@ -203,7 +203,7 @@ async def _fetched(fetcher: Fetcher, url: str, most_bytes: int) -> tuple[bytes, 
     """What is at `url` and where it was found; nothing where it is refused for good. SourceError where it may pass."""
     download = await fetcher.fetch_page(url, most_bytes)
     if download.content is not None:
-        return download.content, download.address or url
+        return bytes(download.content), download.address or url
     refusal = download.refusal
     said = f"{refusal.reason}: {refusal.detail}" if refusal else "no answer"
     if isinstance(refusal, Failed) and refusal.retryable:
