@@ -1,7 +1,8 @@
-# The builder and its marketplace. Training wants a GPU image of its own: this one has no torch.
+# The builder and its marketplace. Training wants a GPU image of its own: this one has no torch. Backups of a store in
+# PostgreSQL are pg_dump's, whose version must not be older than the server's.
 FROM python:3.11-slim-bookworm
 RUN apt-get update \
- && apt-get install -y --no-install-recommends wordnet-base \
+ && apt-get install -y --no-install-recommends wordnet-base postgresql-client \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE ./

@@ -13,6 +13,7 @@ from pathlib import Path
 
 # Package → a file that tells it is there.
 PACKAGES = {
+    "caddy": "/usr/bin/caddy",
     "chromium": "/usr/bin/chromium",
     "cron": "/usr/sbin/cron",
     "docker-compose": "/usr/bin/docker-compose",

@@ -218,8 +218,8 @@ _WORDS = {
     "NotEqualTo": "anything but {}",
     "In": "one of {}",
     "NotIn": "none of {}",
-    "Exists": "any value",
-    "DoesNotExist": "not had at all",
+    "Exists": "that you have it",
+    "DoesNotExist": "that you do not have it",
 }
 
 

@@ -134,7 +134,9 @@ def of_worker(market: RunningMarketplace, page: Page) -> Iterator[None]:
     page.frames[-1].get_by_role("button", name="Submit").click()
     page.frames[-1].wait_for_selector("[role=alert]")
     yield
-    worker_id = client.list_assignments_for_hit(HITId=pictures)["Assignments"][0]["WorkerId"]
+    [work] = client.list_assignments_for_hit(HITId=pictures)["Assignments"]
+    client.reject_assignment(AssignmentId=work["AssignmentId"], RequesterFeedback="All of them load here.")
+    worker_id = work["WorkerId"]
     client.notify_workers(Subject="Hello", MessageText="Thank you.", WorkerIds=[worker_id])
     kind = f"/qualifications/{qualified}"
     worker.post(f"{kind}/request")

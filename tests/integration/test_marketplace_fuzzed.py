@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from hits.marketplace import codec
 
-from ..marketplace_programs import TERMS, make_hit
+from ..marketplace_programs import TERMS, form_question, make_hit, question_form
 from ..marketplace_server import RunningMarketplace, running_marketplace
 from ..marketplace_worker import SiteWorker, html_question
 
@@ -263,16 +263,71 @@ def test_any_form_is_answered_and_changes_nothing_without_its_token(
     assert place.worker.get("/earnings").status_code == 200, "the session must still be hers"
 
 
+UPLOAD_FORM = question_form(
+    form_question(
+        "photo",
+        "<FileUploadAnswer><MinFileSizeInBytes>1</MinFileSizeInBytes><MaxFileSizeInBytes>40</MaxFileSizeInBytes>"
+        "</FileUploadAnswer>",
+    )
+)
+
+
+@UNHURRIED
+@given(
+    name=st.sampled_from(["photo", "assignmentId", "other"]) | TEXT,
+    filename=st.text(max_size=40) | st.binary(max_size=40),
+    kind=HEADER_TEXT,
+    content=st.binary(max_size=60),
+)
+def test_any_file_under_any_name_is_taken_or_refused_with_a_reason(
+    place: Place, name: str, filename: str | bytes, kind: str, content: bytes
+) -> None:
+    client: Any = place.market.client()
+    assignment_id = place.worker.accept(make_hit(client, Question=UPLOAD_FORM))
+    written = filename.encode("utf-8", "surrogatepass") if isinstance(filename, str) else filename
+    field = name.encode("utf-8", "surrogatepass")
+    body = b"".join(
+        [
+            b'--x\r\nContent-Disposition: form-data; name="assignmentId"\r\n\r\n',
+            assignment_id.encode(),
+            b'\r\n--x\r\nContent-Disposition: form-data; name="',
+            field,
+            b'"; filename="',
+            written,
+            b'"\r\nContent-Type: ',
+            kind.encode("latin-1"),
+            b"\r\n\r\n",
+            content,
+            b"\r\n--x--\r\n",
+        ]
+    )
+    answer = requests.post(
+        f"{place.market.url}/mturk/externalSubmit?assignmentId={assignment_id}",
+        data=body,
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+        timeout=30,
+    )
+    assert answer.status_code in {200, 400}, answer.text
+    if answer.status_code == 200:
+        asked = {"AssignmentId": assignment_id, "QuestionIdentifier": "photo"}
+        found = requests.get(client.get_file_upload_url(**asked)["FileUploadURL"], timeout=30)
+        assert found.content == content
+        assert found.headers["Content-Disposition"].startswith("attachment;")
+
+
 @UNHURRIED
 @given(
     path=st.sampled_from(
         ["/{text}", "/hits/{text}", "/assignments/{text}", "/frame/{hit}", "/earnings", "/requester/hits",
          "/panel/{text}", "/requester/ledger", "/requester/results.csv", "/requester/hits/{hit}", "/static/{text}",
-         "/qualifications/{text}"]
+         "/qualifications/{text}", "/files/{text}", "/files/{hit}"]
     ),
     text=TEXT,
     query=st.dictionaries(
-        st.sampled_from(["before", "after", "status", "type", "assignmentId", "visitor", "proof", "PROLIFIC_PID"]), TEXT
+        st.sampled_from(
+            ["before", "after", "status", "type", "assignmentId", "visitor", "proof", "expires", "PROLIFIC_PID"]
+        ),
+        TEXT,
     ),
 )  # fmt: skip
 def test_any_address_is_answered(place: Place, path: str, text: str, query: dict[str, str]) -> None:

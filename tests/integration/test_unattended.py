@@ -209,3 +209,26 @@ def test_compose_takes_the_compose_file_and_it_runs_what_it_should() -> None:
     for name in ("marketplace", "pictures", "aggregate"):
         assert services[name]["environment"]["IMAGENET_BUILDER_STORE_URL"].startswith("postgresql://")
         assert "store" in services[name]["depends_on"]
+
+
+def test_the_proxy_reads_its_file_and_leads_both_names_to_the_servers(tmp_path: Path) -> None:
+    caddy = need("caddy", shutil.which("caddy"))
+    ended = subprocess.run(
+        [caddy, "adapt", "--config", str(REPOSITORY / "tools" / "Caddyfile"), "--adapter", "caddyfile"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env={
+            "HOME": str(tmp_path),
+            "SITE_HOST": "work.example.org",
+            "FRAME_HOST": "frame.example.org",
+        },
+    )
+    assert ended.returncode == 0, ended.stderr
+    [server] = json.loads(ended.stdout)["apps"]["http"]["servers"].values()
+    assert server["listen"] == [":443"]
+    hosts = {host for route in server["routes"] for match in route["match"] for host in match["host"]}
+    assert hosts == {"work.example.org", "frame.example.org"}
+    upstreams = set(re.findall(r'"dial": ?"([^"]+)"', ended.stdout))
+    assert upstreams == {"marketplace:8700", "pictures:8701"}
