@@ -37,7 +37,7 @@ CONTROL_EVERY = 8
 LEAST_PROBABILITY = 1e-6
 STATED_PRECISIONS = (0.9, 0.95)
 # The same policies for all sets, with controls and without.
-STOPPING = (Stopping(target=0.7, most=4), Stopping(target=0.7, most=6))
+STOPPING = (Stopping(target=0.7, most=4), Stopping(target=0.73, most=6))
 FIXED_VOTES = (3, 5)
 STOPPING_SETS = ("rte", "temp", "dog")
 TAKE_CONTROLS = ("ck DawidSkene", "ck GoldMajorityVote")

@@ -222,7 +222,7 @@ class VerificationSettings:
     pay_per_hour_cents: int = 1500
     seconds_per_picture: float = 1.5
     budget_cents: int = 0
-    ignore_excluded: bool = False
+    ignore_excluded: bool = True
     rounds: bool = False
     target: float = 0.9
     most_votes: int = 5

@@ -49,6 +49,11 @@ class Policy:
         return self.rule in consensus.LEARNING
 
     @property
+    def weighs(self) -> bool:
+        """Whether a vote counts by what is known of its worker."""
+        return self.rule in consensus.WEIGHING
+
+    @property
     def deciding(self) -> Policy:
         """The policy without what only asking needs: questions of one such policy are decided together."""
         if self.learns:

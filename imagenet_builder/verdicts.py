@@ -177,14 +177,11 @@ def _decide_group(
     tally = np.bincount(cast.question * n_answers + cast.answer, minlength=n_questions * n_answers)
     tally = tally.reshape(n_questions, n_answers)
     parameters = dict(rule.parameters)
-    if policy.learns:
-        votes = _with_controls(members, cast, evidence.controls)
-    else:
-        if evidence.ignored.size:
-            heard = ~np.isin(cast.worker, evidence.ignored)
-            cast = Ballots(cast.question[heard], cast.worker[heard], cast.answer[heard])
-            parameters["excluded_workers"] = "ignored"
-        votes = _votes(cast, n_questions)
+    if evidence.ignored.size and not policy.weighs:
+        heard = ~np.isin(cast.worker, evidence.ignored)
+        cast = Ballots(cast.question[heard], cast.worker[heard], cast.answer[heard])
+        parameters["excluded_workers"] = "ignored"
+    votes = _with_controls(members, cast, evidence.controls) if policy.learns else _votes(cast, n_questions)
     said = rule.decide(votes)
     # What a rule that learns still wants shows only when it was fitted to all votes.
     may_end = finality.fitted or not policy.learns

@@ -16,6 +16,7 @@ __all__ = [
     "NO",
     "RULES",
     "UNKNOWN",
+    "WEIGHING",
     "YES",
     "Consensus",
     "DawidSkene",
@@ -32,6 +33,8 @@ RULES: dict[str, Callable[..., Rule]] = {"majority": Majority, "dawid-skene": Da
 
 # These learn from all votes together: what they say of one question depends on the others.
 LEARNING = frozenset({"dawid-skene", "dynamic"})
+# These weigh each vote by its worker; to the others one vote is as good as another.
+WEIGHING = frozenset({"dawid-skene"})
 
 
 def rule(name: str, **parameters: str | int | float) -> Rule:

@@ -11,9 +11,14 @@ Mask = NDArray[np.bool_]
 
 # The model's own probabilities count like so many controls when the two are asked how often a label is right.
 MODEL_IN_CONTROLS = 20.0
+# Controls have to show the precision with so many standard errors to spare: the first demand that they bear out is one
+# of several that were tried, and luck picks it.
+STANDARD_ERRORS = 1.0
 # Each time that controls do not bear it out, so much of what is left to certainty is demanded more.
 STRICTER = 0.1
 TRIES = 40
+# Then the demand is halved in between so many times.
+FINER = 3
 
 
 def borne_out(
@@ -24,20 +29,34 @@ def borne_out(
     `truth` is the label of each control, UNKNOWN elsewhere; `probability` must owe nothing to it. Nothing is marked
     where no demand is strict enough.
     """
-    demand = precision
     known = truth != UNKNOWN
     right = probability.argmax(axis=1) == truth if len(probability) else known
     most = probability.max(axis=1) if len(probability) else np.zeros(0)
-    for _ in range(TRIES):
-        decided = decided_at(probability, demand, among)
+
+    def bears_out(decided: Mask) -> bool:
         shown = decided & known
         if not shown.any():
-            return decided
-        expected = MODEL_IN_CONTROLS * float(most[decided].mean()) + int(right[shown].sum())
-        if expected >= precision * (MODEL_IN_CONTROLS + int(shown.sum())):
-            return decided
-        demand += STRICTER * (1 - demand)
-    return np.zeros(len(probability), dtype=np.bool_)
+            return True
+        evidence = MODEL_IN_CONTROLS + int(shown.sum())
+        share = (MODEL_IN_CONTROLS * float(most[decided].mean()) + int(right[shown].sum())) / evidence
+        return bool(share - STANDARD_ERRORS * (share * (1 - share) / evidence) ** 0.5 >= precision)
+
+    too_lax, demand = precision, precision
+    for _ in range(TRIES):
+        found = decided_at(probability, demand, among)
+        if bears_out(found):
+            break
+        too_lax, demand = demand, demand + STRICTER * (1 - demand)
+    else:
+        return np.zeros(len(probability), dtype=np.bool_)
+    for _ in range(FINER if demand > precision else 0):
+        between = (too_lax + demand) / 2
+        tried = decided_at(probability, between, among)
+        if bears_out(tried):
+            demand, found = between, tried
+        else:
+            too_lax = between
+    return found
 
 
 def decided_at(probability: NDArray[np.float64], precision: float, among: Mask | None = None) -> Mask:

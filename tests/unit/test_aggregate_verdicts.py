@@ -222,6 +222,10 @@ def test_votes_of_ignored_workers_stay_in_the_tally_and_decide_nothing() -> None
     assert DECISIONS[found.decision[0]] is Decision.UNDECIDED
     assert found.tally[0].sum() == 3
     assert found.parameters == {"needed": 3, "excluded_workers": "ignored"}
+    (subset,) = decide(asked({1: Policy("dynamic", 3)}), Evidence(ballots(votes), ignored=integers([1])))
+    assert subset.parameters["excluded_workers"] == "ignored"
+    (every,) = decide(asked({1: Policy("dynamic", 3)}), Evidence(ballots(votes)))
+    assert subset.probability[0] < every.probability[0]
     (heard,) = decide(asked({1: Policy("dawid-skene", 3)}), Evidence(ballots(votes), ignored=integers([1])))
     assert "excluded_workers" not in heard.parameters
 

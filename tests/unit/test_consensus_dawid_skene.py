@@ -247,6 +247,23 @@ def test_controls_that_do_not_bear_a_precision_out_make_it_stricter() -> None:
     assert not borne_out(probability, 0.95, everybody, controls(0.5 + 0 * yes)).any()
 
 
+def test_few_controls_have_to_show_a_precision_with_more_to_spare_than_many() -> None:
+    yes = np.linspace(0.5, 1.0, 10_001)[1:]
+    probability = np.column_stack([1 - yes, yes])
+    everybody = np.ones(10_000, dtype=bool)
+
+    def stood_by(every: int) -> int:
+        """How many, where the controls are every so many tasks and as often right as the model says."""
+        control = np.arange(10_000) % every == 0
+        truth = np.full(10_000, UNKNOWN)
+        truth[control] = (np.cumsum(1 - yes[control]) % 1 >= 1 - yes[control]).astype(np.int64)
+        return int(borne_out(probability, 0.85, everybody, truth).sum())
+
+    plain = int(decided_at(probability, 0.85).sum())
+    assert stood_by(100) < 0.9 * plain
+    assert stood_by(100) < stood_by(2) <= plain
+
+
 @pytest.mark.parametrize("precision", [-0.1, 1.0, float("nan")])
 def test_a_precision_that_is_none_is_refused(precision: float) -> None:
     with pytest.raises(ValueError, match="precision"):
