@@ -1,7 +1,7 @@
 """The archives of a release of ILSVRC-2012's thousand classes, val at its full size; run with the program's own Python.
 
 Every picture is a few grey pixels: what is read back is which label its name gets. Beside the archives lies
-`truth.json`, file name → wnid.
+`truth.json`, file name → wnid of train and val.
 """
 
 from __future__ import annotations
@@ -25,22 +25,24 @@ from tests.real_parts import wordnet_folder
 from wordnet_synsets.graph import open_graph
 from wordnet_synsets.select import list_wnids
 
-VAL, TRAIN = 50, 1
+TRAIN, VAL, TEST = 1, 50, 1
 
 
 def thousand(wordnet: Path) -> Release:
-    """A release with VAL pictures in val and TRAIN in train of each class, in the order that an export gives them."""
+    """A release with TRAIN, VAL and TEST pictures of each class, in the order that an export gives them."""
     graph, wnids = open_graph(wordnet), sorted(list_wnids("ilsvrc2012"))
-    each = VAL + TRAIN
+    splits = np.array(
+        [SPLITS.index(Split.TRAIN)] + [SPLITS.index(Split.VAL)] * VAL + [SPLITS.index(Split.TEST)]
+    )
+    each = len(splits)
     shas = sorted(hashlib.sha256(str(number).encode()).hexdigest().encode() for number in range(1000 * each))
-    splits = np.where(np.arange(1000 * each) % each < VAL, SPLITS.index(Split.VAL), SPLITS.index(Split.TRAIN))
     labels = np.arange(1000, dtype=np.int32).repeat(each)
-    division = Division(np.arange(len(shas)), labels, splits.astype(np.uint8), 0, 0, 0, 0, 0)
+    division = Division(np.arange(len(shas)), labels, np.tile(splits, 1000).astype(np.uint8), 0, 0, 0, 0, 0)
     pictures, _ = named_pictures(wnids, np.array(shas), division, b"a key")
     ids = class_ids(wnids)
     classes = tuple(
         ReleaseClass(
-            wnid, index, ids[wnid], graph[wnid].name, graph[wnid].words, graph[wnid].gloss, TRAIN, VAL, 0
+            wnid, index, ids[wnid], graph[wnid].name, graph[wnid].words, graph[wnid].gloss, TRAIN, VAL, TEST
         )
         for index, wnid in enumerate(wnids)
     )
@@ -57,7 +59,7 @@ def main(folder: Path) -> None:
     Image.new("L", (8, 8), 128).convert("RGB").save(written, "JPEG")
     contents = {one.file_name: written.getvalue() for one in release.pictures}
     write_format("ilsvrc-archives", release, contents, folder / "release")
-    truth = {one.file_name: one.wnid for one in release.pictures}
+    truth = {one.file_name: one.wnid for one in release.pictures if not one.split.hidden}
     (folder / "truth.json").write_text(json.dumps(truth))
 
 
