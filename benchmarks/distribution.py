@@ -42,6 +42,7 @@ from imagenet_builder.descriptors import BYTES  # noqa: E402
 from imagenet_builder.executors.ray_worker import owner_of  # noqa: E402
 from imagenet_builder.records import Fetched, Inspected  # noqa: E402
 from imagenet_builder.store import crawl as sql  # noqa: E402
+from imagenet_builder.store import outcomes as outcomes_sql  # noqa: E402
 from imagenet_builder.store import tables  # noqa: E402
 from imagenet_builder.store.bulk import insert_new, insert_rows  # noqa: E402
 from tests.builder_store import add_categories, empty_project  # noqa: E402
@@ -257,7 +258,7 @@ def written(engine: sa.Engine, rows: int) -> Iterator[Written]:
     with database.reading(engine) as connection:
         ids = list(connection.scalars(sa.select(tables.candidates.c.id).order_by(tables.candidates.c.id)))
     commits = [("executemany", commit_one_by_one)]
-    commits += [("COPY", sql.commit_outcomes)] if name == "postgresql" else []
+    commits += [("COPY", outcomes_sql.commit_outcomes)] if name == "postgresql" else []
     for part, (path, commit) in enumerate(commits):
         mine = ids[part * rows : (part + 1) * rows]
         ends = [[(key, fetched(key)) for key in mine[start : start + 200]] for start in range(0, rows, 200)]
@@ -267,10 +268,12 @@ def written(engine: sa.Engine, rows: int) -> Iterator[Written]:
 def commit_one_by_one(connection: sa.Connection, outcomes: Sequence[tuple[int, Fetched]]) -> None:
     """What `commit_outcomes` does, without COPY: a row at a time."""
     images = [
-        sql._image_row(end.outcome, end.at) for _, end in outcomes if isinstance(end.outcome, Inspected)
+        outcomes_sql._image_row(end.outcome, end.at)
+        for _, end in outcomes
+        if isinstance(end.outcome, Inspected)
     ]
     connection.execute(insert_new(connection, tables.images), images)
-    rows = [sql._outcome_row(key, end) for key, end in outcomes]
+    rows = [outcomes_sql._outcome_row(key, end) for key, end in outcomes]
     names = [name for name in rows[0] if name != "id"]
     statement = tables.candidates.update().where(tables.candidates.c.id == sa.bindparam("given_id"))
     values = {name: sa.bindparam(f"given_{name}") for name in names}
@@ -341,7 +344,7 @@ def end_next(engine: sa.Engine, keys: Iterator[int]) -> None:
     """Commit the outcomes of the next 200 candidates."""
     ends = [(key, fetched(key)) for key in itertools.islice(keys, 200)]
     with database.writing(engine) as connection:
-        sql.commit_outcomes(connection, ends)
+        outcomes_sql.commit_outcomes(connection, ends)
 
 
 def waiting_page(connection: sa.Connection, after: int) -> None:

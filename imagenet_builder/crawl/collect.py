@@ -19,6 +19,7 @@ from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched, Inspected, Unchanged
 from imagenet_builder.sources import Source
 from imagenet_builder.store import crawl as sql
+from imagenet_builder.store import outcomes
 from imagenet_builder.store.crawl import PendingCandidate, Scope, Which
 from imagenet_builder.store.thread import StoreThread
 from imagenet_builder.taken_down import read_taken_down
@@ -85,7 +86,9 @@ class Collector:
         stale = self._clock() - timedelta(days=self._settings.fresh_days)
         searches = not retry and not refresh
         self._which = Which(retry, stale if refresh else None, self._clock() if searches else None)
-        self._recorder = Recorder(self._store, sql.commit_checks if refresh else sql.commit_outcomes)
+        self._recorder = Recorder(
+            self._store, outcomes.commit_checks if refresh else outcomes.commit_outcomes
+        )
         self._waiting_before = await self._store.read(
             functools.partial(sql.waiting_count, scope=self._scope, which=self._which)
         )

@@ -10,7 +10,7 @@ from typing import Protocol
 from sqlalchemy.engine import Connection
 
 from imagenet_builder.records import Fetched
-from imagenet_builder.store import crawl as sql
+from imagenet_builder.store.outcomes import commit_outcomes
 from imagenet_builder.store.thread import StoreThread
 
 from .flight import Flight
@@ -28,7 +28,7 @@ class Commit(Protocol):
 class Recorder:
     """Gathers outcomes, and commits them together: at COMMIT_ROWS, or every COMMIT_SECONDS."""
 
-    def __init__(self, store: StoreThread, commit: Commit = sql.commit_outcomes) -> None:
+    def __init__(self, store: StoreThread, commit: Commit = commit_outcomes) -> None:
         self._store = store
         self._commit = commit
         self._gathered: list[tuple[int, Fetched]] = []

@@ -133,7 +133,9 @@ class WebPage:
         if picture.url not in self._files:
             async with self._fetcher(accept="image/*") as fetcher:
                 download = await fetcher.fetch_page(picture.url, self._settings.max_bytes)
-            self._files[picture.url] = await asyncio.to_thread(licence_in_file, bytes(download.content or b""))
+            self._files[picture.url] = await asyncio.to_thread(
+                licence_in_file, bytes(download.content or b"")
+            )
         stated = self._files[picture.url]
         if stated is None:
             return picture

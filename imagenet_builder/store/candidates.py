@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from .crawl import DOUBTS
+from .outcomes import DOUBTS
 from .tables import candidates, categories
 
 STATES = ("pending", "stored", "rejected", "failed")

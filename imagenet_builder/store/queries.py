@@ -14,7 +14,7 @@ from imagenet_builder.records import Query
 
 from .bulk import insert_rows
 from .chunks import chunks
-from .crawl import storable
+from .storable import storable
 from .tables import candidates, queries, questions, verdicts
 
 

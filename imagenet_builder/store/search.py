@@ -15,8 +15,9 @@ from imagenet_builder.records import Candidate, Reason, SearchPage
 
 from .bulk import insert_rows
 from .chunks import chunks
-from .crawl import UNKNOWN, Scope, storable
+from .crawl import UNKNOWN, Scope
 from .queries import AskedQuery
+from .storable import storable
 from .tables import candidates, queries
 from .tombstones import taken_down_urls
 

@@ -15,7 +15,7 @@ from imagenet_builder.records import Candidate, Reason
 
 from .bulk import insert_rows
 from .chunks import chunks
-from .crawl import storable
+from .storable import storable
 from .tables import (
     TOMBSTONE_KINDS,
     candidates,

@@ -17,6 +17,7 @@ import pytest
 from imagenet_builder.crawl.inspect import inspect
 from imagenet_builder.crawl.limits import Limits
 from imagenet_builder.executors.local import ProcessPool, WorkerLost
+from imagenet_builder.executors.shared import SharedMemory
 from imagenet_builder.executors.worker import KEPT_BYTES, MEBIBYTE
 from imagenet_builder.records import Inspected, Reason, Rejected
 from tests.mediawiki_server import picture
@@ -60,6 +61,22 @@ async def test_contents_and_answers_of_any_length_come_over_whole() -> None:
         for content in contents:
             assert await pool.run(content) == hashlib.sha256(content).hexdigest()
         assert await pool.run(b"length 5000000") == "x" * 5_000_000
+
+
+async def test_shared_memory_reaches_every_worker_as_it_is_then() -> None:
+    memory = SharedMemory(8 * MEBIBYTE, 8 * MEBIBYTE)
+    first, second = memory.take(10), memory.take(5 * MEBIBYTE)
+    assert first is not None
+    assert second is not None
+    with ProcessPool(obey, workers=2, shared=memory) as pool:
+        for turn in range(3):
+            first.view[:] = b"say what %d" % turn
+            second.view[:] = b"digest ".ljust(5 * MEBIBYTE, b"%d" % turn)
+            answers = await asyncio.gather(
+                *(pool.run(content) for content in (first, second, b"say own") * 4)
+            )
+            assert answers == [f"what {turn}", hashlib.sha256(second.view).hexdigest(), "own"] * 4
+    memory.close()
 
 
 async def test_a_call_that_is_cancelled_leaves_its_place_to_the_next() -> None:

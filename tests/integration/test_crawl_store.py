@@ -27,6 +27,7 @@ from imagenet_builder.store import queries, search, tables
 from imagenet_builder.store.bulk import update_rows
 from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.engine import MIGRATIONS, open_store
+from imagenet_builder.store.outcomes import commit_outcomes
 from imagenet_builder.store.queries import AskedQuery, DropRule
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -177,7 +178,7 @@ def test_the_yield_of_a_query_counts_what_other_queries_had_found_and_what_was_r
         "6.jpg": image(6),
     }
     with database.writing(engine) as connection:
-        sql.commit_outcomes(connection, [(ids[name], Fetched(one, NOW)) for name, one in ended.items()])
+        commit_outcomes(connection, [(ids[name], Fetched(one, NOW)) for name, one in ended.items()])
     dog = again(engine, dog)
     assert (dog.found, dog.known, dog.stored, dog.refused) == (5, 1, 1, 3)
     assert (dog.seen, dog.poor) == (6, 4)
@@ -275,8 +276,8 @@ def test_outcomes_and_their_images_are_committed_together(engine: sa.Engine) -> 
         (ids[3], Fetched(Failed(Reason.TIMEOUT, True, "slow"), later, attempts=3)),
     ]
     with database.writing(engine) as connection:
-        sql.commit_outcomes(connection, outcomes)
-        sql.commit_outcomes(connection, [])
+        commit_outcomes(connection, outcomes)
+        commit_outcomes(connection, [])
     [stored] = rows(engine, tables.images)
     assert (stored["perceptual_hash"], stored["byte_count"]) == (-(2**63) + 1, 5_000_000_000)
     first, second, third, fourth, fifth = rows(engine, tables.candidates)
@@ -297,7 +298,7 @@ def test_a_retry_that_succeeds_clears_the_failure_and_adds_its_attempts(engine: 
     [row] = rows(engine, tables.candidates)
     for outcome in (Failed(Reason.TIMEOUT, True, "slow"), image(1)):
         with database.writing(engine) as connection:
-            sql.commit_outcomes(connection, [(row["id"], Fetched(outcome, NOW, attempts=2))])
+            commit_outcomes(connection, [(row["id"], Fetched(outcome, NOW, attempts=2))])
     [row] = rows(engine, tables.candidates)
     assert (row["state"], row["reason"], row["detail"], row["retryable"], row["attempts"]) == (
         "stored",
@@ -335,7 +336,7 @@ def test_what_was_found_is_shown_by_category_and_reason(engine: sa.Engine) -> No
         Failed(Reason.NOT_FOUND, False),
     ]
     with database.writing(engine) as connection:
-        sql.commit_outcomes(
+        commit_outcomes(
             connection,
             [
                 (key, Fetched(failed, NOW + timedelta(seconds=at)))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagenet_builder.crawl.addresses import AddressGuard, ForbiddenAddress, is_public
+from hits.addresses import is_public
+from imagenet_builder.crawl.addresses import AddressGuard, ForbiddenAddress
 
 
 @pytest.mark.parametrize(

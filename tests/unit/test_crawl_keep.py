@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from imagenet_builder.crawl.keep import GATHER_BYTES, Keeper
 from imagenet_builder.errors import ImageStoreError
+from imagenet_builder.executors.shared import PAGE, SharedMemory
 from imagenet_builder.images import ImageStore, open_image_store
 
 
@@ -19,7 +22,7 @@ class CountingStore(ImageStore):
 
     batches: list[int]
 
-    def put_all(self, contents: Mapping[str, bytes]) -> None:
+    def put_all(self, contents: Mapping[str, bytes | memoryview]) -> None:
         self.batches.append(len(contents))
         super().put_all(contents)
 
@@ -84,3 +87,43 @@ async def test_one_that_is_cancelled_takes_nothing_from_the_others(tmp_path: Pat
     with pytest.raises(asyncio.CancelledError):
         await cancelled
     assert images.get(second[0]) == b"second"
+
+
+async def test_memory_is_kept_for_a_write_that_goes_on_after_its_call_was_cancelled(tmp_path: Path) -> None:
+    images = open_image_store("images", relative_to=tmp_path)
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class SlowStore(ImageStore):
+        def put_all(self, contents: Mapping[str, bytes | memoryview]) -> None:
+            begun.set()
+            go_on.wait(60)
+            super().put_all(contents)
+            ended.set()
+
+    images.__class__ = SlowStore
+    memory = SharedMemory(PAGE, PAGE)
+    sha256, content = named(b"picture")
+    slot = memory.take(len(content))
+    assert slot is not None
+    slot.view[:] = content
+    putting = asyncio.create_task(Keeper(images).put(sha256, slot.view, slot))
+    del slot
+    await asyncio.to_thread(begun.wait, 60)
+    # As at the end of a run: every task is cancelled, and the thread goes on.
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    del putting, task
+    await asyncio.sleep(0)
+    assert memory.take(1) is None
+    go_on.set()
+    await asyncio.to_thread(ended.wait, 60)
+    assert images.get(sha256) == content
+    deadline = asyncio.get_running_loop().time() + 60
+    # A call that was cancelled is in a circle with its error.
+    gc.collect()
+    while memory.take(1) is None:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+        gc.collect()

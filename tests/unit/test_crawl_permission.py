@@ -94,9 +94,9 @@ def test_no_robots_file_and_no_path_can_raise(text: str, path: str) -> None:
     ],
 )
 def test_robots_tags_for_everyone_or_for_this_robot_opt_out(tags: list[str], stated: str | None) -> None:
-    assert opt_out(tags, {}) == stated
+    assert opt_out(tags, []) == stated
 
 
 def test_a_reservation_of_text_and_data_mining_opts_out() -> None:
-    assert opt_out([], {"tdm-reservation": "1"}) == "tdm-reservation: 1"
-    assert opt_out([], {"tdm-reservation": "0"}) is None
+    assert opt_out([], ["1"]) == "tdm-reservation: 1"
+    assert opt_out([], ["0"]) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 import subprocess
 import sys
@@ -39,6 +40,18 @@ def test_files_of_any_length_are_whole_and_nothing_else_is_left(tmp_path: Path) 
     wanted = contents()
     DurableFolder(tmp_path).write(wanted)
     assert written(tmp_path) == wanted
+
+
+def test_memory_in_whole_blocks_is_written_as_it_is_and_other_memory_too(tmp_path: Path) -> None:
+    memory = memoryview(mmap.mmap(-1, 4 * PIECE))
+    wanted = contents()
+    for begin in (0, BLOCK, 1):
+        views = {}
+        for name, content in wanted.items():
+            views[name] = memory[begin : begin + len(content)]
+            views[name][:] = content
+            DurableFolder(tmp_path / str(begin)).write({name: views[name]})
+        assert written(tmp_path / str(begin)) == wanted
 
 
 def test_a_file_system_that_knows_only_its_cache_is_written_through_it(

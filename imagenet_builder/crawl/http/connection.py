@@ -70,7 +70,7 @@ class Connection(asyncio.BufferedProtocol):
         raises.
         """
         loop = asyncio.get_running_loop()
-        self._begin, self._head, self._head_bytes = begin, None, 0
+        self._expect(begin)
         try:
             self._waiter = loop.create_future()
             if not self.is_open:
@@ -89,6 +89,10 @@ class Connection(asyncio.BufferedProtocol):
             self._waiter = self._view = self._body = None
         assert self._head is not None
         return self._head
+
+    def _expect(self, begin: Begin) -> None:
+        self._begin, self._head, self._head_bytes = begin, None, 0
+        self._received.clear()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -109,7 +113,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Called by the event loop."""
         self.is_open = False
-        if self._has_ended and error is None and self._body is not None and self._body.ends_with_connection:
+        if self._has_ended and self._body is not None and self._body.ends_with_connection:
             self._finish(is_reusable=False)
         else:
             self._fail(error or Disconnected("the server ended the connection"))
