@@ -68,8 +68,8 @@ def create_hit(
 ) -> Hit:
     """Make a HIT of a type given by its values or its id, and hold its cost in escrow.
 
-    Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
-    XMLParseError or InvalidParameterValue for the question.
+    A type made of values stays, whatever becomes of the HIT. Raises RequestRefused: HitAlreadyExists (token used within
+    24 hours), HITTypeDoesNotExist, InsufficientFunds, XMLParseError or InvalidParameterValue for the question.
     """
     hit_type = _hit_type(engine, requester_id, terms, now)
     if order.layout_id is not None:
