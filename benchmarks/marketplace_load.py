@@ -8,7 +8,7 @@ import os
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -186,7 +186,7 @@ async def load(server: Server, rounds: int) -> dict[str, float]:
     return measured
 
 
-async def saturate(calls: list[Callable[[], Awaitable[Any]]]) -> int:
+async def saturate(calls: Sequence[Callable[[], Awaitable[Any]]]) -> int:
     """Run the calls, so many at once, and return how many said that they did something."""
     waiting = iter(calls)
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import UpdateBase
 
 from ..errors import RequestRefused
-from .store import at_once, insert_unless_there
+from .store import insert_unless_there
 from .tables import accounts, hits, transfers
 
 FEES = "fees"
@@ -100,20 +98,6 @@ def post(connection: Connection, now: datetime, *postings: Transfer) -> None:
         )
 
 
-def hold(
-    connection: Connection, now: datetime, requester_id: str, hit_id: str, hit_number: int, cents: int
-) -> None:
-    """Put money of a requester (not none) into a HIT's escrow, which is opened if it is not there yet.
-
-    Raises RequestRefused (InsufficientFunds) and the caller rolls back.
-    """
-    payer, escrow = requester_account(requester_id), escrow_account(hit_id)
-    values = {"escrow": escrow, "payer": payer, "held": cents, "held_at": now, "hit": hit_number}
-    # As in `post` the accounts are changed in the order of their names.
-    at_once(connection, _fill_escrow(connection.dialect.name), _HOLD, values)
-    _change(connection, payer, -cents)
-
-
 def first_holding(hit_number: sa.ScalarSelect[int]) -> tuple[UpdateBase, ...]:
     """The changes that open a new HIT's escrow and fill it, with the parameters of `first_hold`.
 
@@ -146,14 +130,6 @@ def overdrawn(connection: Connection, name: str, cents: int) -> RequestRefused:
     )
 
 
-@cache
-def _fill_escrow(dialect: str) -> sa.Insert:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    opening = insert(accounts).values(name=sa.bindparam("escrow"), cents=sa.bindparam("held"))
-    grown = {"cents": accounts.c.cents + opening.excluded.cents}
-    return opening.on_conflict_do_update(index_elements=[accounts.c.name], set_=grown)
-
-
 _HOLD = (
     transfers.insert()
     .values(
@@ -162,7 +138,6 @@ _HOLD = (
         source=sa.bindparam("payer"),
         destination=sa.bindparam("escrow"),
         cents=sa.bindparam("held"),
-        hit_number=sa.bindparam("hit"),
     )
     .inline()
 )

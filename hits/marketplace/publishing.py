@@ -68,8 +68,8 @@ def create_hit(
 ) -> Hit:
     """Make a HIT of a type given by its values or its id, and hold its cost in escrow.
 
-    Raises RequestRefused: HitAlreadyExists (token used within 24 hours), HITTypeDoesNotExist, InsufficientFunds,
-    XMLParseError or InvalidParameterValue for the question.
+    A type made of values stays, whatever becomes of the HIT. Raises RequestRefused: HitAlreadyExists (token used within
+    24 hours), HITTypeDoesNotExist, InsufficientFunds, XMLParseError or InvalidParameterValue for the question.
     """
     hit_type = _hit_type(engine, requester_id, terms, now)
     if order.layout_id is not None:
@@ -81,7 +81,7 @@ def create_hit(
     # A notice goes with the HIT in one transaction; alone, a HIT is a transaction of its own.
     opened = writing if hit_type.notified else writing_at_once
     price = order.max_assignments * hit.price_cents
-    with refusals(engine, requester_id, "create", order.token, price), opened(engine) as connection:
+    with refusals(engine, requester_id, "create", order.token, price, now), opened(engine) as connection:
         hit = store_hit(connection, hit, order.token, now)
         announce(connection, hit, "HITCreated", now)
     return hit
@@ -97,7 +97,7 @@ def extend_hit(
     engine: Engine, requester_id: str, hit_id: str, more: int, token: str | None, now: datetime
 ) -> None:
     """Add assignments to a HIT and hold their cost; refuses as `create_hit` and `lifecycle.extended` do."""
-    with refusals(engine, requester_id, "extend", token, 0), writing(engine) as connection:
+    with refusals(engine, requester_id, "extend", token, more, now), writing(engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=requester_id, lock=True)
         if token is not None:
             used = {**tokens.use(requester_id, token, now), "hit": hit.number}
@@ -114,7 +114,8 @@ def extend_locked(connection: Connection, hit: Hit, more: int, now: datetime) ->
     """Add assignments to a locked HIT and hold their cost; returns its new state."""
     state = lifecycle.extended(hit.hit_id, hit.state, more, now)
     save_state(connection, hit, state)
-    ledger.hold(connection, now, hit.requester_id, hit.hit_id, hit.number, more * hit.price_cents)
+    payer, escrow = ledger.requester_account(hit.requester_id), ledger.escrow_account(hit.hit_id)
+    ledger.post(connection, now, Transfer("hold", payer, escrow, more * hit.price_cents, hit.number))
     watch_again(connection, hit)
     announce(connection, hit, "HITExtended", now)
     return state

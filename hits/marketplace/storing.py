@@ -88,15 +88,18 @@ def _beside(dialect: str, with_token: bool, number: sa.ScalarSelect[int]) -> Ite
 
 @contextmanager
 def refusals(
-    engine: Engine, requester_id: str, scope: Scope, token: str | None, cents: int
+    engine: Engine, requester_id: str, scope: Scope, token: str | None, cents: int, now: datetime
 ) -> Iterator[None]:
-    """Turn what a constraint forbade into RequestRefused: HitAlreadyExists for the token, InsufficientFunds."""
+    """Turn what a constraint forbade into RequestRefused: HitAlreadyExists, or InsufficientFunds for `cents`.
+
+    The token goes first: whoever repeats a request after its answer was lost may have spent her last cent on it.
+    """
     try:
         yield
     except sa.exc.IntegrityError as error:
         with glancing(engine) as connection:
-            if token is not None and tokens.was_taken(error):
-                raise tokens.used_token(connection, requester_id, scope, token) from error
+            if token is not None:
+                tokens.require_unused(connection, requester_id, scope, token, now)
             if ledger.was_overdrawn(error):
                 raise ledger.overdrawn(connection, ledger.requester_account(requester_id), cents) from error
         raise

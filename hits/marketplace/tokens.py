@@ -51,13 +51,10 @@ def use(requester_id: str, token: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def was_taken(error: sa.exc.IntegrityError) -> bool:
-    """Whether it was `taking` that failed: both engines name the table."""
-    return request_tokens.name in str(error.orig)
-
-
-def used_token(connection: Connection, requester_id: str, scope: Scope, token: str) -> RequestRefused:
-    """What to tell a requester who used a token again: HitAlreadyExists, with the HIT in its words."""
+def require_unused(
+    connection: Connection, requester_id: str, scope: Scope, token: str, now: datetime
+) -> None:
+    """Raise RequestRefused (HitAlreadyExists), with the HIT in its words, if the token was used within 24 hours."""
     used = connection.execute(
         sa.select(hits.c.hit_id, request_tokens.c.used_at)
         .select_from(request_tokens.join(hits))
@@ -65,9 +62,11 @@ def used_token(connection: Connection, requester_id: str, scope: Scope, token: s
             request_tokens.c.requester_id == requester_id,
             request_tokens.c.scope == scope,
             request_tokens.c.token == token,
+            request_tokens.c.used_at > now - lifecycle.TOKEN_LIFE,
         )
-    ).one()
-    return RequestRefused(
-        f"UniqueRequestToken {token} was used at {used.used_at.isoformat()} for HITId {used.hit_id}",
-        "HitAlreadyExists",
-    )
+    ).one_or_none()
+    if used is not None:
+        raise RequestRefused(
+            f"UniqueRequestToken {token} was used at {used.used_at.isoformat()} for HITId {used.hit_id}",
+            "HitAlreadyExists",
+        )

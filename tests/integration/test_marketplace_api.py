@@ -200,6 +200,18 @@ def test_a_hit_of_no_known_type_is_refused(market: RunningMarketplace, client: A
             client.create_hit_with_hit_type(HITTypeId=type_id, LifetimeInSeconds=60, Question=html_question())
 
 
+def test_a_token_is_answered_before_the_money_that_it_took(market: RunningMarketplace) -> None:
+    poor = market.client(market.requester("poor", 30))
+    made = make_hit(poor, UniqueRequestToken="last cent", Reward="0.25", MaxAssignments=1)
+    assert poor.get_account_balance()["AvailableBalance"] == "0.00"
+    with refusal("HitAlreadyExists") as refused:
+        make_hit(poor, UniqueRequestToken="last cent", Reward="0.25", MaxAssignments=1)
+    assert made["HITId"] in refused.value.response["Message"]
+    with refusal("InsufficientFunds"):
+        make_hit(poor, UniqueRequestToken="another", Reward="0.25", MaxAssignments=1)
+    assert [hit["HITId"] for hit in poor.list_hits()["HITs"]] == [made["HITId"]]
+
+
 def test_a_token_used_again_names_the_hit_that_it_made(client: Any) -> None:
     hit_id = make_hit(client, UniqueRequestToken="page-1")["HITId"]
     with refusal("HitAlreadyExists") as refused:

@@ -180,7 +180,8 @@ def _take_in(
     cookie: str,
 ) -> None:
     now = marketplace.clock()
-    visitor, _ = session_worker(marketplace.engine, cookie, now)
+    # In its frame a page sends no cookie. Then nothing has to be asked first: `submit` sees for itself what is over.
+    visitor = session_worker(marketplace.engine, cookie, now)[0] if cookie else None
     worker_id = visitor.worker_id if visitor else None
     submit(marketplace.engine, assignment_id, answers, now, worker_id, files)
 

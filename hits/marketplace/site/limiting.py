@@ -11,7 +11,16 @@ from ..codec import CONTENT_TYPE
 from .visits import MARKETPLACE, Handler, visitor_of
 
 # What can be guessed at; pictures that are gone are nobody's guess.
-_GUARDED = ("/invitation/", "/hits/", "/assignments/", "/frame/", "/mturk/", "/requester", "/panel/")
+_GUARDED = (
+    "/invitation/",
+    "/hits/",
+    "/assignments/",
+    "/frame/",
+    "/mturk/",
+    "/files/",
+    "/requester",
+    "/panel/",
+)
 _SIGNING_IN = ("/invitation/", "/requester/enter/", "/requester/sign-in", "/panel/")
 _MISSES = frozenset({401, 403, 404})
 _KEY = re.compile(r"Credential=([^/,\s]{1,128})/")
