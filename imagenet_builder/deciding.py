@@ -61,42 +61,57 @@ class Deciding:
         with database.reading(self.engine) as connection:
             self.seen = verdict_store.latest_vote(connection)
             if finalise:
-                return self._decide_by(connection, _Task(completed, rule, Finality(True, everything=True)))
-            after = verdict_store.watermark(connection)
-            if rule is None and not after:
-                # Nothing was decided yet: all votes are new.
-                ended = verdict_store.touched_questions(connection, self.seen, completed)
-                return self._decide_by(connection, _Task(completed, rule, only=ended, voted=True))
-            if rule is None:
-                touched = verdict_store.touched_questions(connection, after, completed)
-                if self.ignore_excluded:
-                    since = verdict_store.watermark_moved_at(connection)
-                    touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
+                task = _Task(completed, rule, Finality(True, everything=True))
+            elif rule is not None:
+                task = self._task(connection, completed, rule, verdict_store.unsettled_questions(connection))
             else:
-                touched = verdict_store.unsettled_questions(connection)
-            if not touched.size:
-                return 0
-            learning = LEARNING & ({rule} if rule else verdict_store.rules_asked(connection))
-            if not learning or (rule is None and self.seen > VOTES_TO_REFIT):
-                if not learning and touched.size > MOST_TO_CHOOSE * verdict_store.latest_question(connection):
-                    # Choosing among rows costs more than reading them all.
-                    return self._decide_by(connection, _Task(completed, rule, only=touched))
-                return self._decide_by(connection, _Task(completed, rule, chosen=touched))
+                task = self._task_since(connection, completed, verdict_store.watermark(connection))
+            found = self._decided(connection, task)
+        return self._write(found, task)
+
+    def _task_since(self, connection: sa.Connection, completed: Sequence[int], after: int) -> _Task:
+        """What votes after the row `after` touch."""
+        if not after:
+            # Nothing was decided yet: all votes are new.
+            ended = verdict_store.touched_questions(connection, self.seen, completed)
+            return _Task(completed, None, only=ended, voted=True)
+        touched = verdict_store.touched_questions(connection, after, completed)
+        if self.ignore_excluded:
+            since = verdict_store.watermark_moved_at(connection)
+            touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
+        return self._task(connection, completed, None, touched)
+
+    def _task(
+        self, connection: sa.Connection, completed: Sequence[int], rule: str | None, touched: Integers
+    ) -> _Task:
+        """How touched questions are decided: with all others where a rule learns from them, unless these are many."""
+        if not touched.size:
+            return _Task(completed, rule, chosen=touched)
+        learning = bool(LEARNING & ({rule} if rule else verdict_store.rules_asked(connection)))
+        if learning and (rule is not None or self.seen <= VOTES_TO_REFIT):
             only = np.union1d(touched, verdict_store.unsettled_questions(connection))
-            return self._decide_by(connection, _Task(completed, rule, only=only))
+            return _Task(completed, rule, only=only)
+        if not learning and touched.size > MOST_TO_CHOOSE * verdict_store.latest_question(connection):
+            # Choosing among rows costs more than reading them all.
+            return _Task(completed, rule, only=touched)
+        return _Task(completed, rule, chosen=touched)
 
     def settle(self) -> int:
         """Refit every rule to all votes; what waits for no more becomes final. Returns how many verdicts changed."""
+        task = _Task((), None, Finality(fitted=True))
         with database.reading(self.engine) as connection:
             self.seen = verdict_store.latest_vote(connection)
-            changed = self._decide_by(connection, _Task((), None, Finality(fitted=True)))
+            found = self._decided(connection, task)
+        changed = self._write(found, task)
         with database.writing(self.engine) as connection:
             verdict_store.move_watermark(connection, self.seen, self.now)
         return changed
 
-    def _decide_by(self, connection: sa.Connection, task: _Task) -> int:
+    def _decided(self, connection: sa.Connection, task: _Task) -> list[Decided]:
         some = task.chosen is not None
         if task.chosen is not None:
+            if not task.chosen.size:
+                return []
             verdict_store.choose(connection, task.chosen)
         learning = bool(LEARNING & ({task.rule} if task.rule else verdict_store.rules_asked(connection)))
         asked = verdict_store.asked(connection, chosen=some, closing=task.completed, categories=learning)
@@ -107,7 +122,7 @@ class Deciding:
             verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
             self._ignored(connection),
         )
-        return sum(self._write(found, task) for found in decide(asked, evidence, task.finality))
+        return decide(asked, evidence, task.finality)
 
     def _ignored(self, connection: sa.Connection) -> Integers:
         """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
@@ -115,14 +130,16 @@ class Deciding:
             return worker_store.excluded(connection)
         return NOBODY
 
-    def _write(self, found: Decided, task: _Task) -> int:
-        rows = np.arange(found.question.size)
-        if task.only is not None:
-            wanted = np.isin(found.question, task.only)
-            rows = np.flatnonzero(wanted | found.tally.any(axis=1) if task.voted else wanted)
+    def _write(self, decided: Sequence[Decided], task: _Task) -> int:
+        """Write what was decided, when nothing is read any more: SQLite keeps all changes in its log until then."""
         changed = 0
-        for start in range(0, rows.size, VERDICTS_AT_ONCE):
-            with database.writing(self.engine) as connection:
-                some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
-                changed += supersede(connection, some, self.now)
+        for found in decided:
+            rows = np.arange(found.question.size)
+            if task.only is not None:
+                wanted = np.isin(found.question, task.only)
+                rows = np.flatnonzero(wanted | found.tally.any(axis=1) if task.voted else wanted)
+            for start in range(0, rows.size, VERDICTS_AT_ONCE):
+                with database.writing(self.engine) as connection:
+                    some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
+                    changed += supersede(connection, some, self.now)
         return changed
