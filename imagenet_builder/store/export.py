@@ -13,6 +13,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from hits.model import Decision
+from imagenet_builder.descriptor_file import DescriptorFile
 from imagenet_builder.records import Split
 
 from .tables import (
@@ -30,7 +31,6 @@ from .tombstones import is_taken_down
 
 ROWS_AT_ONCE = 10_000
 SHA256_LETTERS = "S64"
-DESCRIPTOR_BYTES = 576
 Places = npt.NDArray[np.int64]
 
 
@@ -39,15 +39,14 @@ class Supply:
     """Everything that a release may choose from, in columns: an image is a place in `images`.
 
     `images`: SHA-256 of the finally accepted images as hexadecimal bytes, sorted; `hashes`: 64-bit perceptual hashes,
-    signed; `descriptors`: what confirms them (rows × bytes), `described`: the row of each image, -1 without one;
-    `accepted`: category → places of its images, both ascending; `questions`: the rows of all these questions, in the
-    same order; `provisional`: category → accepted verdicts that more votes may still change.
+    signed; `descriptors`: what confirms them, by SHA-256, of images that have one; `accepted`: category → places of its
+    images, both ascending; `questions`: the rows of all these questions, in the same order; `provisional`: category →
+    accepted verdicts that more votes may still change.
     """
 
     images: npt.NDArray[np.bytes_]
     hashes: npt.NDArray[np.int64]
-    descriptors: npt.NDArray[np.uint8]
-    described: Places
+    descriptors: Mapping[str, bytes]
     accepted: Mapping[str, Places]
     questions: Places
     provisional: Mapping[str, int]
@@ -131,8 +130,7 @@ class _Columns:
         self._questions: list[Places] = [np.zeros(0, np.int64)]
         self._images: list[npt.NDArray[np.bytes_]] = [np.zeros(0, SHA256_LETTERS)]
         self._hashes: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
-        self._described: list[Places] = [np.zeros(0, np.int64)]
-        self._descriptors = bytearray()
+        self._descriptors = DescriptorFile()
 
     def take(self, batch: Sequence[sa.Row[Any]]) -> None:
         """Add rows of question, category, image, hash and descriptor."""
@@ -142,10 +140,9 @@ class _Columns:
         self._questions.append(np.array(ids, np.int64))
         self._images.append(np.array(shas, SHA256_LETTERS))
         self._hashes.append(np.array(hashes, np.int64))
-        has = np.array([look is not None for look in looks])
-        rows = len(self._descriptors) // DESCRIPTOR_BYTES - 1 + has.cumsum()
-        self._described.append(np.where(has, rows, -1))
-        self._descriptors += b"".join(look for look in looks if look is not None)
+        for sha256, look in zip(shas, looks, strict=True):
+            if look is not None:
+                self._descriptors.add(sha256, bytes(look))
 
     def supply(self, provisional: Mapping[str, int]) -> Supply:
         """Everything, image by image."""
@@ -161,8 +158,7 @@ class _Columns:
         return Supply(
             kept,
             np.concatenate(self._hashes)[first],
-            np.frombuffer(self._descriptors, np.uint8).reshape(-1, DESCRIPTOR_BYTES),
-            np.concatenate(self._described)[first],
+            self._descriptors,
             dict(zip(wnids, np.split(place_of[order], ends), strict=False)),
             np.concatenate(self._questions)[order],
             provisional,

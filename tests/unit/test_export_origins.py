@@ -23,10 +23,7 @@ def supply() -> Supply:
     """Two categories: a and b are tenches, b and c goldfish."""
     accepted = {TENCH: np.array([0, 1]), GOLDFISH: np.array([1, 2])}
     images = np.array([sha256.encode() for sha256 in SHAS])
-    hashes = np.zeros(3, np.int64)
-    return Supply(
-        images, hashes, np.zeros((0, 576), np.uint8), hashes - 1, accepted, np.array([11, 12, 13, 14]), {}
-    )
+    return Supply(images, np.zeros(3, np.int64), {}, accepted, np.array([11, 12, 13, 14]), {})
 
 
 def test_the_first_candidate_of_the_category_is_named_else_the_first_of_any() -> None:
@@ -107,9 +104,7 @@ def test_pictures_of_the_store_are_read_in_columns(tmp_path: Path, wordnet_folde
     for row in rows:
         place = names.index(row.sha256)
         assert found.hashes[place] == row.perceptual_hash
-        described = found.described[place]
-        told = None if described < 0 else found.descriptors[described].tobytes()
-        assert told == row.descriptor
+        assert found.descriptors.get(row.sha256) == row.descriptor
     assert list(found.accepted) == sorted([TENCH, GOLDFISH])
     labels = [(wnid, names[place]) for wnid, own in found.accepted.items() for place in own.tolist()]
     assert dict(zip(labels, found.questions.tolist(), strict=True)) == {
