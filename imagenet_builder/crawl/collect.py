@@ -245,7 +245,8 @@ class Collector:
         there.fetched = fetched
         first, *others = there.candidate_ids
         await self._record([first], fetched, refresh=candidate.refresh)
-        await self._record(others, replace(fetched, attempts=0), refresh=candidate.refresh)
+        if others:
+            await self._record(others, replace(fetched, attempts=0), refresh=candidate.refresh)
         there.is_recorded = True
 
     async def _record(self, candidate_ids: Sequence[int], fetched: Fetched, *, refresh: bool) -> None:

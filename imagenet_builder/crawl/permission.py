@@ -61,8 +61,11 @@ class Robots:
         """The state of `url` on `origin` (scheme://host:port), and the failure where it is UNREACHABLE."""
         if origin not in self._known:
             self._known[origin] = asyncio.create_task(self._read(f"{origin}/robots.txt"))
-        # Shielded: one cancelled candidate must not take the file from the others.
-        rules, failure = await asyncio.shield(self._known[origin])
+        reading = self._known[origin]
+        if not reading.done():
+            # Shielded: one cancelled candidate must not take the file from the others.
+            await asyncio.shield(reading)
+        rules, failure = reading.result()
         if failure is not None:
             return RobotsState.UNREACHABLE, failure
         allowed = rules.can_fetch(url, AGENT_TOKEN)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_builder.errors import ImageStoreError
+from imagenet_builder.executors.shared import MEBIBYTE, SharedMemory
 from imagenet_builder.images import ImageStore, open_image_store
 from tests.s3_servers import S3Server, new_bucket, use_server
 
@@ -52,6 +53,20 @@ def test_many_are_stored_in_one_call(images: ImageStore) -> None:
     images.put_all(contents)
     images.put_all({})
     assert {sha256: images.get(sha256) for sha256 in images} == contents
+
+
+def test_contents_are_stored_from_shared_memory_too(images: ImageStore) -> None:
+    memory, contents = SharedMemory(MEBIBYTE, MEBIBYTE), {}
+    for content in (b"a", b"b" * 300_000, b""):
+        slot = memory.take(len(content))
+        assert slot is not None
+        slot.view[:] = content
+        contents[hashlib.sha256(content).hexdigest()] = slot
+    images.put_all({sha256: slot.view for sha256, slot in contents.items()})
+    assert {sha256: images.get(sha256) for sha256 in images} == {
+        sha256: bytes(slot.view) for sha256, slot in contents.items()
+    }
+    memory.close()
 
 
 def test_every_stored_hash_is_listed_and_nothing_else(images: ImageStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -398,6 +399,19 @@ def test_an_error_of_who_judges_the_head_reaches_who_asked() -> None:
         with pytest.raises(LookupError, match="no"):
             await answered(wire, refuse, [COUNTED])
         assert wire.is_aborted
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_an_idle_connection_keeps_nothing_of_what_was_asked(memory: bool) -> None:
+    async def run() -> None:
+        wire, asked = a_wire(), Asked(memory)
+        await answered(wire, asked.begin, [COUNTED])
+        gone = weakref.ref(asked)
+        del asked
+        assert wire.protocol.is_open
+        assert gone() is None
 
     asyncio.run(run())
 

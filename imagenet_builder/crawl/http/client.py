@@ -102,8 +102,9 @@ class Client:
             named = f"{address.user}:{address.password or ''}".encode()
             headers = {**headers, "Authorization": f"Basic {base64.b64encode(named).decode()}"}
         target = address.raw_path_qs
-        if not target.isascii() or not target.isprintable() or " " in target:
-            raise ValueError(f"{target[:100]!r} cannot be asked for")
+        for part in (host, target):
+            if not part.isascii() or not part.isprintable() or " " in part:
+                raise ValueError(f"{part[:100]!r} cannot be asked for")
         text = f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{self._headers}{_lines(headers)}\r\n"
         return text.encode("utf-8", "surrogateescape")
 

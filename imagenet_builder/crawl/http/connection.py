@@ -47,7 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         self._scratch = scratch
         self._transport: asyncio.Transport
         self._waiter: asyncio.Future[Later | None] | None = None
-        self._begin: Begin
+        self._begin: Begin | None = None
         self._received = bytearray()
         self._head_bytes = 0
         self._head: Head | None = None
@@ -86,7 +86,8 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             raise
         finally:
-            self._waiter = self._view = self._body = None
+            # An idle connection must not keep memory that others wait for.
+            self._waiter = self._view = self._body = self._begin = None
         assert self._head is not None
         return self._head
 
@@ -157,6 +158,7 @@ class Connection(asyncio.BufferedProtocol):
             raise BadAnswer(f"its head is over {MOST_HEAD_BYTES} bytes")
 
     def _open_body(self, head: Head) -> None:
+        assert self._begin is not None
         self._head = head
         place = self._begin(head)
         if isinstance(place, Later):

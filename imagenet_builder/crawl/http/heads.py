@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import httptools
 
 # Of one answer, with the provisional ones before it.
@@ -17,27 +15,44 @@ class BadAnswer(Exception):
     """What a server sent is not an answer in HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
 class Head:
-    """An answer's status and headers, by their names in small letters.
+    """An answer's status and headers, which are asked for by their names in small letters.
 
     `length` is the body's in bytes; None where chunks tell it (`chunked`), or else the connection's end.
     """
 
-    status: int
-    headers: dict[str, list[str]]
-    length: int | None
-    chunked: bool
-    keeps_alive: bool
+    __slots__ = ("_names", "_text", "chunked", "keeps_alive", "length", "status")
+
+    def __init__(self, text: bytes, status: int, version: str) -> None:
+        self._text = text
+        # Only looked at where a header is asked for: most of what servers send nobody asks for.
+        self._names = text.lower()
+        self.status = status
+        codings = (self.get("transfer-encoding") or "").lower()
+        if codings not in ("", "chunked"):
+            raise BadAnswer(f"its transfer coding is {codings[:40]!r}")
+        bodiless = status in _BODILESS or status < 200
+        length = self.get("content-length")
+        self.length = 0 if bodiless else None if length is None else int(length)
+        self.chunked = bool(codings) and not bodiless
+        said = (self.get("connection") or "").lower()
+        self.keeps_alive = "close" not in said if version == "1.1" else "keep-alive" in said
 
     def get(self, name: str) -> str | None:
-        """The values of a header as one (RFC 9110, section 5.3); None without it. `name` is in small letters."""
-        values = self.headers.get(name)
+        """The values of a header as one (RFC 9110, section 5.3); None without it."""
+        values = self.all(name)
         return ", ".join(values) if values else None
 
     def all(self, name: str) -> list[str]:
-        """Every value of a header; `name` is in small letters."""
-        return self.headers.get(name, [])
+        """Every value of a header."""
+        values = []
+        marker = b"\r\n%b:" % name.encode()
+        end = 0
+        while (begin := self._names.find(marker, end)) >= 0:
+            begin += len(marker)
+            end = self._text.index(b"\r\n", begin)
+            values.append(self._text[begin:end].strip(b" \t").decode("utf-8", "surrogateescape"))
+        return values
 
 
 def parse_head(head: bytes) -> Head:
@@ -55,25 +70,7 @@ def parse_head(head: bytes) -> Head:
         raise BadAnswer(str(error)) from error
     if not listener.is_complete:
         raise BadAnswer("its head does not end")
-    headers = _headers(head)
-    status = parser.get_status_code()
-    codings = ", ".join(headers.get("transfer-encoding", ())).strip().lower()
-    if codings not in ("", "chunked"):
-        raise BadAnswer(f"its transfer coding is {codings[:40]!r}")
-    lengths = headers.get("content-length", ())
-    length = int(lengths[0]) if lengths else None
-    bodiless = status in _BODILESS or status < 200
-    if bodiless:
-        length = 0
-    said = ", ".join(headers.get("connection", ())).lower()
-    newer = parser.get_http_version() == "1.1"
-    return Head(
-        status,
-        headers,
-        length,
-        chunked=bool(codings) and not bodiless,
-        keeps_alive="close" not in said if newer else "keep-alive" in said,
-    )
+    return Head(head, parser.get_status_code(), parser.get_http_version())
 
 
 class _Listener:
@@ -83,12 +80,3 @@ class _Listener:
 
     def on_headers_complete(self) -> None:
         self.is_complete = True
-
-
-def _headers(head: bytes) -> dict[str, list[str]]:
-    """The headers of a head that is known to be valid: httptools tells of each one by a call, which takes longer."""
-    headers: dict[str, list[str]] = {}
-    for line in head[: -len(END)].decode("utf-8", "surrogateescape").split("\r\n")[1:]:
-        name, _, value = line.partition(":")
-        headers.setdefault(name.lower(), []).append(value.strip(" \t"))
-    return headers
