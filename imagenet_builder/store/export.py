@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from hits.model import Decision
+from imagenet_builder.descriptor_file import DescriptorFile
 from imagenet_builder.records import Split
 
 from .tables import (
@@ -101,7 +102,7 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
     )
     accepted: dict[str, list[str]] = defaultdict(list)
     hashes: dict[str, int] = {}
-    descriptors: dict[str, bytes] = {}
+    descriptors = DescriptorFile()
     known: dict[str, str] = {}
     for wnid, sha256, perceptual_hash, descriptor in connection.execution_options(
         yield_per=ROWS_AT_ONCE
@@ -111,7 +112,7 @@ def read_supply(connection: sa.Connection, licences: Sequence[str]) -> Supply:
         accepted[wnid].append(sha256)
         hashes[sha256] = perceptual_hash
         if descriptor is not None:
-            descriptors[sha256] = bytes(descriptor)
+            descriptors.add(sha256, bytes(descriptor))
     waiting = live.where(~verdicts.c.final).subquery()
     provisional = connection.execute(sa.select(waiting.c.wnid, sa.func.count()).group_by(waiting.c.wnid))
     return Supply(
