@@ -24,8 +24,12 @@ Pairs = tuple[Values, Values]
 
 # The most bits in which two values may differ.
 MOST_DISTANCE = 6
+# Where so many times more values are known than ask, it is cheaper that these ask by every key that differs in a bit:
+# then half as many halves do.
+FEW_ASK = 100
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
+ONE_BIT = np.uint64(1) << np.arange(32, dtype=np.uint64)
 # Values that are looked at in one go: they stay in a processor's cache.
 CHUNK = 1 << 15
 # So many bits of a table a value that is marked there, between these powers of two: few others seem marked too.
@@ -123,27 +127,47 @@ def pairs_between(asking: Values, known: Values, distance: int) -> Iterator[Pair
     """
     if not 0 <= distance <= MOST_DISTANCE:
         raise ValueError(f"distance must be from 0 to {MOST_DISTANCE} bits, not {distance}")
+    if len(asking) > len(known):
+        # Marks are made of the fewer.
+        yield from ((left, right) for right, left in pairs_between(known, asking, distance))
+        return
     for values in (asking, known):
         for part in chunks(values):
             part[:] = reordered(part, _order())
-    marks = Marks(len(asking))
+    # In how many bits a half may differ: an asker has the keys that differ so from its own, too.
+    slack = int(len(asking) * FEW_ASK < len(known) and distance > 1)
+    asked = np.sort(asking) if slack else asking
+    marks = Marks(len(asking) * (1 + slack * BITS // 2))
     told: list[np.uint64] = []
-    for steps, back in _halvings(distance):
+    for steps, back in _halvings(distance - slack):
         for step in steps:
             step.apply(asking)
             step.apply(known)
         for half in (HALF, np.uint64(0)):
-            for left, right in _meeting(asking, known, half, distance, marks):
+            flips = (ONE_BIT << half) if slack else ONE_BIT[:0]
+            questions = np.concatenate([asking, *(asking ^ flip for flip in flips)])
+            bits = np.append(flips, LOW << half)
+            for step in back:
+                step.apply(bits)
+            for left, right in _meeting(questions, known, half, distance, marks):
                 for step in back:
                     step.apply(left)
                     step.apply(right)
-                fresh = _outside(left ^ right, told)
+                if slack:
+                    left, right = _unflipped(left, right, bits[:-1], asked, distance)
+                fresh = _outside(left ^ right, told, slack)
                 if fresh.any():
                     yield reordered(left[fresh], _order_back()), reordered(right[fresh], _order_back())
-            agreeing = np.array([LOW << half])
-            for step in back:
-                step.apply(agreeing)
-            told.append(agreeing[0])
+            told.append(bits[-1])
+
+
+def _unflipped(left: Values, right: Values, flips: Values, asked: Values, distance: int) -> Pairs:
+    """The pairs of what `asked`, of which each in `left` is one or would be but for one of `flips`."""
+    lefts = np.concatenate([left, *(left ^ flip for flip in flips)])
+    rights = np.tile(right, 1 + len(flips))
+    there = np.minimum(asked.searchsorted(lefts), len(asked) - 1)
+    pairs = (asked[there] == lefts) & (np.bitwise_count(lefts ^ rights) <= distance)
+    return lefts[pairs], rights[pairs]
 
 
 @cache
@@ -157,11 +181,11 @@ def _order_back() -> tuple[int, ...]:
     return tuple(sorted(range(BITS), key=_order().__getitem__))
 
 
-def _outside(differences: Values, told: Iterable[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Which differ in each of the halves in `told`, so that no pair was found there."""
+def _outside(differences: Values, told: Iterable[np.uint64], slack: int) -> npt.NDArray[np.bool_]:
+    """Which differ in more than `slack` bits in each of the halves in `told`, so that no pair was found there."""
     outside = np.ones(len(differences), np.bool_)
     for half in told:
-        outside &= (differences & half) != 0
+        outside &= np.bitwise_count(differences & half) > slack
     return outside
 
 

@@ -19,8 +19,12 @@ from .likeness import CONFIRMED_AT_ONCE, SIDES, Coded, Hashes, Mask, Pictures, P
 
 Column = TypeVar("Column", Hashes, Places)
 
-# So many hashes or fewer are made an index of, through which the others pass; more have keys of half their bits.
+# So many hashes or fewer are made an index of, through which up to so many others pass; more have keys of half their
+# bits.
 INDEXED_AT_MOST = 40_000
+PASSING_AT_MOST = 1_000_000
+# If fewer than one in so many of those who answer ask as well, they may be found under every key of theirs.
+OWN_AT_MOST = 10
 # Pictures that pass in one go, and pairs of hashes that are compared in one go at most.
 PASSING_AT_ONCE = 4_096
 COMPARED_AT_ONCE = 1 << 24
@@ -32,14 +36,15 @@ LOCATED_AT_ONCE = 1_000_000
 def near_codes(
     pictures: Pictures, asking: Places, answering: Places, distance: int
 ) -> Iterator[tuple[Places, Places]]:
-    """The codes of all askers and answers whose hashes are near, about CONFIRMED_AT_ONCE at a time."""
-    if len(asking) * SIDES <= min(INDEXED_AT_MOST, len(answering) * len(WINDOWS)):
-        for one, other in _passing(pictures.asking(asking), pictures.answering, answering, distance):
-            yield one, other
-    elif len(answering) * len(WINDOWS) <= INDEXED_AT_MOST:
-        for other, one in _passing(pictures.answering(answering), pictures.asking, asking, distance):
-            yield one, other
-    else:
+    """The codes of all askers and answers whose hashes are near, in batches."""
+    askers, answers = len(asking) * SIDES, len(answering) * len(WINDOWS)
+    if max(askers, answers) <= PASSING_AT_MOST and min(askers, answers) <= INDEXED_AT_MOST:
+        if askers <= answers:
+            yield from _passing(pictures.asking(asking), pictures.answering, answering, distance)
+        else:
+            for other, one in _passing(pictures.answering(answering), pictures.asking, asking, distance):
+                yield one, other
+    elif askers and answers:
         yield from _many(pictures, asking, answering, distance)
 
 
@@ -97,13 +102,17 @@ def _near_hashes(
     pictures: Pictures, asking: Places, answering: Places, distance: int
 ) -> Iterator[tuple[Hashes, Hashes]]:
     """Pairs of hashes, of an asker and of an answer, that are near. What a picture shares with itself is not told."""
-    asked, answered = (pictures.hashes[pictures.matchable(places)] for places in (asking, answering))
-    # Every whole picture has its own hash, and would be found under every key.
-    yield from _near_wholes(pictures, asking, answering, distance)
-    mirrored = mirrored_hashes(pictures.hashes[asking[pictures.shows[asking]]])
-    yield from pairs_between(mirrored.copy(), answered, distance)
+    asked, _ = pictures.asking(asking)
+    answered = pictures.hashes[pictures.matchable(answering)]
+    own = np.isin(asking, answering, assume_unique=True).sum() * OWN_AT_MOST > len(answering)
+    if own:
+        # A whole picture has its own hash, and would be found under every key.
+        yield from _near_wholes(pictures, asking, answering, distance)
+        mirrored = mirrored_hashes(pictures.hashes[asking[pictures.shows[asking]]])
+        yield from pairs_between(mirrored, answered, distance)
     inside = pictures.windows[answering[pictures.shows[answering]]].reshape(-1)
-    yield from pairs_between(np.concatenate([asked, mirrored]), inside, distance)
+    answers = inside if own else np.concatenate([answered, inside])
+    yield from pairs_between(asked, answers, distance)
 
 
 def _near_wholes(

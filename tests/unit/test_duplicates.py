@@ -136,9 +136,15 @@ def described_hashes(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, bytes]]
 
 
 @settings(max_examples=60, deadline=None)
-@given(described_hashes(), st.integers(0, 6), st.sampled_from([1, 7, 50_000]), st.sampled_from([0, 10**6]))
+@given(
+    described_hashes(),
+    st.integers(0, 6),
+    st.sampled_from([1, 7, 50_000]),
+    st.sampled_from([0, 10**6]),
+    st.sampled_from([0, 1, 10]),
+)
 def test_pairs_are_confirmed_on_their_descriptors(
-    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int, indexed: int
+    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int, indexed: int, own: int
 ) -> None:
     hashes, descriptors = pictures
     with pytest.MonkeyPatch.context() as patch:
@@ -148,6 +154,7 @@ def test_pairs_are_confirmed_on_their_descriptors(
         for bound in ("CONFIRMED", "PAIRS"):
             patch.setattr(duplicates, f"{bound}_AT_ONCE", at_once)
         patch.setattr(nearby, "INDEXED_AT_MOST", indexed)
+        patch.setattr(nearby, "OWN_AT_MOST", own)
         found = clusters(hashes, distance, descriptors)
     assert found == clusters_by_brute_force(hashes, distance, descriptors)
 
@@ -159,6 +166,7 @@ def test_pairs_are_confirmed_on_their_descriptors(
     st.sets(st.integers(0, 13)),
     st.integers(0, 6),
     st.sampled_from([1, 3, duplicates.CROWD]),
+    st.sampled_from([0, nearby.INDEXED_AT_MOST]),
 )
 def test_clusters_after_additions_and_removals_are_those_from_scratch(
     pictures: tuple[dict[str, int], dict[str, bytes]],
@@ -166,6 +174,7 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
     later: set[int],
     distance: int,
     crowd: int,
+    indexed: int,
 ) -> None:
     def some(places: set[int]) -> tuple[dict[str, int], dict[str, bytes]]:
         chosen = {name for place, name in enumerate(pictures[0]) if place in places}
@@ -174,6 +183,7 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "CROWD", crowd)
+        patch.setattr(nearby, "INDEXED_AT_MOST", indexed)
         before = clustering(*some(earlier), distance=distance)
         after = clustering(*some(later), before, distance=distance)
         scratch = clustering(*some(later), distance=distance)
