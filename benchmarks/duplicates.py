@@ -16,6 +16,8 @@ import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +28,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from imagenet_builder.crawl.inspect import inspect
 from imagenet_builder.crawl.limits import Limits
+from imagenet_builder.descriptor_file import DescriptorFile
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
@@ -50,6 +53,9 @@ SIDE = (480, 360)
 THEIR_DISTANCE = 10
 # Far from the seeds of pictures that thresholds and windows were chosen on.
 FIRST_SEED = 1_000_000
+# Descriptors that are made in one go, and how fast amplitudes fall in natural pictures.
+MADE_AT_ONCE = 1_024
+NATURAL = 1.1
 ANYTHING = Limits(min_side=1, max_side=2**31, max_pixels=2**62, max_aspect=2.0**31, blank=0.0)
 
 
@@ -342,25 +348,50 @@ def all_pairs(kind: str, count: int, sample: int = 200) -> dict[str, Any]:
     }
 
 
-def described(count: int, added: int) -> dict[str, Any]:
-    """CPU seconds for the clusters of pictures with descriptors (noise), and again after `added` more."""
-    rows = np.random.default_rng(3).integers(-127, 128, (count + added, BYTES), dtype=np.int8)
-    hashes = dict(
-        zip((f"{number:016x}" for number in range(len(rows))), hashes_of(rows).tolist(), strict=True)
-    )
-    descriptors = {name: row.tobytes() for name, row in zip(hashes, rows, strict=True)}
-    start = cpu_seconds()
-    before = clustering(dict(list(hashes.items())[:count]), descriptors)
-    scratch, start = cpu_seconds() - start, cpu_seconds()
+def described(kind: str, count: int, added: int) -> dict[str, Any]:
+    """CPU seconds for the clusters of pictures with descriptors, as `export` has them, and again after `added` more."""
+    made = noise if kind == "noise" else natural
+    hashes: dict[str, int] = {}
+    descriptors = DescriptorFile()
+    for start in range(0, count + added, MADE_AT_ONCE):
+        rows = made(min(MADE_AT_ONCE, count + added - start), start)
+        for number, (row, value) in enumerate(zip(rows, hashes_of(rows).tolist(), strict=True), start):
+            name = sha256(number.to_bytes(8)).hexdigest()
+            hashes[name] = value
+            descriptors.add(name, row.tobytes())
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = cpu_seconds()
+    before = clustering(dict(islice(hashes.items(), count)), descriptors)
+    scratch, began = cpu_seconds() - began, cpu_seconds()
     clustering(hashes, descriptors, before)
     return {
-        "hashes": "with windows",
+        "hashes": f"with windows, {kind}",
         "count": count,
         "cpu_s": round(scratch, 2),
         "added": added,
-        "added_cpu_s": round(cpu_seconds() - start, 2),
+        "added_cpu_s": round(cpu_seconds() - began, 2),
+        "held_mib": round(held / 1024),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "clusters": len(np.unique(before.groups)),
     }
+
+
+def noise(count: int, seed: int) -> npt.NDArray[np.int8]:
+    """Descriptors of pictures of noise: only chance makes two alike."""
+    return np.random.default_rng(seed).integers(-127, 128, (count, BYTES), dtype=np.int8)
+
+
+def natural(count: int, seed: int) -> npt.NDArray[np.int8]:
+    """Descriptors with structure at every scale, as photographs have it: amplitudes fall with the frequency."""
+    source = np.random.default_rng(seed)
+    side = 2 * round(BYTES**0.5)
+    frequency = np.hypot(np.fft.rfftfreq(side)[None, :], np.fft.fftfreq(side)[:, None])
+    spectrum = source.normal(size=(count, side, side // 2 + 1)) + 1j * source.normal(
+        size=(count, side, side // 2 + 1)
+    )
+    # Half of the period, so that opposite sides are not alike.
+    fields = np.fft.irfft2(spectrum / np.maximum(frequency, 1 / side) ** NATURAL, s=(side, side))
+    return stack([describe(one[: side // 2, : side // 2]) for one in fields * 40 / fields.std()])
 
 
 def excluding(count: int, asked: int = 300) -> dict[str, Any]:
@@ -430,7 +461,8 @@ def scale(most: int, largest: int) -> list[dict[str, Any]]:
     ]
     sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= largest]
     lines += [measured(search, size) for size in sizes]
-    lines += [measured(described, size, size // 100) for size in (most // 100, most // 10)]
+    sizes = [size for size in (most // 100, most // 10, most) if size <= largest]
+    lines += [measured(described, kind, size, size // 100) for size in sizes for kind in ("noise", "natural")]
     lines.append(measured(excluding, most // 20))
     return lines
 

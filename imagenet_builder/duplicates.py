@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .descriptors import SAME, WINDOWS, mirrored_hashes
+from .halves import MOST_DISTANCE
 from .hamming import BITS, pairs_between, pairs_within, spread
-from .likeness import SIDES, Hashes, Mask, Pictures, Places, confirmed, near_codes, textured
+from .likeness import CONFIRMED_AT_ONCE, SIDES, Hashes, Mask, Pictures, Places, confirmed, textured
+from .nearby import gathered, near_codes
 
 HASH_MASK = (1 << BITS) - 1
 NEAR = 6
@@ -40,7 +41,7 @@ class Clustering:
     row, the row of the first picture that a chain of pairs leads to, and `groups` of the first of its cluster.
     """
 
-    names: npt.NDArray[np.str_]
+    names: Sequence[str]
     hashes: Hashes
     described: Mask
     shows: Mask
@@ -50,8 +51,13 @@ class Clustering:
 
     def clusters(self) -> dict[str, str]:
         """Every name and the smallest name in its cluster."""
-        names: list[str] = self.names.tolist()
+        names = self.names
         return {name: names[label] for name, label in zip(names, self.groups.tolist(), strict=True)}
+
+    def chained(self, more_than: int) -> set[str]:
+        """The names in chains of more than so many pictures, before they are cut."""
+        long = np.flatnonzero(np.bincount(self.labels, minlength=1)[self.labels] > more_than)
+        return {self.names[place] for place in long.tolist()}
 
 
 def clusters(
@@ -64,11 +70,11 @@ def clusters(
     """Map every image to the key of its cluster, the smallest SHA-256 in it.
 
     `hashes` maps SHA-256 to the 64-bit perceptual hash, signed or unsigned. Images are in one cluster when a chain
-    of pairs within `distance` bits (0 to 62) leads from one to the other. Hashes with hardly any texture match only
-    when they are equal. Two pictures with `descriptors` (those of other images may be missing) are a pair if the hash
-    of one, or of its mirror image, is near that of the other or of a window in it, and if what is there correlates by
-    `same` or more. A chain of more than CROWD of these is cut: each picture is then in the cluster of a representative
-    with which it is a pair.
+    of pairs within `distance` bits (0 to 62; with descriptors 0 to 6) leads from one to the other. Hashes with hardly
+    any texture match only when they are equal. Two pictures with `descriptors` (those of other images may be missing)
+    are a pair if the hash of one, or of its mirror image, is near that of the other or of a window in it, and if what
+    is there correlates by `same` or more. A chain of more than CROWD of these is cut: each picture is then in the
+    cluster of a representative with which it is a pair.
     """
     if not 0 <= distance <= BITS - 2:
         raise ValueError(f"distance must be from 0 to {BITS - 2} bits, not {distance}")
@@ -92,8 +98,10 @@ def clustering(
 ) -> Clustering:
     """The clusters of these pictures; those that are in `before` and whose cluster lost no picture are not compared.
 
-    The result does not depend on `before`, which must be of the same distance and `same`.
+    The result does not depend on `before`, which must be of the same distance (0 to 6) and `same`.
     """
+    if not 0 <= distance <= MOST_DISTANCE:
+        raise ValueError(f"distance must be from 0 to {MOST_DISTANCE} bits, not {distance}")
     names = sorted(hashes)
     pictures = Pictures(names, _values(hashes, names), descriptors)
     labels = np.arange(len(names), dtype=np.int64)
@@ -105,7 +113,7 @@ def clustering(
     labels = _joined_near(pictures, labels, ~fresh, fresh, distance, same)
     labels = _first_of_each(labels)
     return Clustering(
-        np.array(names, np.str_),
+        names,
         pictures.hashes,
         pictures.described,
         pictures.shows,
@@ -123,11 +131,14 @@ def _values(hashes: Mapping[str, int], names: Sequence[str]) -> Hashes:
 def _joined_near(
     pictures: Pictures, labels: Places, asking: Mask, answering: Mask, distance: int, same: float
 ) -> Places:
+    def apart() -> Iterator[tuple[Places, Places]]:
+        for one, other in near_codes(pictures, np.flatnonzero(asking), np.flatnonzero(answering), distance):
+            new = labels[one // SIDES] != labels[other // len(WINDOWS)]
+            yield one[new], other[new]
+
     waiting: list[tuple[Places, Places]] = []
     count = 0
-    for one, other in near_codes(pictures, np.flatnonzero(asking), np.flatnonzero(answering), distance):
-        apart = labels[one // SIDES] != labels[other // len(WINDOWS)]
-        one, other = one[apart], other[apart]
+    for one, other in gathered(apart(), CONFIRMED_AT_ONCE):
         sure = confirmed(pictures, one, other, same)
         if sure.any():
             waiting.append((one[sure] // SIDES, other[sure] // len(WINDOWS)))

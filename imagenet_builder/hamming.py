@@ -153,23 +153,32 @@ def spread(values: Values) -> Values:
     A value is 8 rows of 8 bits of which neighbours depend on each other, as in hashes of pictures. Then a piece of it
     has bits from all over, and fewer values agree in one by chance.
     """
+    return reordered(values, _spread_order())
+
+
+def reordered(values: Values, order: tuple[int, ...]) -> Values:
+    """`values` with each bit at the place that `order` has for it."""
     octets = np.ascontiguousarray(values, "<u8").view(np.uint8).reshape(-1, 8)
     moved = np.zeros(len(values), np.uint64)
-    for place, table in enumerate(_spreading()):
+    for place, table in enumerate(_octet_tables(order)):
         moved |= table[octets[:, place]]
     return moved
 
 
 @cache
-def _spreading() -> tuple[Values, ...]:
-    """For each octet of a value, what each of its 256 values becomes."""
+def _spread_order() -> tuple[int, ...]:
     # A knight's move from bit to bit: (column + 2 × row) mod 4 is the quarter that a bit goes to.
     order = sorted(range(BITS), key=lambda bit: ((bit % 8 + 2 * (bit // 8)) % 4, bit))
-    goes_to = {bit: place for place, bit in enumerate(order)}
+    return tuple(sorted(range(BITS), key=order.__getitem__))
+
+
+@cache
+def _octet_tables(order: tuple[int, ...]) -> tuple[Values, ...]:
+    """For each octet of a value, what each of its 256 values becomes."""
     return tuple(
         np.array(
             [
-                sum(1 << goes_to[8 * octet + bit] for bit in range(8) if value >> bit & 1)
+                sum(1 << order[8 * octet + bit] for bit in range(8) if value >> bit & 1)
                 for value in range(256)
             ],
             np.uint64,

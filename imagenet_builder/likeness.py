@@ -1,4 +1,4 @@
-"""Which of many pictures may be alike, by their hashes and those of windows in them; and which of these are.
+"""Pictures with their hashes and those of windows in them, and which pairs of these are of one picture.
 
 An asker is a picture or its mirror image, an answer a picture or a window in it. Their codes are place × SIDES (+ 1 for
 the mirror image) and place × len(WINDOWS) + the window's number.
@@ -6,8 +6,7 @@ the mirror image) and place × len(WINDOWS) + the window's number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +22,7 @@ from .descriptors import (
     mirrored_looks,
     stack,
 )
-from .hamming import BITS, NearIndex, pairs_between, spread
+from .hamming import BITS
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -37,20 +36,13 @@ LEAST_TEXTURE = 8
 # Pairs that are confirmed in one go, and pictures whose windows are hashed in one go: each takes some kilobytes.
 CONFIRMED_AT_ONCE = 20_000
 HASHED_AT_ONCE = 1_024
-# So many hashes or fewer are made an index of, through which the others pass; of more, both sides are sorted.
-INDEXED_AT_MOST = 150_000
-# Pictures that pass in one go, and pairs of hashes that are compared in one go at most.
-PASSING_AT_ONCE = 4_096
-COMPARED_AT_ONCE = 1 << 24
-# Pictures whose windows are sorted in one go: some hundred bytes for each of their hashes.
-SORTED_AT_ONCE = 200_000
 
 
 class Recalled(Protocol):
     """What an earlier search knew: see duplicates.Clustering."""
 
     @property
-    def names(self) -> npt.NDArray[np.str_]: ...
+    def names(self) -> Sequence[str]: ...
     @property
     def hashes(self) -> Hashes: ...
     @property
@@ -81,9 +73,7 @@ class Pictures:
         """Take over what `before` knows; returns the labels to go on from and which pictures are to be compared."""
         count = len(self._names)
         place_of = {name: place for place, name in enumerate(self._names)}
-        now = np.fromiter(
-            (place_of.get(name, -1) for name in before.names.tolist()), np.int64, len(before.names)
-        )
+        now = np.fromiter((place_of.get(name, -1) for name in before.names), np.int64, len(before.names))
         kept = now >= 0
         there = now[kept]
         same = (
@@ -116,99 +106,21 @@ class Pictures:
 
     def asking(self, places: Places) -> Coded:
         """The hashes of these pictures, and of the mirror images of those that show something."""
-        plain, shown = places[self._matchable[places]], places[self.shows[places]]
+        plain, shown = self.matchable(places), places[self.shows[places]]
         hashes = np.concatenate([self.hashes[plain], mirrored_hashes(self.hashes[shown])])
         return hashes, np.concatenate([plain * SIDES, shown * SIDES + 1])
 
     def answering(self, places: Places) -> Coded:
         """The hashes of these pictures, and of the windows in those that show something."""
-        plain, shown = places[self._matchable[places]], places[self.shows[places]]
+        plain, shown = self.matchable(places), places[self.shows[places]]
         hashes = np.concatenate([self.hashes[plain], self.windows[shown].reshape(-1)])
         inside = shown[:, None] * len(WINDOWS) + np.arange(1, len(WINDOWS))
         return hashes, np.concatenate([plain * len(WINDOWS), inside.reshape(-1)])
 
-
-def near_codes(
-    pictures: Pictures, asking: Places, answering: Places, distance: int
-) -> Iterator[tuple[Places, Places]]:
-    """The codes of all askers and answers whose hashes are near, about CONFIRMED_AT_ONCE at a time."""
-    if len(asking) * SIDES <= min(INDEXED_AT_MOST, len(answering) * len(WINDOWS)):
-        for one, other in _passing(pictures.asking(asking), pictures.answering, answering, distance):
-            yield one, other
-    elif len(answering) * len(WINDOWS) <= INDEXED_AT_MOST:
-        for other, one in _passing(pictures.answering(answering), pictures.asking, asking, distance):
-            yield one, other
-    else:
-        askers = _Hashed.of(*pictures.asking(asking))
-        for start in range(0, len(answering), SORTED_AT_ONCE):
-            answers = _Hashed.of(*pictures.answering(answering[start : start + SORTED_AT_ONCE]))
-            yield from _sorted(askers, answers, distance)
-
-
-def _passing(
-    few: Coded, coded: Callable[[Places], Coded], places: Places, distance: int
-) -> Iterator[tuple[Places, Places]]:
-    """The codes of the `few` and, of `places`, what is near to them, as pairs."""
-    hashes, codes = few
-    if not len(hashes):
-        return
-    index = NearIndex(hashes, distance, many_ask=True)
-    at_once = max(1, COMPARED_AT_ONCE // len(hashes))
-    for start in range(0, len(places), PASSING_AT_ONCE):
-        passing, passing_codes = coded(places[start : start + PASSING_AT_ONCE])
-        for begin in range(0, len(passing), at_once):
-            asker, place = index.near(passing[begin : begin + at_once])
-            asker += begin
-            left, right = hashes[place], passing[asker]
-            fit = np.flatnonzero((left == right) | (textured(left) & textured(right)))
-            for part in range(0, len(fit), CONFIRMED_AT_ONCE):
-                some = fit[part : part + CONFIRMED_AT_ONCE]
-                yield codes[place[some]], passing_codes[asker[some]]
-
-
-@dataclass(frozen=True)
-class _Hashed:
-    """Distinct hashes, `spread` and sorted; `codes[starts[i] : starts[i + 1]]` are of what has the hash number i."""
-
-    distinct: Hashes
-    starts: Places
-    codes: Places
-
-    @classmethod
-    def of(cls, hashes: Hashes, codes: Places) -> _Hashed:
-        hashes = spread(hashes)
-        order = np.argsort(hashes)
-        hashes, codes = hashes[order], codes[order]
-        first = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)])
-        return cls(hashes[first], np.append(first, len(hashes)), codes)
-
-
-def _sorted(askers: _Hashed, answers: _Hashed, distance: int) -> Iterator[tuple[Places, Places]]:
-    for left, right in pairs_between(askers.distinct, answers.distinct, distance):
-        fit = (left == right) | (textured(left) & textured(right))
-        one_at = np.searchsorted(askers.distinct, left[fit])
-        other_at = np.searchsorted(answers.distinct, right[fit])
-        yield from _meetings(askers, one_at, answers, other_at)
-
-
-def _meetings(
-    asking: _Hashed, one_at: Places, answering: _Hashed, other_at: Places
-) -> Iterator[tuple[Places, Places]]:
-    """The codes of all that have the hashes `one_at[i]` and `other_at[i]`, about CONFIRMED_AT_ONCE at a time."""
-    wide = answering.starts[other_at + 1] - answering.starts[other_at]
-    # One line for each asker of a hash: it meets all those that have the other.
-    lines = np.repeat(np.arange(len(one_at)), asking.starts[one_at + 1] - asking.starts[one_at])
-    first = np.arange(len(lines)) - np.searchsorted(lines, lines) + asking.starts[one_at][lines]
-    done, sizes = 0, wide[lines].cumsum()
-    while done < len(lines):
-        before = sizes[done - 1] if done else 0
-        end = max(done + 1, int(np.searchsorted(sizes, before + CONFIRMED_AT_ONCE, "right")))
-        width = wide[lines[done:end]]
-        one = np.repeat(first[done:end], width)
-        other = np.arange(len(one)) - np.repeat(width.cumsum() - width, width)
-        other = other + np.repeat(answering.starts[other_at][lines[done:end]], width)
-        done = end
-        yield asking.codes[one], answering.codes[other]
+    def matchable(self, places: Places) -> Places:
+        """Those of these pictures whose own hash may be like another's."""
+        matchable: Places = places[self._matchable[places]]
+        return matchable
 
 
 def confirmed(pictures: Pictures, one: Places, other: Places, same: float) -> Mask:

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-
 from imagenet_builder.duplicates import CROWD, clustering, clusters
 from imagenet_builder.records import Inspected, Rejected, Split
 
@@ -63,8 +61,7 @@ class SplitLeaks:
     def _crowded(self) -> set[str]:
         """The pictures in chains so long that the export may have cut them between two that are alike."""
         found = clustering(self._hashes, self._descriptors, same=LOOSELY_SAME)
-        long = np.bincount(found.labels)[found.labels] > CROWD // 2
-        return set(found.names[long].tolist())
+        return found.chained(CROWD // 2)
 
     def _inspect(self, shown: Shown) -> Inspected | Rejected:
         from imagenet_builder.crawl.inspect import inspect

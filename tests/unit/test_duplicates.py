@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagenet_builder import duplicates, hamming, likeness
+from imagenet_builder import duplicates, hamming, likeness, nearby
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
@@ -136,16 +136,25 @@ def described_hashes(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, bytes]]
 
 
 @settings(max_examples=60, deadline=None)
-@given(described_hashes(), st.integers(0, 10), st.sampled_from([1, 7, 50_000]), st.sampled_from([0, 10**6]))
+@given(
+    described_hashes(),
+    st.integers(0, 6),
+    st.sampled_from([1, 7, 50_000]),
+    st.sampled_from([0, 10**6]),
+    st.sampled_from([0, 1, 10]),
+)
 def test_pairs_are_confirmed_on_their_descriptors(
-    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int, indexed: int
+    pictures: tuple[dict[str, int], dict[str, bytes]], distance: int, at_once: int, indexed: int, own: int
 ) -> None:
     hashes, descriptors = pictures
     with pytest.MonkeyPatch.context() as patch:
-        for bound in ("CONFIRMED", "HASHED", "PASSING", "COMPARED", "SORTED"):
-            patch.setattr(likeness, f"{bound}_AT_ONCE", at_once)
-        patch.setattr(likeness, "INDEXED_AT_MOST", indexed)
-        patch.setattr(duplicates, "PAIRS_AT_ONCE", at_once)
+        patch.setattr(likeness, "HASHED_AT_ONCE", at_once)
+        for bound in ("CONFIRMED", "PASSING", "COMPARED", "GATHERED", "LOCATED"):
+            patch.setattr(nearby, f"{bound}_AT_ONCE", at_once)
+        for bound in ("CONFIRMED", "PAIRS"):
+            patch.setattr(duplicates, f"{bound}_AT_ONCE", at_once)
+        patch.setattr(nearby, "INDEXED_AT_MOST", indexed)
+        patch.setattr(nearby, "OWN_AT_MOST", own)
         found = clusters(hashes, distance, descriptors)
     assert found == clusters_by_brute_force(hashes, distance, descriptors)
 
@@ -155,8 +164,9 @@ def test_pairs_are_confirmed_on_their_descriptors(
     described_hashes(),
     st.sets(st.integers(0, 13)),
     st.sets(st.integers(0, 13)),
-    st.integers(0, 8),
+    st.integers(0, 6),
     st.sampled_from([1, 3, duplicates.CROWD]),
+    st.sampled_from([0, nearby.INDEXED_AT_MOST]),
 )
 def test_clusters_after_additions_and_removals_are_those_from_scratch(
     pictures: tuple[dict[str, int], dict[str, bytes]],
@@ -164,6 +174,7 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
     later: set[int],
     distance: int,
     crowd: int,
+    indexed: int,
 ) -> None:
     def some(places: set[int]) -> tuple[dict[str, int], dict[str, bytes]]:
         chosen = {name for place, name in enumerate(pictures[0]) if place in places}
@@ -172,6 +183,7 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "CROWD", crowd)
+        patch.setattr(nearby, "INDEXED_AT_MOST", indexed)
         before = clustering(*some(earlier), distance=distance)
         after = clustering(*some(later), before, distance=distance)
         scratch = clustering(*some(later), distance=distance)
@@ -200,7 +212,7 @@ def test_only_new_pictures_and_broken_clusters_are_compared(monkeypatch: pytest.
             indexed.append(len(values))
             super().__init__(values, distance, many_ask=many_ask)
 
-    monkeypatch.setattr(likeness, "NearIndex", Counting)
+    monkeypatch.setattr(nearby, "NearIndex", Counting)
     found = clustering(hashes, rows, before).clusters()
     assert looked == [1]
     assert indexed == [2, len(WINDOWS)], (
@@ -419,6 +431,8 @@ def test_pictures_without_texture_match_only_when_equal() -> None:
 def test_a_distance_that_no_hash_can_have_is_refused() -> None:
     with pytest.raises(ValueError, match="distance"):
         clusters({"a": 1}, 63)
+    with pytest.raises(ValueError, match="from 0 to 6"):
+        clusters({"a": 1}, 7, {"a": bytes(BYTES)})
 
 
 def test_a_hundred_thousand_pictures_and_a_burst_of_near_copies_are_clustered() -> None:
