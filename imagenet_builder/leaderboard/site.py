@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,7 +84,9 @@ class _Site:
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._templates.filters["percent"] = lambda share: f"{share:.2%}"
+        # No more places than a step has: what comes after them was rounded away.
+        places = max(0, math.ceil(-math.log10(leaderboard.rules.step)) - 2)
+        self._templates.filters["percent"] = lambda share: f"{share:.{places}%}"
         self._templates.filters["moment"] = lambda when: f"{when:%d %b %Y, %H:%M} UTC"
 
     async def board(self, _: web.Request) -> web.StreamResponse:

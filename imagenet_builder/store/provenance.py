@@ -80,7 +80,8 @@ def _decided(connection: sa.Connection, asked: Sequence[int]) -> dict[int, tuple
     votes = (columns.yes, columns.no, columns.unsure, columns.broken, columns.report)
     statement = sa.select(columns.question_id, columns.rule, columns.probability, *votes)
     statement = statement.where(columns.superseded_at.is_(None))
-    return {row[0]: row[1:] for row in _those(connection, statement, columns.question_id, asked)}
+    rows = _those(connection, statement, columns.question_id, asked)
+    return {question: tuple(verdict) for question, *verdict in rows}
 
 
 def _those(

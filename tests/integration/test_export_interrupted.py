@@ -55,15 +55,19 @@ from hits import database
 from imagenet_builder.cli import run
 from imagenet_builder.project import find_project
 from imagenet_builder.export.plan import plan_release
-from imagenet_builder.export.release import export
+from imagenet_builder.export import release
 from tests.integration.test_export_interrupted import REQUEST
 
-project = find_project(Path(sys.argv[1]))
-# What the plan itself keeps is there already: the release alone runs out of room.
-plan_release(project, REQUEST)
-with database.reading(project.engine):
+def planned(project, request):
+    # The release alone runs out of room, not what planning keeps elsewhere.
+    plan = plan_release(project, request)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
-    sys.exit(run(lambda **_: export(project, REQUEST, Path(sys.argv[2]))))
+    return plan
+
+release.plan_release = planned
+project = find_project(Path(sys.argv[1]))
+with database.reading(project.engine):
+    sys.exit(run(lambda **_: release.export(project, REQUEST, Path(sys.argv[2]))))
 """
 
 

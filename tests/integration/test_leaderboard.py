@@ -191,15 +191,15 @@ async def test_handing_in_over_http_and_everything_that_is_refused(engine: sa.En
         status, said = await post(client, token, guesses(5))
         assert (status, said) == (
             200,
-            "Ada &amp; &lt;i&gt;Co&lt;/i&gt; is at 80.00% now. Submissions left in these 24 hours: 2.",
+            "Ada &amp; &lt;i&gt;Co&lt;/i&gt; is at 80% now. Submissions left in these 24 hours: 2.",
         )
         assert "No improvement by a whole step" in (await post(client, token, b"0 " + guesses(5)))[1]
-        assert "is at 40.00% now" in (await post(client, token, guesses(12)))[1]
+        assert "is at 40% now" in (await post(client, token, guesses(12)))[1]
         status, said = await post(client, token, guesses(20))
         assert status == 429
         assert "no more submissions before 05 May 2026, 12:00 UTC" in said
         clock.now += timedelta(days=1)
-        assert "is at 0.00% now" in (await post(client, token, guesses(20)))[1]
+        assert "is at 0% now" in (await post(client, token, guesses(20)))[1]
         found = json.loads(await (await client.get("/leaderboard.json")).text())
         assert found["standings"] == [
             {
@@ -253,7 +253,7 @@ def test_the_command_invites_and_serves_and_a_person_hands_in_with_a_browser(
             page.get_by_label("Token of your team").fill(token)
             page.get_by_label("File").set_input_files(mine)
             page.get_by_role("button", name="Hand in").click()
-            assert "Fishers is at 0.00% now" in (page.get_by_role("status").text_content() or "")
+            assert "Fishers is at 0% now" in (page.get_by_role("status").text_content() or "")
             assert page.get_by_role("row").nth(1).text_content() is not None
             assert complaints == []
             browser.close()
