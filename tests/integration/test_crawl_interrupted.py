@@ -142,7 +142,7 @@ def test_random_kills_change_nothing(kills: int, tmp_path: Path) -> None:
         commits = set()
         for _ in range(kills):
             with child(__name__, "crawl_here", str(killed.folder), server.address, *paths) as process:
-                _wait_at_random(rng, server, process)
+                _wait_at_random(rng, server, killed, process)
                 assert process.poll() is None, "it had ended before it could be killed"
             commits.add(count(killed, tables.candidates.c.ended_at.is_not(None)))
             assert all(killed.images.get(sha256) for sha256 in stored(killed)), "a row came before its bytes"
@@ -154,14 +154,22 @@ def test_random_kills_change_nothing(kills: int, tmp_path: Path) -> None:
     assert set(killed.images) == set(undisturbed.images)
 
 
-def _wait_at_random(rng: random.Random, server: FaultServer, process: subprocess.Popen[str]) -> None:
-    """Wait for a moment of a crawl's start, or for one after its first request."""
-    if rng.random() < 0.25:
+def _wait_at_random(
+    rng: random.Random, server: FaultServer, project: Project, process: subprocess.Popen[str]
+) -> None:
+    """Wait for a moment of a crawl's start, or for one after its first request or its first commit."""
+    kind = rng.random()
+    if kind < 0.25:
         time.sleep(rng.uniform(0.1, 1.0))
-        return
-    begun = server.asked.total()
-    wait_for(lambda: server.asked.total() > begun, process)
-    time.sleep(rng.uniform(0.0, 1.5))
+    elif kind < 0.6:
+        begun = server.asked.total()
+        wait_for(lambda: server.asked.total() > begun, process)
+        time.sleep(rng.uniform(0.0, 1.5))
+    else:
+        ended = tables.candidates.c.ended_at.is_not(None)
+        before = count(project, ended)
+        wait_for(lambda: count(project, ended) > before, process)
+        time.sleep(rng.uniform(0.0, 0.6))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

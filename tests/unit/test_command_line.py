@@ -79,10 +79,10 @@ def test_no_command_module_imports_anything_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_fetches_decodes_nothing_and_imports_no_decoder() -> None:
+def test_what_fetches_imports_no_decoder_and_no_client_of_apis() -> None:
     program = (
-        "import sys, imagenet_builder.crawl.crawl, imagenet_builder.crawl.gather\n"
-        "sys.exit(', '.join(sorted({'numpy', 'PIL', 'simplejpeg'} & set(sys.modules))) or 0)\n"
+        "import sys, imagenet_builder.crawl.crawl, imagenet_builder.crawl.gather, imagenet_builder.sources.url_list\n"
+        "sys.exit(', '.join(sorted({'numpy', 'PIL', 'simplejpeg', 'aiohttp'} & set(sys.modules))) or 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
