@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
+from threading import Lock
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -71,26 +74,62 @@ def create_hit(
     A type made of values stays, whatever becomes of the HIT. Raises RequestRefused: HitAlreadyExists (token used within
     24 hours), HITTypeDoesNotExist, InsufficientFunds, XMLParseError or InvalidParameterValue for the question.
     """
-    hit_type = _hit_type(engine, requester_id, terms, now)
     if order.layout_id is not None:
         with reading(engine) as connection:
             xml = filled_question(connection, requester_id, order.layout_id, order.layout_parameters)
         order = replace(order, question=xml)
     is_form = parse_question(order.question or "").form is not None
-    hit = _new_hit(requester_id, hit_type, order, is_form, now)
+    known = _KNOWN_TYPES.get(requester_id, terms) if isinstance(terms, str) else None
+    if known is not None:
+        # Refused if the type was notified of since, or the store is not the one where it was seen: then it is read.
+        with suppress(sa.exc.IntegrityError):
+            return _store(
+                engine, _new_hit(requester_id, known, order, is_form, now), order, now, as_known=True
+            )
+    hit_type = _hit_type(engine, requester_id, terms, now)
+    return _store(engine, _new_hit(requester_id, hit_type, order, is_form, now), order, now, as_known=False)
+
+
+def _store(engine: Engine, hit: Hit, order: HitOrder, now: datetime, *, as_known: bool) -> Hit:
     # A notice goes with the HIT in one transaction; alone, a HIT is a transaction of its own.
-    opened = writing if hit_type.notified else writing_at_once
+    opened = writing if hit.hit_type.notified else writing_at_once
     price = order.max_assignments * hit.price_cents
-    with refusals(engine, requester_id, "create", order.token, price, now), opened(engine) as connection:
-        hit = store_hit(connection, hit, order.token, now)
+    with refusals(engine, hit.requester_id, "create", order.token, price, now), opened(engine) as connection:
+        hit = store_hit(connection, hit, order.token, now, type_as_known=as_known)
         announce(connection, hit, "HITCreated", now)
     return hit
+
+
+class _KnownTypes:
+    """The types of the latest HITs, if nothing about them changes but that they may come to be notified of."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.lock = Lock()
+        self.found: OrderedDict[tuple[str, str], HitType] = OrderedDict()
+
+    def get(self, requester_id: str, type_id: str) -> HitType | None:
+        with self.lock:
+            return self.found.get((requester_id, type_id))
+
+    def keep(self, requester_id: str, hit_type: HitType) -> None:
+        if hit_type.notified or hit_type.requirements:
+            return
+        with self.lock:
+            self.found[requester_id, hit_type.hit_type_id] = hit_type
+            if len(self.found) > self.most:
+                self.found.popitem(last=False)
+
+
+_KNOWN_TYPES = _KnownTypes(1024)
 
 
 def _hit_type(engine: Engine, requester_id: str, terms: HitTypeTerms | str, now: datetime) -> HitType:
     type_id = terms if isinstance(terms, str) else create_hit_type(engine, requester_id, terms, now)
     with glancing(engine) as connection:
-        return usable_type(connection, requester_id, type_id)
+        hit_type = usable_type(connection, requester_id, type_id)
+    _KNOWN_TYPES.keep(requester_id, hit_type)
+    return hit_type
 
 
 def extend_hit(

@@ -22,7 +22,7 @@ from ..database import glancing
 from . import ledger, tokens
 from .lifecycle import HitState
 from .records import Hit
-from .tables import hits, questions
+from .tables import hit_types, hits, questions
 from .tokens import Scope
 
 _OF_STATE = tuple(field.name for field in fields(HitState))
@@ -33,19 +33,31 @@ _OF_HIT = (
 _ROW = (
     sa.insert(hits)
     .values({name: sa.bindparam(f"new_{name}", type_=hits.c[name].type) for name in (*_OF_HIT, *_OF_STATE)})
-    .values(type_number=sa.bindparam("new_type_number"))
+    .values(
+        # Nothing, which the column forbids, if the type is not what the caller remembers of it.
+        type_number=sa.select(hit_types.c.number)
+        .where(
+            hit_types.c.number == sa.bindparam("new_type_number"),
+            hit_types.c.hit_type_id == sa.bindparam("new_type_id"),
+            sa.or_(~hit_types.c.notified, sa.bindparam("new_type_was_read", type_=sa.Boolean)),
+        )
+        .scalar_subquery()
+    )
 )
 
 
-def store_hit(connection: Connection, hit: Hit, token: str | None, now: datetime) -> Hit:
+def store_hit(
+    connection: Connection, hit: Hit, token: str | None, now: datetime, *, type_as_known: bool
+) -> Hit:
     """Store a HIT and hold its whole price in escrow; HITs with the same question share one row of it.
 
-    Returns it with its number. One statement on PostgreSQL. Fails by a constraint of the tables where `refusals` says
-    what that means.
+    Returns it with its number. One statement on PostgreSQL. `type_as_known` says that its type was not read for it, but
+    known from before. Fails by a constraint of the tables; `refusals` says what that means.
     """
     values: dict[str, Any] = {f"new_{name}": getattr(hit, name) for name in _OF_HIT}
     values |= {f"new_{name}": getattr(hit.state, name) for name in _OF_STATE}
-    values |= {"new_type_number": hit.hit_type.number, "new_xml": hit.question}
+    values |= {"new_type_number": hit.hit_type.number, "new_type_id": hit.hit_type.hit_type_id}
+    values |= {"new_type_was_read": not type_as_known, "new_xml": hit.question}
     price = hit.state.max_assignments * hit.price_cents
     values |= ledger.first_hold(hit.requester_id, hit.hit_id, price, now)
     if token is not None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from hits.backup import back_up, restore
 from hits.database import glancing, open_engine, upgrade, writing
+from hits.errors import RequestRefused
 from hits.marketplace import arrivals, offers, people, publishing, working, workplace
+from hits.marketplace.notices import Specification, update_settings
 from hits.marketplace.publishing import HitOrder, HitTypeTerms
 from hits.marketplace.questions import parse_question
-from hits.marketplace.tables import MIGRATIONS, questions
+from hits.marketplace.tables import MIGRATIONS, notices, questions
 from hits.marketplace.workplace import _KnownQuestions
 
 from ..marketplace_worker import html_question
@@ -65,6 +70,10 @@ def test_a_round_of_work_and_a_new_hit_take_few_statements(engine: sa.Engine) ->
     with counted(engine) as sent:
         hit_id = publishing.create_hit(engine, signer.requester_id, type_id, order, NOW).hit_id
     assert len(sent) == 2 + 6 * apart
+    again = replace(order, token="two")
+    # Its type is known by now.
+    made = statements(engine, lambda: publishing.create_hit(engine, signer.requester_id, type_id, again, NOW))
+    assert made == 1 + 6 * apart
     assert statements(engine, lambda: arrivals.find_signer(engine, keys.access_key, NOW)) == 1
     assert statements(engine, lambda: arrivals.session_worker(engine, cookie, NOW)) == 1
     assert statements(engine, lambda: offers.open_groups(engine, worker_id, NOW)) == 1
@@ -74,6 +83,36 @@ def test_a_round_of_work_and_a_new_hit_take_few_statements(engine: sa.Engine) ->
     assert statements(engine, lambda: workplace.own_assignment(engine, assignment_id, worker_id)) == 1
     assert statements(engine, lambda: workplace.framed_question(engine, hit_id, worker_id, NOW)) == 1
     assert statements(engine, lambda: working.submit(engine, assignment_id, [("a", "b")], NOW)) == 2 + apart
+
+
+def test_what_is_known_of_a_type_does_not_outlast_its_truth(engine: sa.Engine, tmp_path: Path) -> None:
+    requester_id = signer_of(engine)
+    order = HitOrder(html_question("<p>?</p>"), 3, 3600)
+    back_up(engine, tmp_path / "before")
+    type_id = publishing.create_hit_type(engine, requester_id, TERMS, NOW)
+    for _ in range(2):
+        publishing.create_hit(engine, requester_id, type_id, order, NOW)
+    wanted = Specification("ada@example.org", "Email", "2014-08-15", ("HITCreated",))
+    update_settings(engine, requester_id, type_id, wanted, True, NOW)
+    publishing.create_hit(engine, requester_id, type_id, order, NOW)
+    with glancing(engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(notices)) == 1
+    update_settings(engine, requester_id, type_id, None, False, NOW)
+    publishing.create_hit(engine, requester_id, type_id, order, NOW)
+
+    # In the older store another type gets the number that this one had.
+    restore(engine, tmp_path / "before")
+    other = publishing.create_hit_type(engine, requester_id, replace(TERMS, reward_cents=99), NOW)
+    with pytest.raises(RequestRefused) as refused:
+        publishing.create_hit(engine, requester_id, type_id, order, NOW)
+    assert refused.value.code == "HITTypeDoesNotExist"
+    assert publishing.create_hit(engine, requester_id, other, order, NOW).hit_type.reward_cents == 99
+
+
+def signer_of(engine: sa.Engine) -> str:
+    signer, _ = arrivals.find_signer(engine, people.create_requester(engine, "tester").access_key, NOW)
+    assert signer is not None
+    return signer.requester_id
 
 
 def test_a_glance_is_no_transaction(engine: sa.Engine) -> None:
