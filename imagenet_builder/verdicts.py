@@ -136,16 +136,22 @@ def decide(asked: Asked, evidence: Evidence, finality: Finality = PROVISIONAL) -
         if not mine.any():
             continue
         chosen = there if len(numbered) == 1 else there & mine[place]
-        task = (np.cumsum(mine) - 1)[place[chosen]]
+        where, worker, answer = _marked(chosen, place, ballots.worker, ballots.answer)
+        task = where if mine.all() else (np.cumsum(mine) - 1)[where]
         members = _Members(
             asked.question[mine],
             asked.category[mine],
             asked.waiting[mine],
             np.array([one.in_subset for one in asked.policies])[asked.policy[mine]],
         )
-        cast = Ballots(task, ballots.worker[chosen], ballots.answer[chosen])
+        cast = Ballots(task, worker, answer)
         found.append(_decide_group(policy, members, cast, evidence, finality))
     return found
+
+
+def _marked(marks: Mask, *columns: Integers) -> tuple[Integers, ...]:
+    """The marked rows of each column; where all are marked the columns themselves: copies of all votes are large."""
+    return columns if marks.all() else tuple(column[marks] for column in columns)
 
 
 def _places(ids: Integers, wanted: Integers) -> Integers:
@@ -212,8 +218,8 @@ def _decide_group(
 
 def _votes(cast: Ballots, n_tasks: int) -> consensus.Votes:
     label = LABEL_OF_ANSWER[cast.answer]
-    said = label != UNSAID
-    return consensus.Votes(cast.question[said], cast.worker[said], label[said], n_tasks=n_tasks)
+    task, worker, label = _marked(label != UNSAID, cast.question, cast.worker, label)
+    return consensus.Votes(task, worker, label, n_tasks=n_tasks)
 
 
 def _with_controls(members: _Members, cast: Ballots, controls: Controls) -> consensus.Votes:

@@ -17,7 +17,7 @@ STANDARD_ERRORS = 1.0
 # Each time that controls do not bear it out, so much of what is left to certainty is demanded more.
 STRICTER = 0.1
 TRIES = 40
-# Then the demand is halved in between so many times.
+# Then the least demand that they bear out is looked for between the last two, in so many halvings.
 FINER = 3
 
 
@@ -35,7 +35,7 @@ def borne_out(
 
     def bears_out(decided: Mask) -> bool:
         shown = decided & known
-        if not shown.any():
+        if not precision or not shown.any():
             return True
         evidence = MODEL_IN_CONTROLS + int(shown.sum())
         share = (MODEL_IN_CONTROLS * float(most[decided].mean()) + int(right[shown].sum())) / evidence

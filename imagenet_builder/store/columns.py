@@ -66,7 +66,9 @@ def read_numbers(
         part = query.where(over > start, over <= start + step)
         for found, column in zip(columns, _read_whole(connection, part), strict=True):
             found.append(column)
-    return [np.concatenate(found) if found else np.zeros(0, np.int64) for found in columns]
+    none = np.zeros(0, np.int64)
+    # One by one: the parts of a column are given back before the next is put together.
+    return [np.concatenate([none, *columns.pop(0)]) for _ in range(len(columns))]
 
 
 def _read_whole(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> list[NDArray[np.int64]]:

@@ -265,3 +265,13 @@ def test_the_dynamic_rules_subset_wants_ten_votes_however_sure_it_is() -> None:
     votes += [(question, worker + 5, answer) for question, worker, answer in votes]
     found = verdicts(asked(dict.fromkeys(truth, policy.subset)), votes, Finality(fitted=True))
     assert not any(said[4] for said in found.values())
+
+
+def test_ids_that_are_scattered_widely_are_found_too() -> None:
+    far = 10**15
+    votes = [*cast_on(1, [Answer.YES] * 3), *cast_on(far, [Answer.NO] * 3), *cast_on(far - 1, [Answer.NO])]
+    found = verdicts(asked({1: MAJORITY, far: MAJORITY}), votes)
+    assert {question: one[0] for question, one in found.items()} == {
+        1: Decision.ACCEPTED,
+        far: Decision.REJECTED,
+    }
