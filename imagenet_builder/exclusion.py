@@ -66,47 +66,59 @@ class Exclusion:
         self._wholes = NearIndex(hashes_of(rows), NEAR)
 
     def match(self, image: Described) -> str | None:
-        """The excluded picture that `image` equals or nearly equals; None if there is none.
+        """The excluded picture that `image` equals or nearly equals; None if there is none."""
+        return self.matches([image])[0]
+
+    def matches(self, images: Sequence[Described]) -> list[str | None]:
+        """For each image the excluded picture that it is most like, None without one; many together cost far less.
 
         As among a collection's own pictures (`duplicates.clusters`), one is compared with the other and the windows
         in it, and with its mirror image.
         """
-        if not len(self._rows) or not any(image.descriptor):
-            return None
-        row = stack([image.descriptor])
-        hashes = all_hashes_of(row)[0]
-        # One after the other: the image as it is, and its mirror image.
-        both = np.stack([hashes, mirrored_hashes(hashes)])
-        found: list[tuple[float, int]] = []
-        # The image against each excluded picture and the windows in it; then what is in it against each.
-        turned, place = self._windows.near(both[:, 0])
+        found: list[str | None] = [None] * len(images)
+        rows = stack([image.descriptor for image in images])
+        shown = np.flatnonzero(rows.any(axis=1))
+        if not len(self._rows) or not len(shown):
+            return found
+        image, place, alike = self._alike(rows[shown])
+        # The most alike comes last of its image's.
+        order = np.lexsort((place, alike, image))
+        for one in order[alike[order] >= self._same].tolist():
+            found[shown[image[one]]] = self.names[self._rows[place[one]]]
+        return found
+
+    def _alike(self, rows: Descriptors) -> tuple[Places, Places, npt.NDArray[np.float32]]:
+        """(image, excluded picture, correlation) of all that have hashes near each other."""
+        hashes = all_hashes_of(rows)
+        # As they are, then their mirror images.
+        both = np.stack([hashes, mirrored_hashes(hashes.reshape(-1)).reshape(hashes.shape)])
+        # The images against the excluded pictures and the windows in them; then the windows in them against these.
+        asked, place = self._windows.near(both[:, :, 0].reshape(-1))
+        mirrored, image = np.divmod(asked, len(rows))
         window, place = np.divmod(place, len(self._rows))
-        for side, number in _distinct(turned, window):
-            there = place[(turned == side) & (window == number)]
-            look = _turned(looks_of(row), side)
-            known = looks_of(self._excluded(there), number)
-            alike = correlation(look.repeat(len(there), axis=0), known, number)
-            found += zip(alike.tolist(), there.tolist(), strict=True)
-        asked, whole = self._wholes.near(both[:, 1:].reshape(-1))
-        turned, inside = np.divmod(asked, len(WINDOWS) - 1)
-        for side, number in _distinct(turned, inside):
-            there = whole[(turned == side) & (inside == number)]
-            look = _turned(looks_of(row, number + 1), side)
-            alike = correlation(looks_of(self._excluded(there)), look.repeat(len(there), axis=0), number + 1)
-            found += zip(alike.tolist(), there.tolist(), strict=True)
-        most, like = max(found, default=(0.0, -1))
-        return self.names[self._rows[like]] if most >= self._same else None
+        forth = _correlations(rows[image], mirrored, self._excluded(place), window)
+        asked, whole = self._wholes.near(both[:, :, 1:].reshape(-1))
+        asked, inside = np.divmod(asked, len(WINDOWS) - 1)
+        mirrored, holder = np.divmod(asked, len(rows))
+        back = _correlations(self._excluded(whole), mirrored, rows[holder], inside + 1)
+        return np.append(image, holder), np.append(place, whole), np.append(forth, back)
 
     def _excluded(self, places: Places) -> Descriptors:
         return self.descriptors[self._rows[places]]
 
 
-def _turned(look: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
-    return mirrored_looks(look) if side else look
-
-
-def _distinct(sides: Places, windows: Places) -> list[tuple[int, int]]:
-    return sorted(set(zip(sides.tolist(), windows.tolist(), strict=True)))
+def _correlations(
+    asking: Descriptors, mirrored: Places, known: Descriptors, windows: Places
+) -> npt.NDArray[np.float32]:
+    """Row by row the correlation of a picture, or of its mirror image, with a window in another."""
+    looks = looks_of(asking)
+    turned = np.flatnonzero(mirrored)
+    looks[turned] = mirrored_looks(looks[turned])
+    found = np.zeros(len(asking), np.float32)
+    for window in np.unique(windows).tolist():
+        there = np.flatnonzero(windows == window)
+        found[there] = correlation(looks[there], looks_of(known[there], window), window)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

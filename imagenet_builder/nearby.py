@@ -104,14 +104,20 @@ def _near_hashes(
     """Pairs of hashes, of an asker and of an answer, that are near. What a picture shares with itself is not told."""
     asked, _ = pictures.asking(asking)
     answered = pictures.hashes[pictures.matchable(answering)]
+    shown = answering[pictures.shows[answering]]
     own = np.isin(asking, answering, assume_unique=True).sum() * OWN_AT_MOST > len(answering)
     if own:
         # A whole picture has its own hash, and would be found under every key.
         yield from _near_wholes(pictures, asking, answering, distance)
         mirrored = mirrored_hashes(pictures.hashes[asking[pictures.shows[asking]]])
         yield from pairs_between(mirrored, answered, distance)
-    inside = pictures.windows[answering[pictures.shows[answering]]].reshape(-1)
-    answers = inside if own else np.concatenate([answered, inside])
+        answered = answered[:0]
+    width = pictures.windows.shape[1]
+    # The largest thing in memory is made where it is used.
+    answers = np.empty(len(answered) + len(shown) * width, np.uint64)
+    answers[: len(answered)] = answered
+    inside = answers[len(answered) :].reshape(len(shown), width)
+    pictures.windows.take(shown, axis=0, out=inside, mode="clip")
     yield from pairs_between(asked, answers, distance)
 
 

@@ -23,13 +23,15 @@ class TakenDown:
     sha256s: frozenset[str] = frozenset()
     pictures: Exclusion | None = None
 
-    def refuse(self, image: Inspected) -> Rejected | None:
-        """Why `image` is not stored again; None if it may be."""
+    def refuse(self, images: Sequence[Inspected]) -> list[Rejected | None]:
+        """For each of `images` why it is not stored again; None if it may be."""
+        like = self.pictures.matches(images) if self.pictures is not None else [None] * len(images)
+        return [self._refusal(image, alike) for image, alike in zip(images, like, strict=True)]
+
+    def _refusal(self, image: Inspected, like: str | None) -> Rejected | None:
         if image.sha256 in self.sha256s:
             return Rejected(Reason.TAKEN_DOWN)
-        if self.pictures is not None and self.pictures.match(image):
-            return Rejected(Reason.TAKEN_DOWN, "like a picture that was taken down")
-        return None
+        return None if like is None else Rejected(Reason.TAKEN_DOWN, "like a picture that was taken down")
 
 
 def pictures_of(images: Sequence[KnownImage]) -> Exclusion:

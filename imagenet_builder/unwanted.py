@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,17 @@ class Unwanted:
     exclusion: Exclusion | None = None
     taken_down: TakenDown = field(default_factory=TakenDown)
 
-    def refuse(self, image: Inspected) -> Rejected | None:
-        """Why `image` is not stored; None if it may be."""
-        if refusal := self.taken_down.refuse(image):
-            return refusal
-        like = self.exclusion.match(image) if self.exclusion is not None else None
-        return None if like is None else Rejected(Reason.EXCLUDED, f"like {like}")
+    @property
+    def compares(self) -> bool:
+        """Whether pictures are compared with others, which is cheaper for many together."""
+        return self.exclusion is not None or self.taken_down.pictures is not None
+
+    def refuse(self, images: Sequence[Inspected]) -> list[Rejected | None]:
+        """For each of `images` why it is not stored; None if it may be."""
+        refusals = self.taken_down.refuse(images)
+        if self.exclusion is None:
+            return refusals
+        return [
+            refusal or (None if like is None else Rejected(Reason.EXCLUDED, f"like {like}"))
+            for refusal, like in zip(refusals, self.exclusion.matches(images), strict=True)
+        ]

@@ -17,6 +17,7 @@ from imagenet_builder.sources import Source
 from imagenet_builder.store.crawl import PendingCandidate
 from imagenet_builder.unwanted import Unwanted
 
+from .comparison import Comparison
 from .download import Download
 from .fetch import Fetcher
 from .keep import Keeper
@@ -57,7 +58,7 @@ class Gatherer:
         self._settings = settings
         self._agent = agent
         self._keeper = Keeper(images)
-        self._unwanted = unwanted
+        self._comparison = Comparison(unwanted)
         self._clock = clock
         self._sources = sources or {}
         self._workers = workers or worker_count()
@@ -126,7 +127,7 @@ class Gatherer:
             same = hashlib.sha256(download.content).hexdigest() == known.sha256
             return Unchanged(known) if same else Changed()
         outcome = await _inspected(download, self._pool)
-        refusal = self._unwanted.refuse(outcome) if isinstance(outcome, Inspected) else None
+        refusal = await self._comparison.refuse(outcome) if isinstance(outcome, Inspected) else None
         return refusal or outcome
 
 
