@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from hits import database
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.executors.executor import check_executor
+from imagenet_builder.garbage import rare_collections
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category
 from imagenet_builder.sources import Source, open_sources
@@ -75,7 +75,7 @@ def crawl(
     with database.exclusive_lock(project.engine, "crawl"):
         with database.reading(project.engine) as connection:
             categories = _chosen(categories_sql.selected(connection), wnids)
-        with _rare_collections(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with rare_collections(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_crawl(project, sources, categories, retry, refresh, listener, clock))
 
 
@@ -186,19 +186,6 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Search for garbage in cycles a tenth as often: there is little, and a thousand candidates to look through."""
-    usual = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(10 * usual[0], *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -279,7 +279,7 @@ def test_ctrl_c_ends_all_processes_without_a_word_of_theirs(larger: Project, tmp
     assert running.stdout.readline() == "under way\n"
     os.killpg(running.pid, signal.SIGINT)
     # Until all that hold its ends of the pipes are gone.
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=200)
     assert (running.returncode, said) == (130, "")
     assert [path.name for path in out.parent.iterdir()] == [".first.partial"]
     assert list((out.parent / ".first.partial").rglob("*.JPEG"))
