@@ -1,4 +1,4 @@
-"""How often Python looks for garbage in cycles, where thousands of candidates or millions of rows come and go that are in none."""
+"""How often Python looks for garbage in cycles, where much comes and goes that is in none."""
 
 from __future__ import annotations
 
