@@ -19,9 +19,9 @@ from .likeness import CONFIRMED_AT_ONCE, SIDES, Coded, Hashes, Mask, Pictures, P
 
 Column = TypeVar("Column", Hashes, Places)
 
-# So many hashes or fewer are made an index of, through which up to so many others pass; more have keys of half their
-# bits.
-INDEXED_AT_MOST = 40_000
+# So many hashes or fewer are made an index of, through which the others pass, fewer if these are more than so many;
+# more have keys of half their bits.
+INDEXED_AT_MOST, INDEXED_FOR_MANY = 40_000, 12_000
 PASSING_AT_MOST = 1_000_000
 # If fewer than one in so many of those who answer ask as well, they may be found under every key of theirs.
 OWN_AT_MOST = 10
@@ -38,7 +38,8 @@ def near_codes(
 ) -> Iterator[tuple[Places, Places]]:
     """The codes of all askers and answers whose hashes are near, in batches."""
     askers, answers = len(asking) * SIDES, len(answering) * len(WINDOWS)
-    if max(askers, answers) <= PASSING_AT_MOST and min(askers, answers) <= INDEXED_AT_MOST:
+    indexed = INDEXED_AT_MOST if max(askers, answers) <= PASSING_AT_MOST else INDEXED_FOR_MANY
+    if min(askers, answers) <= indexed:
         if askers <= answers:
             yield from _passing(pictures.asking(asking), pictures.answering, answering, distance)
         else:
