@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ def command_line(context: click.Context, project_folder: Path, verbose: bool, lo
 
 def main() -> None:
     """Run the command line and leave with its exit code: 0, 1, 2, 3 or 75."""
+    # NumPy's matrices here are small: threads on them take many times the CPU of one, most of it waiting.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(command_line.main))
 
 

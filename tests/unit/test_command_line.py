@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,20 @@ def test_no_command_module_imports_anything_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_small_matrices_are_not_shared_out_among_threads() -> None:
+    program = (
+        "import os, sys\n"
+        "from imagenet_builder import cli\n"
+        "sys.argv = ['imagenet-builder', '--version']\n"
+        "try: cli.main()\n"
+        "except SystemExit: import numpy\n"
+        "sys.exit(len(os.listdir('/proc/self/task')) - 1)\n"
+    )
+    usual = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run([sys.executable, "-c", program], env=usual, check=False)
+    assert done.returncode == 0, "threads beside the main one"
 
 
 def test_what_fetches_imports_no_decoder_and_no_client_of_apis() -> None:
