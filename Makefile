@@ -7,7 +7,7 @@ TORCH := torch==2.13.0 torchvision==0.28.0
 DEMO ?= demo-project
 JOBS ?= 2
 
-.PHONY: setup demo test test-readers test-readers-tensorflow check soak test-setup system-packages wordnet constraints clean
+.PHONY: setup demo test test-readers check soak test-setup system-packages wordnet constraints clean
 
 setup: $(VENV)/.installed
 
@@ -48,7 +48,8 @@ check: $(VENV)/.test-installed
 # The readers that releases are for, unmodified, in an environment without the program. timm and mosaicml-streaming
 # come without their dependencies: those of the second bring the clients of four clouds.
 READERS_VENV := .venv-readers
-READERS := datasets webdataset mlcroissant pytest pytest-timeout psutil
+READERS := datasets webdataset mlcroissant tensorflow-cpu tensorflow-datasets importlib_resources pytest \
+  pytest-timeout psutil
 READERS_ALONE := timm mosaicml-streaming transformers tokenizers safetensors regex catalogue brotli zstd \
   python-snappy cramjam
 READERS_PIP := $(READERS_VENV)/bin/python -m pip install --quiet -c constraints-readers.txt
@@ -59,13 +60,6 @@ $(READERS_VENV)/.installed: constraints-readers.txt
 	$(READERS_PIP) $(READERS)
 	$(READERS_PIP) --no-deps $(READERS_ALONE)
 	touch $@
-
-# TensorFlow Datasets' reader of the archives; TensorFlow is large, and without it that one is skipped.
-$(READERS_VENV)/.tensorflow: $(READERS_VENV)/.installed
-	$(READERS_PIP) tensorflow-cpu tensorflow-datasets importlib_resources
-	touch $@
-
-test-readers-tensorflow: $(READERS_VENV)/.tensorflow test-readers
 
 test-readers: test-setup $(READERS_VENV)/.installed
 	BUILDER_PYTHON=$(BIN)/python $(READERS_VENV)/bin/python -m pytest -c tests/readers/pytest.ini --rootdir . \

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
-tfds = pytest.importorskip("tensorflow_datasets", reason="make test-readers-tensorflow installs it")
+from .conftest import BUILDER_PYTHON, ROOT, Releases
 
-from .conftest import BUILDER_PYTHON, ROOT, Releases  # noqa: E402  (after the skip)
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+import tensorflow_datasets as tfds
 
 pytestmark = pytest.mark.readers
 
