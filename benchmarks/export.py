@@ -214,7 +214,7 @@ def _rows(numbers: range, classes: Sequence[str], random: np.random.Generator) -
         rows["questions"].append({"id": row_id, "sha256": sha256, "wnid": classes[place], "asked_at": NOW})
         rows["verdicts"].append(
             {
-                "id": row_id, "question_id": row_id, "decision": "accepted", "rule": "majority", "parameters": {},
+                "question_id": row_id, "decision": "accepted", "rule": "majority", "parameters": {},
                 "probability": 0.97, "yes": 3, "no": 0, "unsure": 0, "broken": 0, "report": 0, "final": True,
                 "decided_at": NOW,
             }
