@@ -21,6 +21,9 @@ from .verdicts import coded
 
 Integers = NDArray[np.int64]
 
+# What is packed into a vote's one number: two marks, and the answer above them.
+COUNTS, NEW, ANSWER = 1, 2, 4
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -62,38 +65,48 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
 
     Those after the row `new_after` are new.
     """
+    v = votes.c
+    # Whose a vote is stands on its page, too; the rest is packed into one number: each column costs the engines as much
+    # as finding the row.
+    marks = sa.case((v.counts, COUNTS), else_=0) + sa.case((v.id > new_after, NEW), else_=0)
     rows = sa.select(
-        integer(votes.c.question_id),
-        integer(votes.c.worker_id),
-        integer(votes.c.assignment_id),
-        coded(votes.c.answer),
-        coded(controls.c.answer),
-        integer(sa.case((votes.c.counts, 1), else_=0)),
-        integer(sa.case((votes.c.id > new_after, 1), else_=0)),
-    ).select_from(votes.outerjoin(controls, controls.c.question_id == votes.c.question_id))
-    question, worker, assignment, answer, known, counts, new = read_numbers(
-        connection, rows, votes.c.id, after=after
-    )
-    ids, number = np.unique(worker, return_inverse=True)
-    repeated = (counts == 0) & (known < 0)
-    label = LABEL_OF_ANSWER[answer]
+        integer(v.question_id), integer(v.assignment_id), integer(coded(v.answer) * ANSWER + marks)
+    ).select_from(votes)
+    question, assignment, packed = read_numbers(connection, rows, v.id, after=after)
+    pages, page, pictures = np.unique(assignment, return_inverse=True, return_counts=True)
+    page_worker, seconds = _pages(connection, pages)
+    ids, page_number = np.unique(page_worker, return_inverse=True)
+    number = page_number[page]
+    known = _known(connection, question)
+    repeated = (packed & COUNTS == 0) & (known == UNKNOWN)
+    label = LABEL_OF_ANSWER[packed // ANSWER]
     kept = ~repeated & (label != UNSAID)
     tasks, task = np.unique(question[kept], return_inverse=True)
     truth = np.full(tasks.size, UNKNOWN, dtype=np.int64)
-    is_control = known[kept] >= 0
-    truth[task[is_control]] = LABEL_OF_ANSWER[known[kept][is_control]]
+    truth[task] = known[kept]
     return WorkerVotes(
         ids,
         Votes(task, number[kept], np.maximum(label[kept], ABSTAINED), n_tasks=tasks.size, known=truth),
-        _pages(connection, ids, assignment),
+        Pages(page_number, seconds / pictures),
         np.bincount(number[repeated], minlength=ids.size),
-        np.unique(number[new == 1]),
+        np.unique(number[packed & NEW != 0]),
     )
 
 
-def _pages(connection: sa.Connection, ids: Integers, assignment: Integers) -> Pages:
-    """The pages that these answers came on; a page's time is its own clock's, or else from accepting to submitting."""
-    pages, pictures = np.unique(assignment, return_counts=True)
+def _known(connection: sa.Connection, question: Integers) -> Integers:
+    """The label of each question that is a control, UNKNOWN elsewhere."""
+    rows = sa.select(integer(controls.c.question_id), integer(coded(controls.c.answer)))
+    control, answer = read_columns(connection, rows.order_by(controls.c.question_id), "ii")
+    known = np.full(question.size, UNKNOWN, dtype=np.int64)
+    if control.size:
+        place = np.minimum(np.searchsorted(control, question), control.size - 1)
+        is_control = control[place] == question
+        known[is_control] = LABEL_OF_ANSWER[answer[place[is_control]].astype(np.int64)]
+    return known
+
+
+def _pages(connection: sa.Connection, pages: Integers) -> tuple[Integers, NDArray[np.float64]]:
+    """Of pages, ascending: whose, and their seconds: by their own clock, or else from accepting to submitting."""
     a = assignments.c
     own_clock = sa.cast(sa.func.coalesce(a.page_seconds, -1.0), sa.Double)
     rows = sa.select(integer(a.id), integer(a.worker_id), own_clock).order_by(a.id)
@@ -107,7 +120,7 @@ def _pages(connection: sa.Connection, ids: Integers, assignment: Integers) -> Pa
         seconds[untimed] = [held[one] for one in row[untimed].tolist()]
     # No time at all says that nobody measured it.
     seconds[untimed & (seconds == 0)] = np.nan
-    return Pages(np.searchsorted(ids, worker), seconds / pictures)
+    return worker.astype(np.int64), seconds
 
 
 def _held(connection: sa.Connection, first: int) -> dict[int, float]:
