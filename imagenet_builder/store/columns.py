@@ -84,7 +84,9 @@ def read_whole(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) ->
     return [np.fromstring(text or "", dtype=np.int64, sep=",") for text in texts]
 
 
-def among(connection: sa.Connection, column: sa.Column[int], ids: NDArray[np.int64]) -> sa.ColumnElement[bool]:
+def among(
+    connection: sa.Connection, column: sa.Column[int], ids: NDArray[np.int64]
+) -> sa.ColumnElement[bool]:
     """Whether a column is one of many ids: one value to the engine, which looks each of them up in an index."""
     listed = ",".join(map(str, ids.tolist()))
     if connection.dialect.name == "postgresql":

@@ -100,7 +100,9 @@ def _packed(counts: Sequence[Any]) -> list[Any]:
 def _update(connection: sa.Connection, questions: Integers, **values: Any) -> None:
     """Write into the verdicts that stand on these questions."""
     if questions.size:
-        standing = sa.and_(verdicts.c.superseded_at.is_(None), among(connection, verdicts.c.question_id, questions))
+        standing = sa.and_(
+            verdicts.c.superseded_at.is_(None), among(connection, verdicts.c.question_id, questions)
+        )
         connection.execute(verdicts.update().where(standing).values(**values))
 
 

@@ -15,7 +15,7 @@ from hits.model import Exclusion
 from hits.quality import Pages
 from imagenet_builder.verdicts import LABEL_OF_ANSWER, UNSAID
 
-from .columns import integer, read_columns, read_numbers
+from .columns import among, integer, read_columns, read_numbers
 from .tables import assignments, controls, exclusions, votes, workers
 from .verdicts import coded
 
@@ -120,7 +120,7 @@ def _pages(connection: sa.Connection, pages: Integers) -> tuple[Integers, NDArra
         seconds[untimed] = [held[one] for one in row[untimed].tolist()]
     # No time at all says that nobody measured it.
     seconds[untimed & (seconds == 0)] = np.nan
-    return worker.astype(np.int64), seconds
+    return worker.astype(np.int64), seconds.astype(np.float64)
 
 
 def _held(connection: sa.Connection, first: int) -> dict[int, float]:
@@ -159,7 +159,13 @@ def exclude(
         connection.execute(
             exclusions.insert(),
             [
-                {"worker_id": worker, "reason": reason, "detail": detail, "decided_at": now}
+                {
+                    "worker_id": worker,
+                    "reason": reason,
+                    "detail": detail,
+                    "decided_at": now,
+                    "votes_left_out": False,
+                }
                 for worker, reason, detail in new
             ],
         )
@@ -216,13 +222,28 @@ def record_told(connection: sa.Connection, one: StandingExclusion, now: datetime
     connection.execute(exclusions.update().where(exclusions.c.id == one.id).values(**told))
 
 
-def questions_of_changed(connection: sa.Connection, since: datetime | None) -> Integers:
-    """The questions, ascending, voted on by workers who were excluded or taken back since a moment (None: ever)."""
-    changed = sa.select(exclusions.c.worker_id)
-    if since is not None:
-        changed = changed.where(sa.or_(exclusions.c.decided_at >= since, exclusions.c.lifted_at >= since))
-    asked = sa.select(votes.c.question_id).where(votes.c.counts, votes.c.worker_id.in_(changed)).distinct()
+def exclusions_to_follow(connection: sa.Connection, *, ignoring: bool) -> Integers:
+    """The exclusions, by their rows, that verdicts do not follow yet: in force and counted, or ended and left out.
+
+    None is in force unless verdicts are `ignoring` excluded workers.
+    """
+    e = exclusions.c
+    in_force = e.lifted_at.is_(None) if ignoring else sa.false()
+    unlike = sa.or_(sa.and_(in_force, ~e.votes_left_out), sa.and_(~in_force, e.votes_left_out))
+    return np.array(connection.scalars(sa.select(e.id).where(unlike)).all(), dtype=np.int64)
+
+
+def questions_of_excluded(connection: sa.Connection, rows: Integers) -> Integers:
+    """The questions, ascending, on which the workers of these exclusions voted."""
+    of = sa.select(exclusions.c.worker_id).where(among(connection, exclusions.c.id, rows))
+    asked = sa.select(votes.c.question_id).where(votes.c.counts, votes.c.worker_id.in_(of)).distinct()
     return np.array(sorted(connection.scalars(asked)), dtype=np.int64)
+
+
+def record_followed(connection: sa.Connection, rows: Integers) -> None:
+    """Write down that verdicts follow these exclusions, which they did not: by row, whatever became of them since."""
+    followed = exclusions.update().where(among(connection, exclusions.c.id, rows))
+    connection.execute(followed.values(votes_left_out=~exclusions.c.votes_left_out))
 
 
 def endpoints_to_tell(connection: sa.Connection) -> set[str]:
