@@ -3,7 +3,8 @@
     python benchmarks/aggregate.py [--tasks 1000000] [--postgres URL] [--no-crowd-kit] [--memory] [--quick]
 
 Three votes a task by 5,000 simulated workers. CPU seconds, so that a busy machine changes little; for PostgreSQL those
-of the server are added. A run with 1 % new votes is counted above an empty run. The last line is JSON.
+of the server are added. Runs with 1 % new votes are counted above an empty run: a fourth vote on decided
+questions, whose verdicts become history, and then the three votes of new pages. The last line is JSON.
 
     pip install --no-deps crowd-kit && pip install 'scikit-learn<1.7' tqdm
 """
@@ -270,8 +271,92 @@ def add_votes(engine: sa.Engine, n_tasks: int) -> int:
     return len(new)
 
 
+def add_pages(engine: sa.Engine, n_tasks: int) -> int:
+    """The three votes of 1 % more pages, of questions that nobody had voted on."""
+    more = max(1, -(-n_tasks // PAGE) // NEW_SHARE)
+    with database.writing(engine) as connection:
+        question, hit, assignment = (
+            (connection.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
+            for table in (tables.questions, tables.hits, tables.assignments)
+        )
+        for rows in _more_pages(more, question, hit):
+            _insert(connection, *rows)
+        table, columns, plain = _assignments(range(assignment - 1, assignment - 1 + VOTES_A_TASK * more))
+        place = columns.index("hit_id")
+        on_pages = (
+            (*row[:place], hit + at // VOTES_A_TASK, *row[place + 1 :]) for at, row in enumerate(plain)
+        )
+        _insert(connection, table, columns, on_pages)
+        _insert(
+            connection,
+            tables.votes,
+            ("question_id", "assignment_id", "worker_id", "answer", "counts", "cast_at"),
+            (
+                (
+                    *(question + PAGE * (at // VOTES_A_TASK) + one, assignment + at),
+                    *((assignment - 1 + at) % WORKERS + 1, "yes", True, NOW),
+                )
+                for at in range(VOTES_A_TASK * more)
+                for one in range(PAGE)
+            ),
+        )
+    return VOTES_A_TASK * more * PAGE
+
+
+def _more_pages(more: int, question: int, hit: int) -> Any:
+    """Questions of a picture each and the pages that ask them, numbered from `question` and `hit` on."""
+    asked = range(more * PAGE)
+    columns = (
+        "format",
+        "mode",
+        "width",
+        "height",
+        "byte_count",
+        "orientation",
+        "perceptual_hash",
+        "stored_at",
+    )
+    yield (
+        tables.images,
+        ("sha256", *columns),
+        ((f"more{one:060x}", "JPEG", "RGB", 9, 9, 9, 1, 0, NOW) for one in asked),
+    )
+    yield (
+        tables.questions,
+        ("id", "sha256", "wnid", "asked_at"),
+        ((question + one, f"more{one:060x}", "n00000000", NOW) for one in asked),
+    )
+    columns = ("id", "wnid", "token", "endpoint", "live", "state", "votes_wanted", "rule")
+    yield (
+        tables.hits,
+        (*columns, "reward_cents", "fee_cents", "intended_at", "platform_hit_id"),
+        (
+            (
+                hit + at,
+                "n00000000",
+                f"more {at}",
+                "e",
+                False,
+                "collected",
+                3,
+                "majority",
+                1,
+                1,
+                NOW,
+                f"more {at}",
+            )
+            for at in range(more)
+        ),
+    )
+    yield (
+        tables.hit_questions,
+        ("hit_id", "position", "question_id", "as_control", "picture_name"),
+        ((hit + one // PAGE, one % PAGE, question + one, False, f"more {one}") for one in asked),
+    )
+
+
 def on_store(url: str, votes: Votes) -> dict[str, float]:
-    """CPU seconds of `aggregate` on everything, on nothing, and on 1 % new votes."""
+    """CPU seconds of `aggregate` on everything, on nothing, and on 1 % new votes of each kind."""
     with tempfile.TemporaryDirectory() as folder:
         project = initialise(Path(folder) / "project")
         if url:
@@ -296,6 +381,8 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
         found["looking at workers"] = spent(
             lambda: excluded_workers.review(project.engine, NOW, after=before)
         )
+        found["votes on new pages"] = float(add_pages(project.engine, votes.n_tasks))
+        found["1 % on new pages"] = spent(lambda: _aggregate(project))
         project.engine.dispose()
         return found
 
@@ -344,11 +431,15 @@ def main() -> int:
             continue
         found = on_store(url, votes)
         last[engine] = found
-        above = (found["1 % new"] - found["nothing new"]) / found["everything"]
         print(f"aggregate on {engine}, CPU seconds")
-        for name in ("everything", "nothing new", "1 % new", "looking at workers"):
+        for name in ("everything", "nothing new", "1 % new", "looking at workers", "1 % on new pages"):
             print(f"  {name:24}{found[name]:10.3f}")
-        print(f"  1 % new votes ({found['new votes']:.0f}), above an empty run: {above:.1%} of everything")
+        for name, number, kind in (
+            ("1 % new", "new votes", "a fourth on decided questions"),
+            ("1 % on new pages", "votes on new pages", "three on new questions"),
+        ):
+            above = (found[name] - found["nothing new"]) / found["everything"]
+            print(f"  {found[number]:.0f} votes, {kind}, above an empty run: {above:.1%} of everything")
         if unit:
             print(f"  everything is {found['everything'] / unit:.1f} times crowd-kit's majority in memory")
     last["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -90,11 +90,13 @@ def measure(
     limits: Limits | None = None,
     *,
     only: NDArray[np.int64] | None = None,
+    intervals: bool = True,
 ) -> list[Conduct]:
     """Return the conduct of every worker, by number, or of `only` these; `repeats` counts each one's repeated votes.
 
     `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
-    compared with what all others said, where two or more did and agree.
+    compared with what all others said, where two or more did and agree. Without `intervals`, which `verdict_on` does
+    not need and which take scipy, those of `yes` and `no` are NaN.
     """
     limits = limits or Limits()
     n_workers = repeats.size
@@ -112,7 +114,7 @@ def measure(
     medians = _medians(pages, n_workers)
     same, others_same = _same_answers(worker, label, others, n_workers)
     chosen = np.arange(n_workers) if only is None else only
-    no, yes = (_estimates(right[true, chosen], shown[true, chosen]) for true in (NO, YES))
+    no, yes = (_estimates(right[true, chosen], shown[true, chosen], intervals) for true in (NO, YES))
     return [
         Conduct(
             worker=one,
@@ -200,11 +202,13 @@ def _same_answers(
     return same, np.where(most == YES, share, 1 - share)
 
 
-def _estimates(right: Floats, shown: Floats) -> list[Estimate]:
-    from scipy.special import betaincinv
-
+def _estimates(right: Floats, shown: Floats, intervals: bool) -> list[Estimate]:
     first, second = RIGHT + right, WRONG + shown - right
-    low, high = (betaincinv(first, second, share) for share in (TAIL, 1 - TAIL))
+    low = high = np.full(first.shape, np.nan)
+    if intervals:
+        from scipy.special import betaincinv
+
+        low, high = (betaincinv(first, second, share) for share in (TAIL, 1 - TAIL))
     return _listed(first / (first + second), low, high, shown)
 
 

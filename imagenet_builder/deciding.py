@@ -55,14 +55,17 @@ class Deciding:
         self.now = now
         self.ignore_excluded = ignore_excluded
         self.seen = 0
+        self._following: Integers = NOBODY
 
     def decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
         """Bring verdicts up to the votes; returns how many changed."""
         with database.reading(self.engine) as connection:
-            self.seen = verdict_store.latest_vote(connection)
+            self._look(connection)
             if finalise:
                 task = _Task(completed, rule, Finality(True, everything=True))
             elif rule is not None:
+                # Final verdicts stay as they are, so that a later run follows the exclusions.
+                self._following = NOBODY
                 task = self._task(connection, completed, rule, verdict_store.unsettled_questions(connection))
             else:
                 task = self._task_since(connection, completed, verdict_store.watermark(connection))
@@ -76,9 +79,8 @@ class Deciding:
             ended = verdict_store.touched_questions(connection, self.seen, completed)
             return _Task(completed, None, only=ended, voted=True)
         touched = verdict_store.touched_questions(connection, after, completed)
-        if self.ignore_excluded:
-            since = verdict_store.watermark_moved_at(connection)
-            touched = np.union1d(touched, worker_store.questions_of_changed(connection, since))
+        if self._following.size:
+            touched = np.union1d(touched, worker_store.questions_of_excluded(connection, self._following))
         return self._task(connection, completed, None, touched)
 
     def _task(
@@ -100,12 +102,17 @@ class Deciding:
         """Refit every rule to all votes; what waits for no more becomes final. Returns how many verdicts changed."""
         task = _Task((), None, Finality(fitted=True))
         with database.reading(self.engine) as connection:
-            self.seen = verdict_store.latest_vote(connection)
+            self._look(connection)
             found = self._decided(connection, task)
         changed = self._write(found, task)
         with database.writing(self.engine) as connection:
             verdict_store.move_watermark(connection, self.seen, self.now)
         return changed
+
+    def _look(self, connection: sa.Connection) -> None:
+        """Note which votes are there, and which exclusions the verdicts do not follow yet."""
+        self.seen = verdict_store.latest_vote(connection)
+        self._following = worker_store.exclusions_to_follow(connection, ignoring=self.ignore_excluded)
 
     def _decided(self, connection: sa.Connection, task: _Task) -> list[Decided]:
         some = task.chosen is not None
@@ -142,4 +149,7 @@ class Deciding:
                 with database.writing(self.engine) as connection:
                     some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
                     changed += supersede(connection, some, self.now)
+        if self._following.size:
+            with database.writing(self.engine) as connection:
+                worker_store.record_followed(connection, self._following)
         return changed

@@ -69,7 +69,7 @@ def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int
 
     Only of workers with answers after the row `new_after`.
     """
-    found, conducts = _measured(connection, after, new_after)
+    found, conducts = _measured(connection, after, new_after, intervals=True)
     known = store.workers_by_id(connection)
     standing = {one.worker.id: one for one in store.standing_exclusions(connection)}
     lines = [
@@ -79,10 +79,13 @@ def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int
     return sorted(lines, key=lambda line: (-line.conduct.votes, line.worker.id))
 
 
-def _measured(connection: sa.Connection, after: int, new_after: int) -> tuple[list[int], list[Conduct]]:
+def _measured(
+    connection: sa.Connection, after: int, new_after: int, *, intervals: bool
+) -> tuple[list[int], list[Conduct]]:
     """The rows of the workers with answers after the row `new_after`, and the conduct of each."""
     found = store.worker_votes(connection, after=after, new_after=new_after)
-    return found.ids[found.new].tolist(), measure(found.votes, found.pages, found.repeats, only=found.new)
+    conducts = measure(found.votes, found.pages, found.repeats, only=found.new, intervals=intervals)
+    return found.ids[found.new].tolist(), conducts
 
 
 def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
@@ -93,10 +96,8 @@ def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
     """
     with database.reading(engine) as connection:
         latest = max(0, latest_vote(connection) - LATEST_ANSWERS)
-        reasons = [
-            (worker, verdict_on(conduct))
-            for worker, conduct in zip(*_measured(connection, latest, max(latest, after)), strict=True)
-        ]
+        workers, conducts = _measured(connection, latest, max(latest, after), intervals=False)
+        reasons = [(worker, verdict_on(conduct)) for worker, conduct in zip(workers, conducts, strict=True)]
         left = store.ever_excluded(connection)
         found = [(worker, *why) for worker, why in reasons if why is not None and worker not in left]
         known = store.workers_by_id(connection) if found else {}

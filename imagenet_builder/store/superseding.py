@@ -13,25 +13,17 @@ from numpy.typing import NDArray
 
 from imagenet_builder.verdicts import ANSWERS, DECISIONS, Decided, Integers
 
-from .columns import copy_in, integer, load_columns, moment_field, read_columns
+from .columns import among, copy_in, integer, moment_field, read_whole
 from .tables import verdicts
 
 WORDS = np.array([decision.value.encode() for decision in DECISIONS])
 LENGTHS = np.strings.str_len(WORDS)
+# Probabilities are compared as whole numbers of this share; SQLite writes decimals: a last digit is no other word.
+PROBABILITY_UNIT = 1e-15
+ROUNDING = 1000
 NO_PROBABILITY = -1.0
-ROUNDING = 1e-12
-
-# What one statement works on: a table of eight-byte numbers that ends with the transaction.
-_decided = sa.Table(
-    "decided",
-    sa.MetaData(),
-    sa.Column("question_id", sa.BigInteger, primary_key=True),
-    sa.Column("decision", sa.BigInteger),
-    sa.Column("probability", sa.Double),
-    *(sa.Column(answer.value, sa.BigInteger) for answer in ANSWERS),
-    sa.Column("final", sa.BigInteger),
-    prefixes=["TEMPORARY"],
-)
+# Two counts of votes in one number.
+COUNT_BITS = 32
 
 
 def supersede(connection: sa.Connection, found: Decided, now: datetime) -> int:
@@ -59,52 +51,59 @@ def _any_stands(connection: sa.Connection, found: Decided) -> bool:
 
 def _what_is_new(connection: sa.Connection, found: Decided, now: datetime) -> Integers:
     """Make history of the verdicts that stand and say something else; returns the rows of `found` that do."""
-    _decided.create(connection)
-    tallies = [found.tally[:, place] for place in range(len(ANSWERS))]
-    # A number that no probability is, where there is none: columns hold no nulls.
+    question, final, *standing = _standing(connection, found)
+    place = np.searchsorted(found.question, question)
+    probability, *words = (new[place] for new in _said(found))
+    same = np.abs(probability - standing[0]) <= ROUNDING
+    for new, old in zip(words, standing[1:], strict=True):
+        same &= new == old
+    becomes_final = same & (final == 0) & found.final[place]
+    _update(connection, question[becomes_final], final=True)
+    _update(connection, question[~same], superseded_at=now)
+    is_new = np.ones(found.question.size, dtype=np.bool_)
+    is_new[place[same]] = False
+    return np.flatnonzero(is_new)
+
+
+def _standing(connection: sa.Connection, found: Decided) -> list[Integers]:
+    """The verdicts that stand on these questions: question, whether final, and what is said as in `_said`."""
+    old = verdicts.c
+    parameters = json.dumps(dict(found.parameters))
+    alike = sa.and_(old.rule == found.rule, sa.cast(old.parameters, sa.Text) == parameters)
+    decision = sa.case({word.value: place for place, word in enumerate(DECISIONS)}, value=old.decision)
+    counts = [integer(old[answer.value]) for answer in ANSWERS]
+    rows = sa.select(
+        integer(old.question_id),
+        integer(sa.case((old.final, 1), else_=0)),
+        integer(sa.func.coalesce(old.probability, NO_PROBABILITY) / PROBABILITY_UNIT),
+        # A verdict by another rule says something else, whatever it says.
+        integer(sa.case((alike, decision), else_=len(DECISIONS))),
+        *_packed(counts),
+    )
+    chosen = among(connection, old.question_id, found.question)
+    return read_whole(connection, rows.where(old.superseded_at.is_(None), chosen))
+
+
+def _said(found: Decided) -> list[Integers]:
+    """What verdicts say, in whole numbers: probability, decision, and how many gave each answer."""
     probability = np.where(np.isnan(found.probability), NO_PROBABILITY, found.probability)
-    columns = [found.question, found.decision, probability, *tallies, found.final.astype(np.int64)]
-    load_columns(connection, _decided, columns)
-    new, same = _decided.c, _is_said_again(found)
-    standing = sa.and_(verdicts.c.superseded_at.is_(None), verdicts.c.question_id == new.question_id)
-    connection.execute(
-        verdicts.update()
-        .where(
-            verdicts.c.superseded_at.is_(None),
-            ~verdicts.c.final,
-            # Named, so that the index of standing verdicts serves: most rows are none of these.
-            verdicts.c.question_id.in_(sa.select(new.question_id)),
-            sa.exists().where(verdicts.c.question_id == new.question_id, same, new.final == 1),
+    counts = list(found.tally.T)
+    return [(probability / PROBABILITY_UNIT).astype(np.int64), found.decision, *_packed(counts)]
+
+
+def _packed(counts: Sequence[Any]) -> list[Any]:
+    """Counts, two in a number: a column less is a third less to read."""
+    pairs = zip(counts[::2], [*counts[1::2], None], strict=False)
+    return [first if second is None else first + second * 2**COUNT_BITS for first, second in pairs]
+
+
+def _update(connection: sa.Connection, questions: Integers, **values: Any) -> None:
+    """Write into the verdicts that stand on these questions."""
+    if questions.size:
+        standing = sa.and_(
+            verdicts.c.superseded_at.is_(None), among(connection, verdicts.c.question_id, questions)
         )
-        .values(final=True)
-    )
-    connection.execute(_decided.delete().where(sa.exists().where(standing, same).correlate(_decided)))
-    connection.execute(
-        verdicts.update()
-        .where(verdicts.c.superseded_at.is_(None), verdicts.c.question_id.in_(sa.select(new.question_id)))
-        .values(superseded_at=now)
-    )
-    (left,) = read_columns(connection, sa.select(new.question_id).order_by(new.question_id), "i")
-    _decided.drop(connection)
-    return np.searchsorted(found.question, left)
-
-
-def _is_said_again(found: Decided) -> sa.ColumnElement[bool]:
-    """Whether a row of `verdicts` and one of `decided` say the same, final or not."""
-    new, old = _decided.c, verdicts.c
-    return sa.and_(
-        old.decision == _decision_word(),
-        old.rule == found.rule,
-        sa.cast(old.parameters, sa.Text) == json.dumps(dict(found.parameters)),
-        # Written as decimals on SQLite: a last digit is no other word.
-        sa.func.abs(sa.func.coalesce(old.probability, NO_PROBABILITY) - new.probability) < ROUNDING,
-        *(old[answer.value] == new[answer.value] for answer in ANSWERS),
-    )
-
-
-def _decision_word() -> sa.ColumnElement[str]:
-    words = {place: decision.value for place, decision in enumerate(DECISIONS)}
-    return sa.case(words, value=_decided.c.decision)
+        connection.execute(verdicts.update().where(standing).values(**values))
 
 
 def _insert(connection: sa.Connection, found: Decided, now: datetime) -> None:

@@ -16,7 +16,7 @@ from imagenet_builder.policy import Policy
 from imagenet_builder.verdicts import ANSWERS, Asked, Ballots, Controls, latest_asked
 
 from .chunks import chunks
-from .columns import ROWS_AT_ONCE, integer, load_columns, read_columns, read_numbers
+from .columns import ROWS_AT_ONCE, integer, load_columns, read_columns, read_numbers, read_whole
 from .tables import controls, hit_questions, hits, questions, verdicts, votes, watermarks
 
 Integers = NDArray[np.int64]
@@ -60,11 +60,6 @@ def watermark(connection: sa.Connection) -> int:
     """The row of the last vote that is in the verdicts."""
     position = sa.select(watermarks.c.position).where(watermarks.c.name == WATERMARK)
     return connection.scalar(position) or 0
-
-
-def watermark_moved_at(connection: sa.Connection) -> datetime | None:
-    """When verdicts were last brought up to new votes; None if they never were."""
-    return connection.scalar(sa.select(watermarks.c.moved_at).where(watermarks.c.name == WATERMARK))
 
 
 def move_watermark(connection: sa.Connection, position: int, now: datetime) -> None:
@@ -119,8 +114,8 @@ def unsettled_questions(connection: sa.Connection) -> Integers:
 
 def _ids(connection: sa.Connection, query: sa.Select[Any]) -> Integers:
     inner = query.subquery()
-    (found,) = read_columns(connection, sa.select(integer(inner.c.question_id)), "i")
-    return np.unique(_whole(found))
+    (found,) = read_whole(connection, sa.select(integer(inner.c.question_id)))
+    return np.unique(found)
 
 
 def choose(connection: sa.Connection, question_ids: Integers) -> None:

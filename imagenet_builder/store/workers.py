@@ -15,11 +15,14 @@ from hits.model import Exclusion
 from hits.quality import Pages
 from imagenet_builder.verdicts import LABEL_OF_ANSWER, UNSAID
 
-from .columns import integer, read_columns, read_numbers
+from .columns import among, integer, read_columns, read_numbers
 from .tables import assignments, controls, exclusions, votes, workers
 from .verdicts import coded
 
 Integers = NDArray[np.int64]
+
+# What is packed into a vote's one number: two marks, and the answer above them.
+COUNTS, NEW, ANSWER = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +65,48 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
 
     Those after the row `new_after` are new.
     """
+    v = votes.c
+    # Whose a vote is stands on its page, too; the rest is packed into one number: each column costs the engines as much
+    # as finding the row.
+    marks = sa.case((v.counts, COUNTS), else_=0) + sa.case((v.id > new_after, NEW), else_=0)
     rows = sa.select(
-        integer(votes.c.question_id),
-        integer(votes.c.worker_id),
-        integer(votes.c.assignment_id),
-        coded(votes.c.answer),
-        coded(controls.c.answer),
-        integer(sa.case((votes.c.counts, 1), else_=0)),
-        integer(sa.case((votes.c.id > new_after, 1), else_=0)),
-    ).select_from(votes.outerjoin(controls, controls.c.question_id == votes.c.question_id))
-    question, worker, assignment, answer, known, counts, new = read_numbers(
-        connection, rows, votes.c.id, after=after
-    )
-    ids, number = np.unique(worker, return_inverse=True)
-    repeated = (counts == 0) & (known < 0)
-    label = LABEL_OF_ANSWER[answer]
+        integer(v.question_id), integer(v.assignment_id), integer(coded(v.answer) * ANSWER + marks)
+    ).select_from(votes)
+    question, assignment, packed = read_numbers(connection, rows, v.id, after=after)
+    pages, page, pictures = np.unique(assignment, return_inverse=True, return_counts=True)
+    page_worker, seconds = _pages(connection, pages)
+    ids, page_number = np.unique(page_worker, return_inverse=True)
+    number = page_number[page]
+    known = _known(connection, question)
+    repeated = (packed & COUNTS == 0) & (known == UNKNOWN)
+    label = LABEL_OF_ANSWER[packed // ANSWER]
     kept = ~repeated & (label != UNSAID)
     tasks, task = np.unique(question[kept], return_inverse=True)
     truth = np.full(tasks.size, UNKNOWN, dtype=np.int64)
-    is_control = known[kept] >= 0
-    truth[task[is_control]] = LABEL_OF_ANSWER[known[kept][is_control]]
+    truth[task] = known[kept]
     return WorkerVotes(
         ids,
         Votes(task, number[kept], np.maximum(label[kept], ABSTAINED), n_tasks=tasks.size, known=truth),
-        _pages(connection, ids, assignment),
+        Pages(page_number, seconds / pictures),
         np.bincount(number[repeated], minlength=ids.size),
-        np.unique(number[new == 1]),
+        np.unique(number[packed & NEW != 0]),
     )
 
 
-def _pages(connection: sa.Connection, ids: Integers, assignment: Integers) -> Pages:
-    """The pages that these answers came on; a page's time is its own clock's, or else from accepting to submitting."""
-    pages, pictures = np.unique(assignment, return_counts=True)
+def _known(connection: sa.Connection, question: Integers) -> Integers:
+    """The label of each question that is a control, UNKNOWN elsewhere."""
+    rows = sa.select(integer(controls.c.question_id), integer(coded(controls.c.answer)))
+    control, answer = read_columns(connection, rows.order_by(controls.c.question_id), "ii")
+    known = np.full(question.size, UNKNOWN, dtype=np.int64)
+    if control.size:
+        place = np.minimum(np.searchsorted(control, question), control.size - 1)
+        is_control = control[place] == question
+        known[is_control] = LABEL_OF_ANSWER[answer[place[is_control]].astype(np.int64)]
+    return known
+
+
+def _pages(connection: sa.Connection, pages: Integers) -> tuple[Integers, NDArray[np.float64]]:
+    """Of pages, ascending: whose, and their seconds: by their own clock, or else from accepting to submitting."""
     a = assignments.c
     own_clock = sa.cast(sa.func.coalesce(a.page_seconds, -1.0), sa.Double)
     rows = sa.select(integer(a.id), integer(a.worker_id), own_clock).order_by(a.id)
@@ -107,7 +120,7 @@ def _pages(connection: sa.Connection, ids: Integers, assignment: Integers) -> Pa
         seconds[untimed] = [held[one] for one in row[untimed].tolist()]
     # No time at all says that nobody measured it.
     seconds[untimed & (seconds == 0)] = np.nan
-    return Pages(np.searchsorted(ids, worker), seconds / pictures)
+    return worker.astype(np.int64), seconds.astype(np.float64)
 
 
 def _held(connection: sa.Connection, first: int) -> dict[int, float]:
@@ -146,7 +159,13 @@ def exclude(
         connection.execute(
             exclusions.insert(),
             [
-                {"worker_id": worker, "reason": reason, "detail": detail, "decided_at": now}
+                {
+                    "worker_id": worker,
+                    "reason": reason,
+                    "detail": detail,
+                    "decided_at": now,
+                    "votes_left_out": False,
+                }
                 for worker, reason, detail in new
             ],
         )
@@ -203,13 +222,28 @@ def record_told(connection: sa.Connection, one: StandingExclusion, now: datetime
     connection.execute(exclusions.update().where(exclusions.c.id == one.id).values(**told))
 
 
-def questions_of_changed(connection: sa.Connection, since: datetime | None) -> Integers:
-    """The questions, ascending, voted on by workers who were excluded or taken back since a moment (None: ever)."""
-    changed = sa.select(exclusions.c.worker_id)
-    if since is not None:
-        changed = changed.where(sa.or_(exclusions.c.decided_at >= since, exclusions.c.lifted_at >= since))
-    asked = sa.select(votes.c.question_id).where(votes.c.counts, votes.c.worker_id.in_(changed)).distinct()
+def exclusions_to_follow(connection: sa.Connection, *, ignoring: bool) -> Integers:
+    """The exclusions, by their rows, that verdicts do not follow yet: in force and counted, or ended and left out.
+
+    None is in force unless verdicts are `ignoring` excluded workers.
+    """
+    e = exclusions.c
+    in_force = e.lifted_at.is_(None) if ignoring else sa.false()
+    unlike = sa.or_(sa.and_(in_force, ~e.votes_left_out), sa.and_(~in_force, e.votes_left_out))
+    return np.array(connection.scalars(sa.select(e.id).where(unlike)).all(), dtype=np.int64)
+
+
+def questions_of_excluded(connection: sa.Connection, rows: Integers) -> Integers:
+    """The questions, ascending, on which the workers of these exclusions voted."""
+    of = sa.select(exclusions.c.worker_id).where(among(connection, exclusions.c.id, rows))
+    asked = sa.select(votes.c.question_id).where(votes.c.counts, votes.c.worker_id.in_(of)).distinct()
     return np.array(sorted(connection.scalars(asked)), dtype=np.int64)
+
+
+def record_followed(connection: sa.Connection, rows: Integers) -> None:
+    """Write down that verdicts follow these exclusions, which they did not: by row, whatever became of them since."""
+    followed = exclusions.update().where(among(connection, exclusions.c.id, rows))
+    connection.execute(followed.values(votes_left_out=~exclusions.c.votes_left_out))
 
 
 def endpoints_to_tell(connection: sa.Connection) -> set[str]:

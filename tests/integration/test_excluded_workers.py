@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,34 @@ def test_a_majority_leaves_excluded_workers_out_unless_the_settings_say_otherwis
         assert decisions(made) == {("accepted", 3)}
         excluded_workers.exclude(made.project.engine, worker_id(made, "cleo"), "asked to", utc_now())
         settings = override(made.project.settings, "verification", ignore_excluded=False)
-        assert aggregate(dataclasses.replace(made.project, settings=settings)).verdicts_changed == 0
+        # Anna, excluded for her answers, counts again: no decision is another, but how sure it is.
+        lenient = dataclasses.replace(made.project, settings=settings)
+        assert aggregate(lenient).verdicts_changed == 20
         assert decisions(made) == {("accepted", 3)}
+        assert aggregate(lenient).verdicts_changed == 0
         assert aggregate(made.project).verdicts_changed == 20
         assert decisions(made) == {("undecided", 3)}
+        assert aggregate(made.project).verdicts_changed == 0
+
+
+def test_verdicts_follow_exclusions_and_their_end_though_the_clock_was_set_back(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    tomorrow = utc_now() + timedelta(days=1)
+    with verification(tmp_path, wordnet_folder, {DOG: 20}, verification={"page_size": 20}) as made:
+        publish(made.project)
+        (hit_id,) = made.pages()
+        for worker in ("anna", "ben", "cleo"):
+            made.submit(worker, hit_id, Answer.NO if worker == "anna" else Answer.YES)
+        aggregate(made.project, now=tomorrow)
+        excluded_workers.exclude(made.project.engine, worker_id(made, "cleo"), "asked to", utc_now())
+        assert aggregate(made.project).verdicts_changed == 20
+        assert decisions(made) == {("undecided", 3)}
+        excluded_workers.readmit(made.project.engine, worker_id(made, "cleo"), utc_now() - timedelta(days=9))
+        # By a rule for what is not final, which is nothing: the next run still hears of it.
+        assert aggregate(made.project, rule="majority").verdicts_changed == 0
+        assert aggregate(made.project).verdicts_changed == 20
+        assert decisions(made) == {("accepted", 3)}
         assert aggregate(made.project).verdicts_changed == 0
 
 

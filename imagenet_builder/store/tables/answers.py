@@ -32,6 +32,8 @@ exclusions = sa.Table(
     # A worker whom the requester takes back is not excluded again by a program.
     sa.Column("lifted_at", UtcDateTime),
     sa.Column("lift_told_at", UtcDateTime),
+    # What the verdicts follow, so that no clock says which exclusions they do not know of yet.
+    sa.Column("votes_left_out", sa.Boolean, nullable=False),
     sa.Index(
         "uq_exclusions_standing",
         "worker_id",
