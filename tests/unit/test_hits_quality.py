@@ -54,6 +54,10 @@ def test_only_the_workers_asked_about_are_measured_and_by_everybodys_answers() -
     nobody_twice = np.zeros(4, dtype=np.int64)
     every = measure(votes, pages, nobody_twice)
     assert measure(votes, pages, nobody_twice, only=np.array([1, 2])) == every[1:3]
+    quick = measure(votes, pages, nobody_twice, intervals=False)
+    assert np.isnan(quick[0].yes.low)
+    assert [verdict_on(one) for one in quick] == [verdict_on(one) for one in every]
+    assert any(verdict_on(one) for one in quick)
 
 
 def test_without_answers_the_interval_is_wide_and_nobody_is_excluded() -> None:
