@@ -17,7 +17,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from .hamming import BITS, reordered
+from .hamming import BITS, chunks, meetings, reordered
 
 Values = npt.NDArray[np.uint64]
 Pairs = tuple[Values, Values]
@@ -30,8 +30,6 @@ FEW_ASK = 100
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
 ONE_BIT = np.uint64(1) << np.arange(32, dtype=np.uint64)
-# Values that are looked at in one go: they stay in a processor's cache.
-CHUNK = 1 << 15
 # So many bits of a table a value that is marked there, between these powers of two: few others seem marked too.
 BITS_A_VALUE = 16
 LEAST_BITS, MOST_BITS = 16, 27
@@ -199,16 +197,7 @@ def _meeting(asking: Values, known: Values, half: np.uint64, distance: int, mark
     wanted = _keys(questions, half)
     first = np.searchsorted(keys, wanted)
     width = np.searchsorted(keys, wanted, side="right") - first
-    ends = width.cumsum()
-    begin = 0
-    while begin < len(ends):
-        before = int(ends[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, before + CHUNK, side="right")))
-        widths = width[begin:end]
-        left = np.repeat(questions[begin:end], widths)
-        place = np.arange(len(left)) + np.repeat(first[begin:end] - widths.cumsum() + widths, widths)
-        right = answers[place]
-        begin = end
+    for left, right in meetings(questions, answers, first, width):
         near = np.flatnonzero(np.bitwise_count(left ^ right) <= distance)
         if len(near):
             yield left[near], right[near]
@@ -230,7 +219,3 @@ def _distinct(values: Values, half: np.uint64) -> Values:
 
 def _keys(values: Values, half: np.uint64) -> Values:
     return values >> HALF if half else values & LOW
-
-
-def chunks(values: Values) -> Iterator[Values]:
-    return (values[start : start + CHUNK] for start in range(0, max(1, len(values)), CHUNK))

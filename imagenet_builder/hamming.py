@@ -46,9 +46,9 @@ class _Table:
     def moved(self, values: Values, keys: npt.NDArray[np.bool_] | None = None) -> Values:
         """`values` with the pieces at the top; with `keys` only those that have one of these."""
         if keys is None:
-            return np.concatenate([_moved(part, self.moves) for part in _chunks(values)])
+            return np.concatenate([_moved(part, self.moves) for part in chunks(values)])
         kept = []
-        for part in _chunks(values):
+        for part in chunks(values):
             moved = _moved(part, self.moves)
             kept.append(moved[keys[moved >> self.key_shift]])
         return np.concatenate(kept)
@@ -130,21 +130,28 @@ def pairs_between(asking: Values, known: Values, distance: int) -> Iterator[Pair
         width = np.searchsorted(answers, questions | table.low, side="right") - first
         some = np.flatnonzero(width)
         questions, first, width = questions[some], first[some], width[some]
-        ends = width.cumsum()
-        begin = 0
-        while begin < len(ends):
-            before = int(ends[begin - 1]) if begin else 0
-            end = max(begin + 1, int(np.searchsorted(ends, before + CHUNK, side="right")))
-            widths = width[begin:end]
-            left = np.repeat(questions[begin:end], widths)
-            place = np.arange(len(left)) + np.repeat(first[begin:end] - widths.cumsum() + widths, widths)
-            right = answers[place]
-            begin = end
+        for left, right in meetings(questions, answers, first, width):
             differences = left ^ right
             near = np.flatnonzero(np.bitwise_count(differences) <= distance)
             near = near[table.told(differences[near])] if len(near) else near
             if len(near):
                 yield table.back(left[near]), table.back(right[near])
+
+
+def meetings(
+    questions: Values, answers: Values, first: npt.NDArray[np.int64], width: npt.NDArray[np.int64]
+) -> Iterator[tuple[Values, Values]]:
+    """Each of `questions` with the `width[i]` of `answers` from place `first[i]` on, about CHUNK pairs at a time."""
+    ends = width.cumsum()
+    begin = 0
+    while begin < len(ends):
+        before = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + CHUNK, side="right")))
+        widths = width[begin:end]
+        left = np.repeat(questions[begin:end], widths)
+        place = np.arange(len(left)) + np.repeat(first[begin:end] - widths.cumsum() + widths, widths)
+        yield left, answers[place]
+        begin = end
 
 
 def spread(values: Values) -> Values:
@@ -277,7 +284,8 @@ def _shifted(mask: int, shift: int) -> int:
     return mask << shift if shift >= 0 else mask >> -shift
 
 
-def _chunks(values: Values) -> Iterator[Values]:
+def chunks(values: Values) -> Iterator[Values]:
+    """The values, CHUNK at a time."""
     return (values[start : start + CHUNK] for start in range(0, max(1, len(values)), CHUNK))
 
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from .descriptors import WINDOWS, mirrored_hashes
-from .halves import HALF, Marks, chunks, pairs_between
-from .hamming import NearIndex, pairs_within, spread
+from .halves import HALF, Marks, pairs_between
+from .hamming import NearIndex, chunks, pairs_within, spread
 from .likeness import CONFIRMED_AT_ONCE, SIDES, Coded, Hashes, Mask, Pictures, Places, textured
 
 Column = TypeVar("Column", Hashes, Places)

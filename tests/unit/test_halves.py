@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagenet_builder import halves
+from imagenet_builder import halves, hamming
 from imagenet_builder.halves import MOST_DISTANCE, Marks, Values, pairs_between
 
 Found = list[tuple[int, int]]
@@ -50,7 +50,7 @@ def test_every_pair_within_the_distance_comes_once(
 ) -> None:
     known = np.concatenate([known, asking[::2]])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(halves, "CHUNK", chunk)
+        patch.setattr(hamming, "CHUNK", chunk)
         patch.setattr(halves, "FEW_ASK", few)
         assert sorted(found(asking, known, distance)) == by_brute_force(asking, known, distance)
 
