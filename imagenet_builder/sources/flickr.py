@@ -16,8 +16,9 @@ from imagenet_builder.config import FlickrSettings, Settings
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
+from .filtered import asked_for, plain_words
 from .json_api import JsonApi, read_position
-from .licences import parse_licence
+from .licences import FREEDOM, parse_licence
 from .phrases import phrase_queries, translations_of
 from .source import require_contact
 
@@ -74,14 +75,15 @@ class Flickr:
         self._settings = settings
         self._translations = translations
         self._page_size = page_size
-        self._ids = licence_ids(licences)
+        self._licences = asked_for(licences, [code for code in FREEDOM if licence_ids([code])])
+        self._ids = licence_ids(self._licences)
         self._api = api or JsonApi(settings.endpoint, interval=INTERVAL, remedy=REMEDY)
         # The nearest size first; a photo has no sizes over its own.
         self._sizes = sorted(SIZES, key=lambda size: abs(SIZES[size] - settings.width))
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The phrases of the category's synset, translations last. Raises UnknownSynset, WordNetNotFound."""
-        return phrase_queries(self.name, category, graph, self._translations)
+        return phrase_queries(self.name, category, graph, self._translations, self._licences)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of photos that match; raises SourceError."""
@@ -108,7 +110,7 @@ class Flickr:
         return {
             "method": "flickr.photos.search",
             "api_key": self._settings.key,
-            "text": query.words,
+            "text": plain_words(query.words),
             "license": ",".join(map(str, self._ids)),
             "media": "photos",
             "content_types": 0,  # photographs, not screenshots and drawings

@@ -18,6 +18,7 @@ from imagenet_builder.config import InaturalistSettings, Settings
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
+from .filtered import asked_for, plain_words, write_filtered
 from .json_api import JsonApi, read_position
 from .licences import parse_licence
 from .remote_files import is_bucket
@@ -75,19 +76,23 @@ class INaturalist:
         api: JsonApi | None = None,
     ) -> None:
         self._settings = settings
-        self._licences = ",".join(LICENCES[code] for code in licences if code in LICENCES)
+        self._licences = asked_for(licences, LICENCES)
         self._page_size = page_size
         self._api = api or JsonApi(settings.endpoint, interval=INTERVAL, remedy=REMEDY)
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The category's scientific lemmas; none for what is no living thing, and WordNet is not needed."""
-        return scientific_queries(category)
+        return scientific_queries(category, (*self._licences, self._settings.quality))
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of observations of the taxon, newest first; raises SourceError."""
         position = read_position(query.continuation, self.name)
         try:
-            taxon = position["taxon"] if "taxon" in position else await self._taxon(query.words, session)
+            taxon = (
+                position["taxon"]
+                if "taxon" in position
+                else await self._taxon(plain_words(query.words), session)
+            )
             if taxon is None:
                 return SearchPage((), None)
             answer = await self._api.get(session, "/observations", self._parameters(taxon, position))
@@ -108,7 +113,7 @@ class INaturalist:
         parameters: dict[str, str | int] = {
             "taxon_id": taxon,
             "photos": "true",
-            "photo_license": self._licences,
+            "photo_license": ",".join(LICENCES[code] for code in self._licences),
             "order_by": "id",
             "order": "desc",
             "per_page": self._page_size,
@@ -136,7 +141,7 @@ class INaturalist:
     def _candidates(
         self, query: Query, observations: Sequence[Mapping[str, Any]], rank: int
     ) -> Iterator[Candidate]:
-        allowed = self._licences.split(",")
+        allowed = {LICENCES[code] for code in self._licences}
         for observation in observations:
             for photo in observation["photos"]:
                 code = str(photo.get("license_code") or "")
@@ -167,7 +172,7 @@ class INaturalist:
             url=re.sub(r"/square(?=\.\w+$)", f"/{size}", square),
             source=NAME,
             rank=rank,
-            title=observation.get("species_guess") or query.words,
+            title=observation.get("species_guess") or plain_words(query.words),
             page_url=observation.get("uri"),
             rights=dataclasses.replace(
                 rights, author=user.get("name") or user.get("login"), credit=photo.get("attribution")
@@ -178,11 +183,11 @@ class INaturalist:
         )
 
 
-def scientific_queries(category: Category) -> tuple[Query, ...]:
-    """The category's scientific lemmas, none twice; none for what is no living thing."""
+def scientific_queries(category: Category, filters: Sequence[str]) -> tuple[Query, ...]:
+    """The category's scientific lemmas, asked for `filters`, none twice; none for what is no living thing."""
     words = (lemma.replace("_", " ") for lemma in category.lemmas)
     names = dict.fromkeys(name for name in words if _RANKED.fullmatch(name) or _SPECIES.fullmatch(name))
-    return tuple(Query(category.wnid, NAME, name, language="la") for name in names)
+    return tuple(Query(category.wnid, NAME, write_filtered(name, filters), language="la") for name in names)
 
 
 def build(settings: Settings, folder: Path) -> Source:

@@ -20,6 +20,7 @@ from imagenet_builder.records import Candidate, Category, Query, SearchPage
 
 from .dump_files import Dump
 from .dump_index import GRADES, DumpIndex, DumpPhoto
+from .filtered import asked_for, plain_words
 from .inaturalist import LICENCES, NAME, SIZES, scientific_queries
 from .licences import parse_licence
 
@@ -56,9 +57,8 @@ class INaturalistDump:
         photos: str = PHOTOS,
     ) -> None:
         self._size = settings.size
-        self._worst = WORST[settings.quality]
-        # As the dump writes them.
-        self._licences = tuple(LICENCES[code].upper() for code in licences if code in LICENCES)
+        self._quality = settings.quality
+        self._licences = asked_for(licences, LICENCES)
         self._index = DumpIndex(Dump(settings.dump, folder), folder / INDEX_NAME)
         self._page_size = page_size
         self._photos = photos
@@ -67,7 +67,7 @@ class INaturalistDump:
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The category's scientific lemmas; none for what is no living thing, and WordNet is not needed."""
-        return scientific_queries(category)
+        return scientific_queries(category, (*self._licences, self._quality))
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """The next photos of a taxon; raises SourceError."""
@@ -81,7 +81,7 @@ class INaturalistDump:
 
     def _pages(self, queries: Sequence[Query]) -> dict[Query, SearchPage]:
         with self._reading:
-            names = {query.words for query in queries} - self._prepared
+            names = {plain_words(query.words) for query in queries} - self._prepared
             if names:
                 self._index.prepare(names)
                 self._prepared |= names
@@ -89,7 +89,10 @@ class INaturalistDump:
 
     def _page(self, query: Query) -> SearchPage:
         after, rank = _position(query.continuation)
-        photos = self._index.photos(query.words, self._licences, self._worst, after, self._page_size)
+        # The dump writes the service's names of licences in capitals.
+        licences = [LICENCES[code].upper() for code in self._licences]
+        name, worst = plain_words(query.words), WORST[self._quality]
+        photos = self._index.photos(name, licences, worst, after, self._page_size)
         candidates = tuple(
             self._candidate(query, photo, rank + count) for count, photo in enumerate(photos, start=1)
         )
@@ -112,7 +115,7 @@ class INaturalistDump:
             url=f"{address}/{self._size}.{photo.extension}",
             source=NAME,
             rank=rank,
-            title=photo.taxon or query.words,
+            title=photo.taxon or plain_words(query.words),
             page_url=f"{OBSERVATIONS}/{photo.observation}",
             rights=dataclasses.replace(
                 rights, author=author, credit=f"(c) {author}, {photo.licence}" if author else None

@@ -20,6 +20,7 @@ from imagenet_builder.config import OpenverseSettings, Settings
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
+from .filtered import asked_for, plain_words
 from .json_api import JsonApi, read_position
 from .phrases import phrase_queries, translations_of
 from .source import require_contact
@@ -72,7 +73,7 @@ class Openverse:
     ) -> None:
         self._settings = settings
         self._translations = translations
-        self._licences = ",".join(LICENCES[code] for code in licences if code in LICENCES)
+        self._licences = asked_for(licences, LICENCES)
         named = bool(settings.client_id)
         self._page_size = page_size or (TOKEN_PAGE if named else ANONYMOUS_PAGE)
         interval = TOKEN_INTERVAL if named else ANONYMOUS_INTERVAL
@@ -83,14 +84,14 @@ class Openverse:
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The phrases of the category's synset, translations last. Raises UnknownSynset, WordNetNotFound."""
-        return phrase_queries(self.name, category, graph, self._translations)
+        return phrase_queries(self.name, category, graph, self._translations, self._licences)
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """One page of pictures that match; raises SourceError."""
         page = read_position(query.continuation, self.name).get("page", 1)
         parameters: dict[str, str | int] = {
-            "q": query.words[:MOST_CHARACTERS],
-            "license": self._licences,
+            "q": plain_words(query.words)[:MOST_CHARACTERS],
+            "license": ",".join(LICENCES[code] for code in self._licences),
             "page": page,
             "page_size": self._page_size,
             "mature": "false",

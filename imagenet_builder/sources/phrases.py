@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from imagenet_builder.config import Settings
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.records import Category, Query
+
+from .filtered import write_filtered
 
 if TYPE_CHECKING:
     from wordnet_synsets.graph import Graph
@@ -19,8 +21,9 @@ def phrase_queries(
     category: Category,
     graph: Callable[[], Graph],
     translations: Translations | None = None,
+    filters: Sequence[str] = (),
 ) -> tuple[Query, ...]:
-    """The phrases of the category's synset as queries to `source`, those in other languages last.
+    """The phrases of the category's synset as queries to `source` for `filters`, those in other languages last.
 
     Raises UnknownSynset, WordNetNotFound, WrongWordNet.
     """
@@ -28,7 +31,7 @@ def phrase_queries(
 
     others = translations.of(category.wnid) if translations else {}
     return tuple(
-        Query(wnid=category.wnid, source=source, words=phrase.words, language=phrase.language)
+        Query(category.wnid, source, write_filtered(phrase.words, filters), phrase.language)
         for phrase in phrases(graph(), category.wnid, others)
     )
 

@@ -10,7 +10,7 @@ import dataclasses
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
@@ -20,6 +20,7 @@ from imagenet_builder.errors import SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
 from .category_walk import CATEGORY, Walk, category_titles, read_walk
+from .filtered import asked_for, plain_words
 from .licences import parse_licence
 from .mediawiki_api import MediaWikiApi
 from .phrases import phrase_queries, translations_of
@@ -39,6 +40,15 @@ PAGE_SIZE = 50
 # The most that the API lists at once.
 MOST_SUBCATEGORIES = 500
 LANGUAGE = "en"
+# Commons finds files by the licences that their structured data name. It calls them as its configuration does
+# (https://phabricator.wikimedia.org/T257938) or as its own search page does, and passes over a name that it has not.
+COMMONS = "commons.wikimedia.org"
+HASLICENSE = {
+    "cc0": ("unrestricted",),
+    "pd": ("unrestricted",),
+    "by": ("cc-by", "attribution"),
+    "by-sa": ("cc-by-sa", "attribution-same-license"),
+}
 
 
 class Wikimedia:
@@ -52,6 +62,7 @@ class Wikimedia:
     def __init__(
         self,
         settings: WikimediaSettings,
+        licences: Sequence[str] = (),
         *,
         page_size: int = PAGE_SIZE,
         api: MediaWikiApi | None = None,
@@ -61,13 +72,14 @@ class Wikimedia:
         self._translations = translations
         self._page_size = page_size
         self._api = api or MediaWikiApi(settings.endpoint)
+        self._licences = _narrower(settings, licences)
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The phrases of the category's synset, translations last, and the wiki's own categories of its words.
 
         Raises UnknownSynset, WordNetNotFound.
         """
-        found = phrase_queries(self.name, category, graph, self._translations)
+        found = phrase_queries(self.name, category, graph, self._translations, self._licences)
         if self._settings.category_depth < 0:
             return found
         return (*found, *(Query(category.wnid, self.name, title) for title in category_titles(category)))
@@ -134,10 +146,13 @@ class Wikimedia:
 
     def _search_parameters(self, query: Query) -> dict[str, str | int]:
         text = self._settings.search_text
+        words = plain_words(query.words)
+        names = dict.fromkeys(name for code in self._licences for name in HASLICENSE[code])
+        licensed = f"haslicense:{'|'.join(names)} " if names else ""
         parameters: dict[str, str | int] = {
             "generator": "search",
             # Plain MediaWiki knows no filetype: and looks at titles only, unless told to look at texts.
-            "gsrsearch": query.words if text else f"filetype:bitmap {query.words}",
+            "gsrsearch": words if text else f"filetype:bitmap {licensed}{words}",
             "gsrnamespace": FILE_NAMESPACE,
             "gsrlimit": self._page_size,
             **self._described(),
@@ -220,7 +235,17 @@ class Wikimedia:
 def build(settings: Settings, folder: Path) -> Wikimedia:
     """The `wikimedia` source of a project; raises ProjectError where the wiki must be told a contact."""
     require_contact(settings, settings.wikimedia.endpoint)
-    return Wikimedia(settings.wikimedia, translations=translations_of(settings))
+    return Wikimedia(settings.wikimedia, settings.crawl.licences, translations=translations_of(settings))
+
+
+def _narrower(settings: WikimediaSettings, licences: Sequence[str]) -> tuple[str, ...]:
+    """What to ask for in a search: nothing where that would leave out only what structured data do not tell yet.
+
+    Nearly everything on Commons is under one of HASLICENSE; files under others cannot be found by them.
+    """
+    wanted = asked_for(licences, HASLICENSE)
+    on_commons = urlsplit(settings.endpoint).hostname == COMMONS and not settings.search_text
+    return wanted if on_commons and set(licences) == set(wanted) < set(HASLICENSE) else ()
 
 
 def _read_continuation(query: Query) -> dict[str, str | int]:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,16 +17,20 @@ from imagenet_builder.config import (
     InaturalistSettings,
     OpenverseSettings,
     Settings,
+    WikimediaSettings,
     override,
 )
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights
 from imagenet_builder.sources import Source, open_source
+from imagenet_builder.sources.filtered import plain_words, write_filtered
 from imagenet_builder.sources.flickr import Flickr
 from imagenet_builder.sources.inaturalist import INaturalist
 from imagenet_builder.sources.json_api import JsonApi
+from imagenet_builder.sources.mediawiki_api import MediaWikiApi
 from imagenet_builder.sources.openverse import Openverse
 from imagenet_builder.sources.web_page import Place, WebPage
+from imagenet_builder.sources.wikimedia import Wikimedia
 from tests.omw_corpus import nltk_data
 from tests.picture_services import (
     CLIENT_ID,
@@ -214,7 +219,8 @@ def test_only_scientific_lemmas_are_asked_for() -> None:
     )
     category = Category("n13003061", "fly_agaric.n.01", "", lemmas, "")
     source = INaturalist(InaturalistSettings(), ["by"])
-    words = [query.words for query in source.queries(category, lambda: pytest.fail("no WordNet is needed"))]
+    made = source.queries(category, lambda: pytest.fail("no WordNet is needed"))
+    words = [plain_words(query.words) for query in made]
     assert words == ["Amanita muscaria", "genus Amanita", "family Canidae", "Canis lupus familiaris"]
 
 
@@ -404,6 +410,80 @@ async def test_a_sitemap_that_is_none_is_named(services: PictureServices) -> Non
         await walk(page_source(services), f"dog @ sitemap {services.address}/map.xml")
 
 
+# --- licences that are asked for -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("licences", "sought"),
+    [
+        (
+            ("cc0", "by", "by-sa"),
+            "haslicense:unrestricted|cc-by|attribution|cc-by-sa|attribution-same-license ",
+        ),
+        (("by-sa",), "haslicense:cc-by-sa|attribution-same-license "),
+        (("pd", "cc0"), "haslicense:unrestricted "),
+        # All that is usual there; and what its search cannot find by its licence.
+        (("cc0", "pd", "by", "by-sa"), ""),
+        (("by", "gfdl"), ""),
+        (("by", "unknown"), ""),
+    ],
+)
+async def test_commons_is_asked_for_the_licences_where_they_are_fewer_than_its_own(
+    services: PictureServices, licences: tuple[str, ...], sought: str, wordnet_folder: Path
+) -> None:
+    graph = open_graph(wordnet_folder)
+    services.pages["/api.php"] = '{"batchcomplete": true}'
+    commons = Wikimedia(WikimediaSettings(), licences, api=MediaWikiApi(f"{services.address}/api.php"))
+    first = commons.queries(Category(WNID, "umbrella.n.01", "", ("umbrella",), ""), lambda: graph)[0]
+    async with aiohttp.ClientSession() as session:
+        await commons.search(first, session)
+    assert [asked["gsrsearch"] for _, asked in services.asked] == [f"filetype:bitmap {sought}umbrella"]
+
+
+@pytest.mark.parametrize(
+    "flags", [{"endpoint": "https://wiki.example/api.php"}, {"search_text": True}], ids=["other", "plain"]
+)
+def test_wikis_that_do_not_find_files_by_licence_are_not_asked_to(
+    flags: dict[str, Any], wordnet_folder: Path
+) -> None:
+    graph = open_graph(wordnet_folder)
+    wiki = Wikimedia(WikimediaSettings(**flags), ["cc0"])
+    made = wiki.queries(Category(WNID, "umbrella.n.01", "", ("umbrella",), ""), lambda: graph)
+    assert made[0].words == "umbrella"
+
+
+def test_other_licences_are_another_query_and_their_order_is_not(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    graph = open_graph(wordnet_folder)
+    settings = override(override(Settings(), "project", contact="a@example.org"), "flickr", key=FLICKR_KEY)
+    settings = override(settings, "wordnet", languages=())
+    fly_agaric = graph.resolve("fly_agaric")
+    category = Category(fly_agaric.wnid, fly_agaric.name, "", fly_agaric.lemmas, fly_agaric.gloss)
+
+    def made(name: str, *licences: str) -> set[str]:
+        source = open_source(name, override(settings, "crawl", licences=licences), tmp_path)
+        return {query.words for query in source.queries(category, lambda: graph)}
+
+    for name in ("openverse", "flickr", "inaturalist"):
+        assert made(name, "by", "cc0") == made(name, "cc0", "by", "unknown")
+        assert made(name, "by", "cc0").isdisjoint(made(name, "by"))
+        assert {plain_words(words) for words in made(name, "by")} == {
+            plain_words(words) for words in made(name, "cc0")
+        }
+    assert "Amanita muscaria [cc0,by,research]" in made("inaturalist", "by", "cc0")
+    any_quality = override(settings, "inaturalist", quality="any")
+    source = open_source("inaturalist", any_quality, tmp_path)
+    assert "any]" in source.queries(category, lambda: graph)[0].words
+
+
+def test_a_query_with_what_it_asks_for_fits_into_the_store() -> None:
+    words = write_filtered("x" * 300, ["cc0", "by-nc-sa"])
+    assert len(words) == 255
+    assert plain_words(words) == "x" * (255 - len(" [cc0,by-nc-sa]"))
+    assert plain_words("Category:Umbrellas [sic!]") == "Category:Umbrellas [sic!]"
+
+
 # --- phrases of all that are asked in words ------------------------------------------------------------
 
 
@@ -418,13 +498,13 @@ def test_sources_that_are_asked_in_words_are_asked_for_parents_words_and_transla
     whippet = Category(synset.wnid, synset.name, "", synset.lemmas, synset.gloss)
     dog = Category("n02084071", "dog.n.01", "", ("dog",), "")
     source = open_source(name, settings, tmp_path)
-    assert [query.words for query in source.queries(whippet, lambda: graph)][:3] == [
+    assert [plain_words(query.words) for query in source.queries(whippet, lambda: graph)][:3] == [
         "whippet",
         "whippet greyhound",
         "whippet dog",
     ]
     made = [
-        (query.language, query.words)
+        (query.language, plain_words(query.words))
         for query in source.queries(dog, lambda: graph)
         if not query.words.startswith("Category:")
     ]
