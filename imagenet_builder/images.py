@@ -22,7 +22,7 @@ from .errors import ImageStoreError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
+BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "azure")
 _KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
 # Requests to a bucket at once.
 _UPLOADS = 16

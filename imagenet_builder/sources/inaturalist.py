@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wordnet_synsets.graph import Graph
 
 NAME = "inaturalist"
-INTERVAL, PAGE_SIZE = 1.0, 200
+INTERVAL, PAGE_SIZE, MOST_REQUESTS = 1.0, 200, 9_900
 SIZES = {"small": 240, "medium": 500, "large": 1024, "original": 2048}
 QUALITIES = ("research", "needs_id", "any")
 # Our codes of licences, and iNaturalist's.
@@ -78,7 +78,7 @@ class INaturalist:
         self._settings = settings
         self._licences = asked_for(licences, LICENCES)
         self._page_size = page_size
-        self._api = api or JsonApi(settings.endpoint, interval=INTERVAL, remedy=REMEDY)
+        self._api = api or JsonApi(settings.endpoint, interval=INTERVAL, remedy=REMEDY, most=MOST_REQUESTS)
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The category's scientific lemmas; none for what is no living thing, and WordNet is not needed."""

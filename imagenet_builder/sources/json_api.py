@@ -24,7 +24,7 @@ Parameters = Mapping[str, str | int]
 
 
 class JsonApi:
-    """One service. `interval` is the least number of seconds between the starts of two requests.
+    """One service. `interval` is the least number of seconds between the starts of two requests, `most` their number.
 
     `remedy` says what to correct when the service refuses the caller. Parameters and headers, which may hold keys,
     never get into an error. `sleep`, `clock` and `random_number` are stand-ins in tests.
@@ -36,6 +36,7 @@ class JsonApi:
         *,
         interval: float,
         remedy: str,
+        most: int | None = None,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -44,6 +45,7 @@ class JsonApi:
         self.endpoint = endpoint.rstrip("/")
         self.interval = interval
         self._remedy = remedy
+        self._left = most
         self._attempts = attempts
         self._sleep = sleep
         self._clock = clock
@@ -83,6 +85,12 @@ class JsonApi:
         raise SourceError(f"{self.endpoint} does not answer: {trouble}; run the command again later")
 
     async def _wait_for_turn(self) -> None:
+        if self._left is not None:
+            if self._left <= 0:
+                raise SourceError(
+                    f"{self.endpoint} was asked as often as it allows in a day; run the command again tomorrow"
+                )
+            self._left -= 1
         now = self._clock()
         start = max(now, self._next_start)
         self._next_start = start + self.interval

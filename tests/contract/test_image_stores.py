@@ -1,9 +1,10 @@
-"""What every image store does: a folder, and a bucket on an S3 server."""
+"""What every image store does: a folder, and buckets of S3, Google and Azure."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,18 +13,35 @@ import pytest
 from imagenet_builder.errors import ImageStoreError
 from imagenet_builder.executors.shared import MEBIBYTE, SharedMemory
 from imagenet_builder.images import ImageStore, open_image_store
+from tests.other_buckets import azurite_server, google_server, new_azure_container, new_google_bucket
 from tests.s3_servers import S3Server, new_bucket, use_server
 
 MISSING = "0" * 64
 
 
-@pytest.fixture(params=["folder", "moto", "swift"])
+@pytest.fixture(scope="module")
+def google(moto_server: S3Server) -> Iterator[str]:
+    with google_server(moto_server) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def azurite() -> Iterator[str]:
+    with azurite_server() as address:
+        yield address
+
+
+@pytest.fixture(params=["folder", "moto", "swift", "google", "azurite"])
 def store_address(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, Path]:
     """An address of an empty store, and the folder that it is relative to."""
     if request.param == "folder":
         return "images", tmp_path
+    if request.param == "google":
+        return new_google_bucket(request.getfixturevalue("google"), monkeypatch), tmp_path
+    if request.param == "azurite":
+        return new_azure_container(request.getfixturevalue("azurite"), monkeypatch), tmp_path
     server: S3Server = request.getfixturevalue(f"{request.param}_server")
     return new_bucket(server, monkeypatch), tmp_path
 
@@ -131,3 +149,16 @@ def test_a_bucket_that_does_not_exist_is_one_clear_line(
     ) as caught:
         images.put(b"x")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["az://pictures/all", "azure://pictures/all", "abfss://pictures@me.dfs.core.windows.net/all", "gs://b/c"],
+)
+def test_buckets_are_named_as_their_clouds_name_them(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "me")
+    images = open_image_store(address, relative_to=tmp_path)
+    assert (images.name, images.is_folder) == (address, False)
+    assert not list(tmp_path.iterdir())

@@ -185,6 +185,20 @@ async def test_a_service_that_stays_away_is_a_source_error_after_bounded_attempt
     assert len(services.asked) == 5
 
 
+async def test_a_service_is_not_asked_more_often_than_it_allows_in_a_day(services: PictureServices) -> None:
+    waiting = Waiting()
+    api = JsonApi(f"{services.address}/v1", interval=1.0, remedy="", most=3, sleep=waiting.sleep)
+    services.troubles = [503]
+    async with aiohttp.ClientSession() as session:
+        for _ in range(2):
+            await api.get(session, "/taxa", {"q": "Amanita"})
+        with pytest.raises(
+            SourceError, match="as often as it allows in a day; run the command again tomorrow"
+        ):
+            await api.get(session, "/taxa", {"q": "Amanita"})
+    assert len(services.asked) == 3, "a second try is a request too"
+
+
 # --- iNaturalist ---------------------------------------------------------------------------------------
 
 
