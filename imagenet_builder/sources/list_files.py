@@ -114,8 +114,9 @@ class ListFile:
                     yield file
         except (BaseError, OSError) as error:
             cause = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+            keys = ", and are its keys (AWS_…) in the environment" if is_bucket(self.place) else ""
             raise SourceError(
-                f"cannot read the list {self.place}: {cause}; is it right under [url_list]?"
+                f"cannot read the list {self.place}: {cause}; is it right under [url_list]{keys}?"
             ) from error
 
     def _scan_lines(self, file: BinaryIO, start: Position, wanted: Wanted) -> Iterator[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import glob
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ NAME = "url_list"
 PAGE_SIZE = 500
 # Rows looked at, and matches kept in memory, before they are recorded: a stop is noticed and loses no more than them.
 ROWS_AT_ONCE, MATCHES_AT_ONCE = 500_000, 20_000
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip")
+SETTING = "[url_list] paths"
 _WEB = ("http://", "https://")
 
 
@@ -165,12 +168,25 @@ def build(settings: Settings, folder: Path) -> UrlList:
     paths = settings.url_list.paths
     if not paths:
         raise ProjectError("the url_list source needs `paths` under [url_list] in imagenet-builder.toml")
-    for place in paths:
-        check_place(place, "[url_list] paths")
-        suffix = Path(place).suffix.lower()
-        if suffix in (".gz", ".zst", ".bz2", ".xz", ".zip"):
-            raise ProjectError(f"[url_list] paths: {place} is compressed: unpack it, or make it Parquet")
-        if not is_bucket(place) and not (folder / place).is_file():
-            raise ProjectError(f"there is no list {folder / place}: correct `paths` under [url_list]")
-    lists = [ListFile(place, folder / place, settings.url_list) for place in dict.fromkeys(paths)]
+    places = dict.fromkeys(place for path in paths for place in _places(path, folder))
+    lists = [ListFile(place, folder / place, settings.url_list) for place in places]
     return UrlList(lists, licence_of_setting(NAME, settings.url_list.licence))
+
+
+def _places(path: str, folder: Path) -> Sequence[str]:
+    """The list that `path` names, or those that a pattern does (`parts/*.parquet`); raises ProjectError for none."""
+    if Path(path).suffix.lower() in COMPRESSED:
+        raise ProjectError(f"{SETTING}: {path} is compressed: unpack it, or make it Parquet")
+    check_place(path, SETTING)
+    if is_bucket(path):
+        if "*" in path:
+            raise ProjectError(f"{SETTING}: {path} is a pattern: name each list in a bucket")
+        return [path]
+    if (folder / path).is_file():
+        return [path]
+    # Path.glob takes no absolute pattern.
+    fitting = glob.glob(path, root_dir=folder)  # noqa: PTH207
+    found = sorted(name for name in fitting if (folder / name).is_file())
+    if not found:
+        raise ProjectError(f"there is no list {folder / path}: correct `paths` under [url_list]")
+    return [check_place(name, SETTING) for name in found]

@@ -208,6 +208,8 @@ def test_a_large_list_is_not_loaded(tmp_path: Path) -> None:
     [
         ((), r"needs `paths` under \[url_list\]"),
         (("absent.csv",), r"there is no list .*absent\.csv"),
+        (("absent/*.csv",), r"there is no list .*absent/\*\.csv"),
+        (("s3://bucket/*.csv",), r"s3://bucket/\*\.csv is a pattern: name each list in a bucket"),
         (("a.csv.gz",), "is compressed"),
         (("x" * 200 + ".csv",), "over 190 characters"),
     ],
@@ -215,6 +217,27 @@ def test_a_large_list_is_not_loaded(tmp_path: Path) -> None:
 def test_lists_that_cannot_be_used_are_named(tmp_path: Path, paths: tuple[str, ...], complaint: str) -> None:
     with pytest.raises(ProjectError, match=complaint):
         open_source("url_list", override(Settings(), "url_list", paths=paths), tmp_path)
+
+
+def test_a_pattern_names_every_list_that_it_fits_in_order_and_a_file_of_that_name_only_itself(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "parts").mkdir()
+    for number in (2, 0, 1):
+        text = f"url,caption\nhttp://x.example/{number},an umbrella\n"
+        (tmp_path / "parts" / f"{number}.csv").write_text(text)
+    (tmp_path / "parts" / "3.csv").mkdir()
+    (tmp_path / "parts" / "[12].csv").write_text("url,caption\n")
+
+    umbrella = Category("n04507155", "umbrella.n.01", "", ("umbrella",), "")
+
+    def lists(*paths: str) -> list[str]:
+        source = open_source("url_list", override(Settings(), "url_list", paths=paths), tmp_path)
+        return [query.words for query in source.queries(umbrella, lambda: pytest.fail("no WordNet"))]
+
+    assert lists("parts/?.csv", "parts/1.csv") == [f"umbrella @ parts/{number}.csv" for number in range(3)]
+    assert lists("parts/[12].csv") == ["umbrella @ parts/[12].csv"]
+    assert lists(f"{tmp_path}/parts/0*.csv") == [f"umbrella @ {tmp_path}/parts/0.csv"]
 
 
 def test_a_list_that_was_taken_out_of_the_settings_is_a_source_error(tmp_path: Path) -> None:
