@@ -35,7 +35,8 @@ def grey(seed: int) -> npt.NDArray[np.uint8]:
         )
         for side in (3, 6, 12, 24)
     ]
-    return np.clip(128 + np.sum(layers, axis=0), 0, 255).astype(np.uint8)
+    found: npt.NDArray[np.uint8] = np.clip(128 + np.sum(layers, axis=0), 0, 255).astype(np.uint8)
+    return found
 
 
 def pictures(*, without: int = 0, flat: int = 0) -> Pictures:
