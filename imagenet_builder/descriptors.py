@@ -116,7 +116,7 @@ def all_hashes_of(descriptors: Descriptors) -> Hashes:
 
 def looks_of(descriptors: Descriptors, window: int = 0) -> Weights:
     """The fields of a window in each picture, without slope: rows of LOOK × LOOK, of length 1 (0 for flat ones)."""
-    fields = descriptors.astype(np.float32) @ _look_weights(window)
+    fields = descriptors.astype(np.float32) @ look_weights(window)
     length = np.sqrt(np.einsum("ij,ij->i", fields, fields, dtype=np.float64))[:, None]
     looks: Weights = np.divide(fields, length, out=np.zeros_like(fields), where=length > 0)
     return looks
@@ -164,7 +164,8 @@ def _all_hash_weights() -> Weights:
 
 
 @cache
-def _look_weights(window: int) -> Weights:
+def look_weights(window: int) -> Weights:
+    """The weights (BYTES × LOOK · LOOK) of a picture's values in the fields of a window, without slope."""
     left, top, right, bottom = WINDOWS[window]
     fields = np.kron(_shares(top, bottom, LOOK, 1.0), _shares(left, right, LOOK, 1.0))
     return _whole(_without_slope(LOOK, LOOK) @ fields)

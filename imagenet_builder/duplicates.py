@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .coarse import likely
 from .descriptors import SAME, WINDOWS, mirrored_hashes
 from .halves import MOST_DISTANCE
 from .hamming import BITS, pairs_between, pairs_within, spread
@@ -23,6 +24,8 @@ HASH_MASK = (1 << BITS) - 1
 NEAR = 6
 # Pairs that wait to be joined: bounds the memory, whatever the pictures are.
 PAIRS_AT_ONCE = 1_000_000
+# Pairs that are tested coarsely in one go: a picture is in several of so many.
+TESTED_AT_ONCE = 1 << 20
 # More pictures than so many are one cluster only if one of them is like all the others.
 CROWD = 32
 # A chain of so many hashes is compared with the rest only, not within itself.
@@ -138,14 +141,25 @@ def _joined_near(
 
     waiting: list[tuple[Places, Places]] = []
     count = 0
-    for one, other in gathered(apart(), CONFIRMED_AT_ONCE):
-        sure = confirmed(pictures, one, other, same)
-        if sure.any():
-            waiting.append((one[sure] // SIDES, other[sure] // len(WINDOWS)))
-            count += int(sure.sum())
+    for one, other in _confirmed_pairs(pictures, apart(), same):
+        waiting.append((one // SIDES, other // len(WINDOWS)))
+        count += len(one)
         if count >= PAIRS_AT_ONCE:
             labels, waiting, count = _join(labels, waiting), [], 0
     return _join(labels, waiting) if waiting else labels
+
+
+def _confirmed_pairs(
+    pictures: Pictures, pairs: Iterator[tuple[Places, Places]], same: float
+) -> Iterator[tuple[Places, Places]]:
+    """Those of these pairs of codes that are of one picture; tested in two steps, the first for very many at once."""
+    for one, other in gathered(pairs, TESTED_AT_ONCE):
+        maybe = np.flatnonzero(likely(pictures, one, other, same))
+        for start in range(0, len(maybe), CONFIRMED_AT_ONCE):
+            some = maybe[start : start + CONFIRMED_AT_ONCE]
+            some = some[confirmed(pictures, one[some], other[some], same)]
+            if len(some):
+                yield one[some], other[some]
 
 
 def _cut_crowds(pictures: Pictures, labels: Places, distance: int, same: float) -> Places:

@@ -29,6 +29,7 @@ MOST_DISTANCE = 6
 FEW_ASK = 100
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
+ONE = np.uint64(1)
 ONE_BIT = np.uint64(1) << np.arange(32, dtype=np.uint64)
 # So many bits of a table a value that is marked there, between these powers of two: few others seem marked too.
 BITS_A_VALUE = 16
@@ -183,7 +184,11 @@ def _outside(differences: Values, told: Iterable[np.uint64], slack: int) -> npt.
     """Which differ in more than `slack` bits in each of the halves in `told`, so that no pair was found there."""
     outside = np.ones(len(differences), np.bool_)
     for half in told:
-        outside &= np.bitwise_count(differences & half) > slack
+        there = differences & half
+        for _ in range(slack):
+            # Without its lowest bit: cheaper than counting all of them.
+            there &= there - ONE
+        outside &= there != 0
     return outside
 
 
@@ -193,10 +198,16 @@ def _meeting(asking: Values, known: Values, half: np.uint64, distance: int, mark
     # By the other factor: those by whose numbers some answers only seemed to have a key would seem to as well.
     questions = _distinct(_having(asking, answers, half, marks, factor=1), half)
     answers = _distinct(_having(answers, questions, half, marks), half)
+    if not len(answers):
+        return
     keys = _keys(answers, half)
-    wanted = _keys(questions, half)
-    first = np.searchsorted(keys, wanted)
-    width = np.searchsorted(keys, wanted, side="right") - first
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    keys, wanted = keys[starts], _keys(questions, half)
+    run = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    shared = np.flatnonzero(keys[run] == wanted)
+    questions, run = questions[shared], run[shared]
+    first = starts[run]
+    width = np.append(starts, len(answers))[run + 1] - first
     for left, right in meetings(questions, answers, first, width):
         near = np.flatnonzero(np.bitwise_count(left ^ right) <= distance)
         if len(near):

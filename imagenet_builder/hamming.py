@@ -24,7 +24,7 @@ BITS = 64
 # Values that are compared in one go: they stay in a processor's cache.
 CHUNK = 1 << 15
 # Nanoseconds to move a value's bits, to sort it (a doubling) and to compare two: only their ratios matter.
-MOVE_COST, SORT_COST, COMPARE_COST = 4.0, 2.5, 1.2
+MOVE_COST, SORT_COST, COMPARE_COST = 4.0, 2.5, 3.3
 MOST_PIECES = 4
 MOST_KEY_BITS = 26
 # Bits of an index's key: more would make its table long, fewer its lists.

@@ -192,16 +192,19 @@ def _meetings(
 ) -> Iterator[tuple[Places, Places]]:
     """The codes of all that have the hashes `one_at[i]` and `other_at[i]`, about CONFIRMED_AT_ONCE at a time."""
     wide = answering.starts[other_at + 1] - answering.starts[other_at]
-    # One line for each asker of a hash: it meets all those that have the other.
-    lines = np.repeat(np.arange(len(one_at)), asking.starts[one_at + 1] - asking.starts[one_at])
-    first = np.arange(len(lines)) - np.searchsorted(lines, lines) + asking.starts[one_at][lines]
-    done, sizes = 0, wide[lines].cumsum()
-    while done < len(lines):
-        before = sizes[done - 1] if done else 0
-        end = max(done + 1, int(np.searchsorted(sizes, before + CONFIRMED_AT_ONCE, "right")))
-        width = wide[lines[done:end]]
-        one = np.repeat(first[done:end], width)
-        other = np.arange(len(one)) - np.repeat(width.cumsum() - width, width)
-        other = other + np.repeat(answering.starts[other_at][lines[done:end]], width)
-        done = end
-        yield asking.codes[one], answering.codes[other]
+    sizes = (asking.starts[one_at + 1] - asking.starts[one_at]) * wide
+    ends = sizes.cumsum()
+    begin = 0
+    while begin < len(ends):
+        before = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + CONFIRMED_AT_ONCE, "right")))
+        some = slice(begin, end)
+        line = np.repeat(np.arange(begin, end), sizes[some])
+        number = np.arange(len(line)) + np.repeat(before + sizes[some] - ends[some], sizes[some])
+        # Each asker of the one hash meets all those that have the other.
+        asker, answer = np.divmod(number, wide[line])
+        begin = end
+        yield (
+            asking.codes[asking.starts[one_at[line]] + asker],
+            answering.codes[answering.starts[other_at[line]] + answer],
+        )

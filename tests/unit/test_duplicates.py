@@ -151,7 +151,7 @@ def test_pairs_are_confirmed_on_their_descriptors(
         patch.setattr(likeness, "HASHED_AT_ONCE", at_once)
         for bound in ("CONFIRMED", "PASSING", "COMPARED", "GATHERED", "LOCATED"):
             patch.setattr(nearby, f"{bound}_AT_ONCE", at_once)
-        for bound in ("CONFIRMED", "PAIRS"):
+        for bound in ("CONFIRMED", "PAIRS", "TESTED"):
             patch.setattr(duplicates, f"{bound}_AT_ONCE", at_once)
         patch.setattr(nearby, "INDEXED_AT_MOST", indexed)
         patch.setattr(nearby, "OWN_AT_MOST", own)

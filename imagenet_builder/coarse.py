@@ -1,0 +1,113 @@
+"""A first test of pairs whose hashes are near: cheaper than `likeness.confirmed`, all of whose pairs pass it.
+
+Natural pictures have many such pairs, which grow with the square of their number, and nearly all are of two different
+pictures. Two looks (`descriptors.looks_of`) are vectors of length 1. Of the asker's its longest waves `a` are kept and
+the length `r` of the rest, of the answer's only the direction `x` of these waves. If `t` is their length in it, the
+looks correlate at most by t (a · x) + √(1 - t²) r (Cauchy and Schwarz), and whatever `t` is by √((a · x)² + r²), or by
+`r` where `a · x` is negative. So the length of the answer's look, the larger part of the work, is not needed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from .descriptors import LOOK, WINDOWS, Descriptors, Weights, look_weights, looks_of
+from .likeness import SIDES, Mask, Pictures, Places
+
+# The half waves down and across a look, each squared, add up to no more in the waves that are kept.
+SHORTEST_WAVES = 44
+# More than what rounding to 32 bits can take from a correlation.
+ROUNDING = 1e-4
+# Pictures whose waves are found in one go.
+READ_AT_ONCE = 2_048
+
+
+def likely(pictures: Pictures, one: Places, other: Places, same: float) -> Mask:
+    """Of pairs of codes all that `confirmed` confirms, and few others.
+
+    A picture is read once as an asker and once as an answer, however many of the pairs it is in.
+    """
+    asker, answer = one // SIDES, other // len(WINDOWS)
+    maybe: Mask = ~(pictures.described[asker] & pictures.described[answer])
+    shown = np.flatnonzero(pictures.shows[asker] & pictures.shows[answer])
+    shown = shown[other[shown].argsort()]
+    askers, asker_row = _numbered(asker[shown], len(pictures.shows))
+    asking = np.empty((len(askers), _waves().shape[1] + 1), np.float32)
+    for start in range(0, len(askers), READ_AT_ONCE):
+        some = slice(start, start + READ_AT_ONCE)
+        asking[some] = _waves_and_rest(pictures.rows(askers[some]))
+    answers, answer_row = _numbered(answer[shown], len(pictures.shows))
+    for start in range(0, len(answers), READ_AT_ONCE):
+        begin, end = answer_row.searchsorted((start, start + READ_AT_ONCE))
+        rows = pictures.rows(answers[start : start + READ_AT_ONCE]).astype(np.float32)
+        pairs = shown[begin:end]
+        window = (other[pairs] % len(WINDOWS)).astype(np.uint8)
+        for number in np.unique(window).tolist():
+            there = np.flatnonzero(window == number)
+            seen, row = _numbered(answer_row[begin:end][there] - start, len(rows))
+            known = _directions(rows[seen], number)[row]
+            most = _most(asking[asker_row[begin:end][there]], known, one[pairs[there]] % SIDES == 1)
+            maybe[pairs[there]] = most >= same - ROUNDING
+    return maybe
+
+
+def _numbered(places: Places, count: int) -> tuple[Places, Places]:
+    """The places that are there, of `count` in order, and for each of `places` which of these it is."""
+    there = np.zeros(count, np.bool_)
+    there[places] = True
+    return np.flatnonzero(there), (there.cumsum() - 1)[places]
+
+
+def _waves_and_rest(rows: Descriptors) -> Weights:
+    """For each picture the waves of its look, and the length of what else is in it."""
+    looks = looks_of(rows)
+    waves = looks @ _waves()
+    rest = np.einsum("ij,ij->i", looks, looks) - np.einsum("ij,ij->i", waves, waves)
+    return np.column_stack([waves, np.sqrt(rest.clip(0))])
+
+
+def _directions(rows: Weights, window: int) -> Weights:
+    """For each picture the direction (of length 1) of the waves in a window in it."""
+    waves = rows @ _window_waves(window)
+    length = np.sqrt(np.einsum("ij,ij->i", waves, waves))
+    directions: Weights = waves / np.maximum(length, np.finfo(np.float32).tiny)[:, None]
+    return directions
+
+
+def _most(asking: Weights, known: Weights, mirrored: Mask) -> Weights:
+    """How much each two looks correlate at most, the asker's as it is or `mirrored`."""
+    odd, rest = _odd_waves(), asking[:, -1]
+    along = np.einsum("ij,ij->i", asking[:, odd:-1], known[:, odd:])
+    turning = np.einsum("ij,ij->i", asking[:, :odd], known[:, :odd])
+    along += np.where(mirrored, -turning, turning)
+    most: Weights = np.hypot(along.clip(0), rest)
+    return most
+
+
+@cache
+def _frequencies() -> tuple[tuple[int, int], ...]:
+    """Half waves down and across a look, which has no mean; first those that the mirror image has with minus."""
+    each = [(down, across) for down in range(LOOK) for across in range(LOOK) if down or across]
+    kept = [one for one in each if one[0] ** 2 + one[1] ** 2 <= SHORTEST_WAVES]
+    return tuple(sorted(kept, key=lambda one: 1 - one[1] % 2))
+
+
+def _odd_waves() -> int:
+    return sum(across % 2 for _, across in _frequencies())
+
+
+@cache
+def _waves() -> Weights:
+    """Waves as columns of length 1, at right angles to each other (those of the discrete cosine transform)."""
+    waves = np.cos(np.pi / LOOK * np.outer(np.arange(LOOK), np.arange(LOOK) + 0.5))
+    waves /= np.linalg.norm(waves, axis=1, keepdims=True)
+    columns = [np.outer(waves[down], waves[across]).ravel() for down, across in _frequencies()]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@cache
+def _window_waves(window: int) -> Weights:
+    weights: Weights = look_weights(window) @ _waves()
+    return weights
