@@ -7,47 +7,40 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from .descriptors import BYTES
 from .errors import ProjectError
 
 WRITTEN_AT_ONCE = 1 << 20
+NO_ROW = -1
 
 
-class DescriptorFile(Mapping[str, bytes]):
-    """Names of pictures and their descriptors, which are added one by one; the file goes when this does."""
+class DescriptorRows:
+    """Descriptors by their rows, from 0 up, in a file that goes when this does."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  It is closed with this object.
         weakref.finalize(self, self._file.close)
         self._number = self._file.fileno()
-        self._row_of: dict[str, int] = {}
         self._waiting = bytearray()
+        self._count = 0
 
-    def add(self, name: str, descriptor: bytes) -> None:
-        """Keep a picture's descriptor; a name that is known keeps its first one. Raises ProjectError on a full disk."""
+    def add(self, descriptor: bytes) -> int:
+        """Keep a descriptor and return its row. Raises ValueError for a wrong length, ProjectError on a full disk."""
         if len(descriptor) != BYTES:
-            raise ValueError(f"the descriptor of {name} has {len(descriptor)} bytes, not {BYTES}")
-        if name in self._row_of:
-            return
+            raise ValueError(f"a descriptor has {BYTES} bytes, not {len(descriptor)}")
         self._waiting += descriptor
-        self._row_of[name] = len(self._row_of)
+        self._count += 1
         if len(self._waiting) >= WRITTEN_AT_ONCE:
             self._write()
+        return self._count - 1
 
-    def __getitem__(self, name: str) -> bytes:
-        row = self._row_of[name]
+    def __getitem__(self, row: int) -> bytes:
         if self._waiting:
             self._write()
         return os.pread(self._number, BYTES, row * BYTES)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._row_of)
-
-    def __len__(self) -> int:
-        return len(self._row_of)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._row_of
 
     def _write(self) -> None:
         try:
@@ -58,3 +51,53 @@ class DescriptorFile(Mapping[str, bytes]):
                 f"cannot keep descriptors of pictures in {tempfile.gettempdir()}: {error.strerror}; make room there, "
                 "or set TMPDIR to a folder with more"
             ) from error
+
+
+class DescriptorFile(Mapping[str, bytes]):
+    """Names of pictures and their descriptors, which are added one by one."""
+
+    def __init__(self) -> None:
+        self._rows = DescriptorRows()
+        self._row_of: dict[str, int] = {}
+
+    def add(self, name: str, descriptor: bytes) -> None:
+        """Keep a picture's descriptor; a name that is known keeps its first one. Raises as `DescriptorRows.add`."""
+        if name not in self._row_of:
+            self._row_of[name] = self._rows.add(descriptor)
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._rows[self._row_of[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row_of)
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._row_of
+
+
+class DescriptorColumn(Mapping[str, bytes]):
+    """The same for names in a sorted column of bytes, which takes a tenth of a dictionary's memory.
+
+    `row_of` has the row in `rows` of each name, NO_ROW where there is none.
+    """
+
+    def __init__(
+        self, names: npt.NDArray[np.bytes_], row_of: npt.NDArray[np.int64], rows: DescriptorRows
+    ) -> None:
+        self._names, self._row_of, self._rows = names, row_of, rows
+
+    def __getitem__(self, name: str) -> bytes:
+        encoded = name.encode()
+        place = self._names.searchsorted(encoded)
+        if place == len(self._names) or self._names[place] != encoded or self._row_of[place] == NO_ROW:
+            raise KeyError(name)
+        return self._rows[int(self._row_of[place])]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode() for name in self._names[self._row_of != NO_ROW].tolist())
+
+    def __len__(self) -> int:
+        return int((self._row_of != NO_ROW).sum())

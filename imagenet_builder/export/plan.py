@@ -76,7 +76,10 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
         choice = choose_named(distinct, labels, graph.ancestors, sizes, named)
     shortfalls = _shortfalls(graph, categories, choice, sizes.needed, supply.provisional)
     if not choice.wnids or (len(choice.wnids) < wanted and not request.allow_fewer):
-        raise TooFewClasses(_too_few(choice, wanted, sizes.needed, supply, request), shortfalls)
+        unselected = (
+            len(set(named) - set(categories)) if named is not None else max(0, wanted - len(categories))
+        )
+        raise TooFewClasses(_too_few(choice, wanted, unselected, supply, request), shortfalls)
     maker_of = None if request.divide_authors else made.makers(cluster_of)
     released = {wnid: usable[wnid] for wnid in choice.wnids}
     key = ranking_key(project.secret, request.seed)
@@ -161,8 +164,12 @@ def _shortfalls(
     )
 
 
-def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: ExportRequest) -> str:
-    remedies = ["crawl and verify more pictures"]
+def _too_few(choice: Choice, wanted: int, unselected: int, supply: Supply, request: ExportRequest) -> str:
+    """`unselected`: so many of the classes that are wanted are no categories of the project."""
+    remedies = []
+    if unselected:
+        remedies.append(f"select {unselected} more categories with `imagenet-builder synsets select`")
+    remedies.append("crawl and verify more pictures")
     if any(supply.provisional.values()):
         waiting = sum(supply.provisional.values())
         remedies.append(f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts")
@@ -170,7 +177,7 @@ def _too_few(choice: Choice, wanted: int, needed: int, supply: Supply, request: 
     if choice.wnids and not request.allow_fewer:
         remedies.append("or take fewer with --allow-fewer")
     return (
-        f"{len(choice.wnids)} of {wanted} classes qualify with {needed} distinct accepted pictures each; "
+        f"{len(choice.wnids)} of {wanted} classes qualify with {request.sizes.needed} distinct accepted pictures each; "
         f"nothing was written: {', '.join(remedies)}"
     )
 

@@ -152,7 +152,9 @@ def _seal(split: Split, hidden: _Hidden, tree: Tree, attribution: BinaryIO, secr
     attribution.write(HIDDEN_HEAD.format(title=title, line="-" * len(title)).encode())
     attribution.writelines(shuffled(hidden.credits, secret, mark))
     key = sealing_key(secret, split, mark)
-    tree.write(sealed_name(split), seal(write_table(SEALED_COLUMNS, table.to_pylist()), key, split, mark))
+    # Rows are thirty objects each: not all of them at once.
+    rows = (row for batch in table.to_batches(GROUP_ROWS) for row in batch.to_pylist())
+    tree.write(sealed_name(split), seal(write_table(SEALED_COLUMNS, rows), key, split, mark))
     return key
 
 

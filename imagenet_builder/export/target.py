@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -64,12 +65,30 @@ class FolderTarget:
 
     def check(self) -> None:
         """See `Target`."""
+        try:
+            self._check_out()
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def _check_out(self) -> None:
+        # Asked for here because of a name that is too long: later all the planning would be lost.
+        self._beside.exists()
         if self._out.is_dir() and not any(self._out.iterdir()):
             return
         if self._out.exists() or self._out.is_symlink():
             raise ReleaseError(
                 f"{self._out} exists already: a release is never overwritten; give another --out"
             )
+        try:
+            self.address.encode()
+        except UnicodeEncodeError as error:
+            readable = os.fsencode(self._out).decode(errors="replace")
+            raise ReleaseError(
+                f"the name of {readable} is not UTF-8, as a release's must be: give another --out"
+            ) from error
+        above = next(parent for parent in self._out.parents if parent.exists())
+        if not above.is_dir():
+            raise ReleaseError(f"{above} is a file, and no folder for {self._out}: give another --out")
 
     def begin(self, plan: str) -> int:
         """See `Target`."""
@@ -89,12 +108,7 @@ class FolderTarget:
             yield
         except OSError as error:
             self._take_back()
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                remedy = "free some disk space and run the export again"
-            else:
-                remedy = f"check that you may write to {self._out.parent}"
-            reason = error.strerror or error
-            raise ReleaseError(f"cannot write the release {self._out}: {reason}; {remedy}") from error
+            raise self._cannot_write(error) from error
         except Exception:
             self._take_back()
             raise
@@ -114,6 +128,15 @@ class FolderTarget:
     def settle(self) -> None:
         """See `Target`."""
         self._settled = True
+
+    def _cannot_write(self, error: OSError) -> ReleaseError:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            remedy = "free some disk space and run the export again"
+        elif error.errno == errno.ENAMETOOLONG:
+            remedy = "give a shorter --out"
+        else:
+            remedy = f"check that you may write to {self._out.parent}"
+        return ReleaseError(f"cannot write the release {self._out}: {error.strerror or error}; {remedy}")
 
     def _take_back(self) -> None:
         remove_folder(self._beside)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from hits.model import Decision
-from imagenet_builder.descriptor_file import DescriptorFile
+from imagenet_builder.descriptor_file import NO_ROW, DescriptorColumn, DescriptorRows
 from imagenet_builder.records import Split
 
 from .tables import (
@@ -130,7 +130,8 @@ class _Columns:
         self._questions: list[Places] = [np.zeros(0, np.int64)]
         self._images: list[npt.NDArray[np.bytes_]] = [np.zeros(0, SHA256_LETTERS)]
         self._hashes: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
-        self._descriptors = DescriptorFile()
+        self._descriptors = DescriptorRows()
+        self._rows: list[Places] = [np.zeros(0, np.int64)]
 
     def take(self, batch: Sequence[sa.Row[Any]]) -> None:
         """Add rows of question, category, image, hash and descriptor."""
@@ -140,9 +141,10 @@ class _Columns:
         self._questions.append(np.array(ids, np.int64))
         self._images.append(np.array(shas, SHA256_LETTERS))
         self._hashes.append(np.array(hashes, np.int64))
-        for sha256, look in zip(shas, looks, strict=True):
-            if look is not None:
-                self._descriptors.add(sha256, bytes(look))
+        add = self._descriptors.add
+        self._rows.append(
+            np.array([NO_ROW if look is None else add(bytes(look)) for look in looks], np.int64)
+        )
 
     def supply(self, provisional: Mapping[str, int]) -> Supply:
         """Everything, image by image."""
@@ -158,7 +160,7 @@ class _Columns:
         return Supply(
             kept,
             np.concatenate(self._hashes)[first],
-            self._descriptors,
+            DescriptorColumn(kept, np.concatenate(self._rows)[first], self._descriptors),
             dict(zip(wnids, np.split(place_of[order], ends), strict=False)),
             np.concatenate(self._questions)[order],
             provisional,

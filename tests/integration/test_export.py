@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import shutil
 import stat
 import tarfile
 from importlib.metadata import version
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from PIL import Image
+from scipy.io import loadmat
 
 from hits import database
 from imagenet_builder.cli import command_line, run
@@ -275,12 +277,24 @@ def test_too_few_classes_write_nothing_and_say_what_is_missing(
     assert code == 3
     assert "2 of 4 classes qualify with 8 distinct accepted pictures each; nothing was written" in said.err
     assert len(said.err.strip().splitlines()) == 1
+    assert "synsets select" not in said.err
     rows = [line.split() for line in said.out.splitlines()]
     assert [TENCH, "tench.n.01", "7", "8", "1", "0"] in rows
     assert not leftovers(out)
     with pytest.raises(TooFewClasses) as raised:
         export(project, ExportRequest(Sizes(2, 2, 4, 9), classes=4), out)
     assert [(one.wnid, one.pictures, one.missing) for one in raised.value.shortfalls] == [(TENCH, 7, 1)]
+
+
+@pytest.mark.parametrize(("asked", "more"), [({"classes": 6}, 2), ({"class_list": "ilsvrc2012"}, 997)])
+def test_classes_that_the_project_does_not_have_are_told(
+    project: Project, tmp_path: Path, asked: dict[str, Any], more: int
+) -> None:
+    with pytest.raises(
+        TooFewClasses, match=f": select {more} more categories with `imagenet-builder synsets"
+    ):
+        export(project, ExportRequest(SIZES, **asked), tmp_path / "release")
+    assert not leftovers(tmp_path / "release")
 
 
 def test_fewer_classes_are_written_when_that_is_allowed_and_the_exit_code_says_so(
@@ -491,6 +505,48 @@ def test_names_and_titles_in_any_script_are_written_as_they_are(tmp_path: Path, 
     assert verify_release(folder) == []
 
 
+CRANE, LIFTING_CRANE = "n02012849", "n03126707"
+
+
+def without_gloss(wordnet_folder: Path, copy: Path, wnid: str) -> Path:
+    """A copy of WordNet in which one noun has no gloss, every line at its byte."""
+    shutil.copytree(
+        wordnet_folder, copy, ignore=lambda folder, names: [*{*names} - {"data.noun", "index.noun"}]
+    )
+    nouns = (wordnet_folder / "data.noun").read_bytes()
+    line = nouns[int(wnid[1:]) :].partition(b"\n")[0]
+    head, bar, gloss = line.partition(b" | ")
+    (copy / "data.noun").unlink()
+    (copy / "data.noun").write_bytes(nouns.replace(line, head + bar + b" " * len(gloss)))
+    return copy
+
+
+def test_classes_of_one_name_are_kept_apart_in_every_format_and_one_may_lack_a_gloss(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    folder = without_gloss(wordnet_folder, tmp_path / "wordnet", CRANE)
+    project = project_with(tmp_path / "project", folder, some_pictures({CRANE: 8, LIFTING_CRANE: 9}))
+    release = export(project, ExportRequest(SIZES, classes=2, formats=EVERY_FORMAT), tmp_path / "out").folder
+    assert verify_release(release) == []
+    kit = loadmat(release / "ILSVRC2012_devkit_t12/data/meta.mat", squeeze_me=True)["synsets"]
+    leaves = [(one["WNID"], one["words"], len(one["gloss"]) > 0) for one in kit[:2]]
+    assert leaves == [(CRANE, "crane", False), (LIFTING_CRANE, "crane", True)]
+    assert (
+        release / "kaggle/LOC_synset_mapping.txt"
+    ).read_text() == f"{CRANE} crane\n{LIFTING_CRANE} crane\n"
+    shard = pq.read_schema(next((release / "data").glob("train-*.parquet")))
+    assert json.loads(shard.metadata[b"huggingface"])["info"]["features"]["label"]["names"] == [
+        f"crane ({CRANE})",
+        f"crane ({LIFTING_CRANE})",
+    ]
+    document = json.loads((release / "croissant.json").read_text())
+    (classes,) = [one["data"] for one in document["recordSet"] if one["@id"] == "classes"]
+    assert [(one["classes/wnid"], bool(one["classes/gloss"])) for one in classes] == [
+        (CRANE, False),
+        (LIFTING_CRANE, True),
+    ]
+
+
 def test_the_ground_truth_is_in_the_order_of_file_names(project: Project, tmp_path: Path) -> None:
     folder = export(project, THREE, tmp_path / "release").folder
     lines = (
@@ -506,7 +562,25 @@ def test_the_ground_truth_is_in_the_order_of_file_names(project: Project, tmp_pa
     assert lines != sorted(lines)
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        (
+            "/proc/release",
+            "cannot write the release /proc/release: No such file or directory; .* write to /proc",
+        ),
+        ("x" * 250, "cannot write the release .*xx: File name too long; give a shorter --out"),
+        ("file/release", "/file is a file, and no folder for .*/file/release: give another --out"),
+        ("file/in/release", "/file is a file, and no folder for .*/file/in/release: give another --out"),
+        ("V\udcf6gel", "the name of .*/V�gel is not UTF-8, as a release's must be: give another --out"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(
+    project: Project, tmp_path: Path, out: str, says: str
+) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ReleaseError, match=r"cannot write the release .*file/release"):
-        export(project, THREE, tmp_path / "file" / "release")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ReleaseError, match=says) as refused:
+        export(project, THREE, tmp_path / out)
+    assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.iterdir()) == before

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 
+import numpy as np
 import pytest
 
 from imagenet_builder import descriptor_file
-from imagenet_builder.descriptor_file import DescriptorFile
+from imagenet_builder.descriptor_file import NO_ROW, DescriptorColumn, DescriptorFile, DescriptorRows
 from imagenet_builder.descriptors import BYTES
 from imagenet_builder.errors import ProjectError
 
@@ -39,7 +40,7 @@ def test_a_name_keeps_its_first_descriptor() -> None:
 
 
 def test_what_is_no_descriptor_is_refused() -> None:
-    with pytest.raises(ValueError, match="575 bytes, not 576"):
+    with pytest.raises(ValueError, match="576 bytes, not 575"):
         DescriptorFile().add("one", bytes(BYTES - 1))
 
 
@@ -59,6 +60,17 @@ def test_a_full_disk_is_one_line_that_names_the_folder() -> None:
 
 def test_the_file_goes_with_its_descriptors() -> None:
     kept = DescriptorFile()
-    file = kept._file
+    file = kept._rows._file
     del kept
     assert file.closed
+
+
+def test_a_column_of_names_answers_as_a_dictionary_does() -> None:
+    rows = DescriptorRows()
+    names = np.array(["b", "d", "f", "h"], np.bytes_)
+    row_of = np.array([rows.add(descriptor(1)), NO_ROW, rows.add(descriptor(2)), NO_ROW])
+    column = DescriptorColumn(names, row_of, rows)
+    assert dict(column) == {"b": descriptor(1), "f": descriptor(2)}
+    assert len(column) == 2
+    assert [column.get(name) for name in "acdegi"] == [None] * 6
+    assert dict(DescriptorColumn(names[:0], row_of[:0], rows)) == {}
