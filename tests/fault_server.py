@@ -181,6 +181,16 @@ async def into_private(server: FaultServer, request: web.Request) -> web.StreamR
     raise web.HTTPFound("/private/a.jpg")
 
 
+async def to_no_address(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    """A redirect to what the parser of addresses fails at in a way of its own."""
+    return web.Response(status=302, headers={"Location": "http://[::1]http::127.0.0.1@"})
+
+
+async def busy_for_ever(server: FaultServer, request: web.Request) -> web.StreamResponse:
+    """A time that no clock can show."""
+    return web.Response(status=503, headers={"Retry-After": "Mon, 04 May 2026 12:00:30 +" + "9" * 20})
+
+
 async def to_a_file(server: FaultServer, request: web.Request) -> web.StreamResponse:
     raise web.HTTPFound("file:///etc/passwd")
 
@@ -238,6 +248,8 @@ HANDLERS: dict[str, Handler] = {
     "/together": together,
     "/into-private": into_private,
     "/to-a-file": to_a_file,
+    "/to-no-address": to_no_address,
+    "/busy-for-ever": busy_for_ever,
     "/gzipped": gzipped,
     "/gzip-bomb": gzip_bomb,
     "/gzip-cut": gzip_cut,

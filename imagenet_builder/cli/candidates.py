@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
     from imagenet_builder.store.candidates import CategoryCounts, EndedCandidate, ReasonCount
-    from imagenet_builder.store.queries import AskedQuery, DropRule
+    from imagenet_builder.store.queries import AskedQuery, DropRule, QueryYield
 
 
 FIGURES = ("found", "known", "stored", "refused")
@@ -80,39 +80,36 @@ def _show_queries(invocation: Invocation, wnids: tuple[str, ...], *, as_json: bo
     from hits import database
     from imagenet_builder.cli.output import figures, plain_table
     from imagenet_builder.store.categories import selected
-    from imagenet_builder.store.queries import DropRule, asked_queries
+    from imagenet_builder.store.queries import DropRule, query_yields
 
     crawl = invocation.project.settings.crawl
     drop = DropRule(crawl.drop_after, crawl.drop_share)
     with database.reading(invocation.project.engine) as connection:
         names = {category.wnid: category.name for category in selected(connection)}
-        asked = asked_queries(connection, wnids or tuple(names))
+        yields = query_yields(connection, wnids or tuple(names))
     if as_json:
         rows = [
-            {**dataclasses.asdict(query.query), **_figures(query), "state": _state(query, drop)}
-            for query in asked
+            {**dataclasses.asdict(one.asked.query), **_figures(one), "state": _state(one.asked, drop)}
+            for one in yields
         ]
         click.echo(json.dumps(rows, indent=2))
         return
     table = plain_table("wnid", "name", "source", "words", *(f"{name}#" for name in FIGURES), "state")
-    for query in asked:
-        words = query.query.words
-        if query.query.language != "en":
-            words = f"{words} ({query.query.language})"
-        numbers = map(str, _figures(query).values())
-        name = names.get(query.query.wnid, "")
-        table.add_row(
-            query.query.wnid, name, query.query.source, escape(words), *numbers, _state(query, drop)
-        )
+    for one in yields:
+        query = one.asked.query
+        words = query.words if query.language == "en" else f"{query.words} ({query.language})"
+        numbers = map(str, _figures(one).values())
+        name = names.get(query.wnid, "")
+        table.add_row(query.wnid, name, query.source, escape(words), *numbers, _state(one.asked, drop))
     figures().print(table)
 
 
-def _figures(query: AskedQuery) -> dict[str, int]:
-    return {name: getattr(query, name) for name in FIGURES}
+def _figures(one: QueryYield) -> dict[str, int]:
+    return dict(zip(FIGURES, (one.asked.found, one.asked.known, one.stored, one.refused), strict=True))
 
 
-def _state(query: AskedQuery, drop: DropRule) -> str:
-    return "exhausted" if query.exhausted else "dropped" if drop.drops(query) else "open"
+def _state(asked: AskedQuery, drop: DropRule) -> str:
+    return "exhausted" if asked.exhausted else "dropped" if drop.drops(asked) else "open"
 
 
 def _document(reasons: list[ReasonCount], listed: list[EndedCandidate]) -> dict[str, object]:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from sqlalchemy.engine import Connection
+
 from hits import database
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.errors import ProjectError
@@ -21,6 +23,7 @@ from imagenet_builder.sources import Source, open_sources
 from imagenet_builder.sources.licences import FREEDOM, UNKNOWN
 from imagenet_builder.store import categories as categories_sql
 from imagenet_builder.store import crawl as sql
+from imagenet_builder.store import queries as queries_sql
 from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.queries import DropRule
 from imagenet_builder.store.thread import StoreThread
@@ -95,11 +98,12 @@ async def _crawl(
         licences=settings.licences,
     )
     with StoreThread(project.engine) as store, _stopped_by_signals(stop):
-        await store.write(functools.partial(sql.apply_licences, scope=scope, now=clock()))
+        searches = not retry and not refresh
+        await store.write(functools.partial(_begin, scope=scope, searches=searches, now=clock()))
         collector = Collector(project, store, sources, scope, tally, clock, listener)
         await collector.prepare(retry=retry, refresh=refresh)
         arrivals = Arrivals()
-        if retry or refresh:
+        if not searches:
             arrivals.end()
             await collector.run(stop, arrivals)
         else:
@@ -119,7 +123,17 @@ async def _crawl(
                 )
                 async with _beside(search.run(categories), arrivals, stop):
                     await collector.run(stop, arrivals)
+            if not stop.is_set() and not tally.quota_reached:
+                await store.write(
+                    functools.partial(queries_sql.end_crawl, wnids=scope.wnids, sources=scope.sources)
+                )
     return tally.report(categories=len(categories), interrupted=stop.is_set())
+
+
+def _begin(connection: Connection, scope: Scope, *, searches: bool, now: datetime) -> None:
+    sql.apply_licences(connection, scope, now)
+    if searches:
+        queries_sql.begin_crawl(connection, scope.wnids, scope.sources)
 
 
 @contextlib.asynccontextmanager

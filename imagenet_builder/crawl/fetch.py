@@ -24,6 +24,7 @@ from .asking import Asker
 from .download import NO_CONDITIONS, Download, Elsewhere, Stopped, conditions_of
 from .permission import ROBOTS_BYTES, KnownRobots, Robots, RobotsFile, RobotsState
 from .politeness import LONGEST_PAUSE, Host, HostPaused, Hosts, backoff
+from .urls import parse_url
 
 MOST_REDIRECTS = 5
 # After enough of these in a row a host counts as down.
@@ -148,7 +149,7 @@ class Fetcher:
         """
         for number in range(redirects, MOST_REDIRECTS + 1):
             try:
-                address = URL(url)
+                address = parse_url(url)
                 if address.scheme not in ("http", "https") or not address.port:
                     raise ValueError("not an http or https address")
                 if not _HOST.fullmatch(address.raw_host or ""):
@@ -162,7 +163,7 @@ class Fetcher:
             if download.location is None:
                 return download
             try:
-                url = str(address.join(URL(download.location)))
+                url = str(address.join(parse_url(download.location)))
             except ValueError as error:
                 return Download(refusal=Failed(Reason.BAD_URL, False, f"redirect: {error}"))
         return Download(refusal=Failed(Reason.TOO_MANY_REDIRECTS, False, f"over {MOST_REDIRECTS}"))

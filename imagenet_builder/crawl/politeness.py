@@ -52,7 +52,7 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
         return float(text[:9])
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
 
-from yarl import URL
-
 from imagenet_builder.config import CrawlSettings
 from imagenet_builder.crawl.download import Elsewhere, Stopped
 from imagenet_builder.crawl.gather import Gatherer
+from imagenet_builder.crawl.urls import parse_url
 from imagenet_builder.errors import BuilderError
 from imagenet_builder.images import open_image_store
 from imagenet_builder.records import Fetched
@@ -55,7 +54,7 @@ class Report:
 def owner_of(url: str, owners: int) -> int:
     """Which of `owners` asks the host of `url`: the same for every port and scheme, with and without "www."."""
     try:
-        host = URL(url).raw_host or ""
+        host = parse_url(url).raw_host or ""
     except ValueError:
         host = ""
     return crc32(host.lower().removeprefix("www.").encode()) % owners

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from imagenet_builder.records import Failed, Fetched, FileRights, Known, Reason, Rejected
 
 from .chunks import chunks
-from .tables import candidates, images, tombstones
+from .tables import candidates, images, queries, tombstones
 
 # What stands for a licence that nothing tells, in settings and on the command line.
 UNKNOWN = "unknown"
@@ -95,17 +95,20 @@ class Which:
 def apply_licences(connection: Connection, scope: Scope, now: datetime) -> None:
     """Bring candidates that were not fetched in line with the licences that this run allows.
 
-    Those refused for a licence that is allowed now become pending, and pending ones may be refused.
+    Those refused for a licence that is allowed now become pending, and pending ones may be refused. The crawl that was
+    under way with their queries allowed others: it is no longer.
     """
-    refused = sa.and_(candidates.c.state == "rejected", candidates.c.reason == Reason.LICENCE)
+    c = candidates.c
+    taken = sa.and_(scope.condition(), c.state == "rejected", c.reason == Reason.LICENCE, scope.allowed())
+    refused = sa.and_(scope.condition(), c.state == "pending", sa.not_(scope.allowed()))
+    found_them = sa.select(c.query_id).where(sa.or_(taken, refused))
+    connection.execute(queries.update().where(queries.c.id.in_(found_them)).values(refused=None))
     connection.execute(
-        candidates.update()
-        .where(scope.condition(), refused, scope.allowed())
-        .values(state="pending", reason=None, detail=None, ended_at=None)
+        candidates.update().where(taken).values(state="pending", reason=None, detail=None, ended_at=None)
     )
     connection.execute(
         candidates.update()
-        .where(scope.condition(), candidates.c.state == "pending", sa.not_(scope.allowed()))
+        .where(refused)
         .values(state="rejected", reason=Reason.LICENCE, ended_at=now, retryable=False)
     )
 

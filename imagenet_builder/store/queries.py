@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection
 from hits.model import Decision
 from imagenet_builder.records import Query
 
-from .bulk import insert_rows
+from .bulk import insert_rows, update_rows
 from .chunks import chunks
 from .storable import storable
 from .tables import candidates, queries, questions, verdicts
@@ -20,10 +21,11 @@ from .tables import candidates, queries, questions, verdicts
 
 @dataclass(frozen=True, slots=True)
 class AskedQuery:
-    """A query and its yield, in results: `found` were new, `known` another query had found before.
+    """A query and what it came to, in results: `found` were new, `known` another query had found before.
 
-    Of those found, `stored` are images (people did not say that they show something else), and `refused` led to
-    nothing: rejected (for their licence, by inspection, by people) or failed for good. The others are undecided.
+    `refused` of those found count against it: refused by the search (for their licence, because they were taken
+    down), or ended without a picture of use before the crawl that is under way began. How fast fetching follows the
+    search, and where a crawl was killed, so make no difference to what it asks.
     """
 
     query_id: int
@@ -31,7 +33,6 @@ class AskedQuery:
     exhausted: bool
     found: int
     known: int
-    stored: int
     refused: int
 
     @property
@@ -59,6 +60,19 @@ class AskedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryYield:
+    """What a query brought by now: `stored` images (people did not say that they show something else), and `refused`,
+    which led to nothing: rejected (for their licence, by inspection, by people) or failed for good.
+
+    The others of those that `asked` found are undecided. `asked` is as the next crawl will see it.
+    """
+
+    asked: AskedQuery
+    stored: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropRule:
     """A query is dropped when of at least `after` results the share `share` was of no use. `after` 0: never."""
 
@@ -81,6 +95,7 @@ def add_queries(connection: Connection, made: Iterable[Query]) -> None:
             "exhausted": False,
             "found": 0,
             "known": 0,
+            "refused": 0,
         }
         for query in made
     ]
@@ -92,36 +107,77 @@ def kept_words(query: Query) -> str:
     return storable(query.words, 255)
 
 
-def asked_queries(
-    connection: Connection, wnids: Sequence[str], sources: Sequence[str] = ()
-) -> list[AskedQuery]:
-    """Every query for `wnids` (to `sources`, if given) with its yield, in the order in which they were made."""
-    found: list[AskedQuery] = []
+def begin_crawl(connection: Connection, wnids: Sequence[str], sources: Sequence[str]) -> None:
+    """Count what speaks against each query for `wnids` to `sources` as a crawl of them begins.
+
+    Queries with which a crawl is under way, because it did not come to its end, keep what was counted as it began.
+    """
+    counted: list[dict[str, Any]] = []
     for chunk in chunks(wnids):
         brought = _brought(chunk, sources)
-        table = queries.c
         rows = connection.execute(
-            sa.select(
-                *(table.id, table.wnid, table.source, table.words, table.language, table.continuation),
-                *(table.exhausted, table.found, table.known),
-                sa.func.coalesce(brought.c.stored, 0).label("stored"),
-                sa.func.coalesce(brought.c.refused, 0).label("refused"),
-            )
-            .select_from(queries.outerjoin(brought, brought.c.query_id == table.id))
-            .where(table.wnid.in_(chunk), _of(table.source, sources))
+            sa.select(queries.c.id, sa.func.coalesce(brought.c.refused, 0).label("refused"))
+            .select_from(queries.outerjoin(brought, brought.c.query_id == queries.c.id))
+            .where(_among(queries, chunk, sources), queries.c.refused.is_(None), sa.not_(queries.c.exhausted))
         )
-        found += [
-            AskedQuery(
-                row.id,
-                Query(row.wnid, row.source, row.words, row.language, row.continuation),
-                *(row.exhausted, row.found, row.known, row.stored, row.refused),
-            )
-            for row in rows
-        ]
+        counted += [row._asdict() for row in rows]
+    update_rows(connection, queries, "id", counted)
+
+
+def end_crawl(connection: Connection, wnids: Sequence[str], sources: Sequence[str]) -> None:
+    """The crawl that was under way with the queries for `wnids` to `sources` came to its end."""
+    for chunk in chunks(wnids):
+        connection.execute(
+            queries.update()
+            .where(_among(queries, chunk, sources), queries.c.refused.is_not(None))
+            .values(refused=None)
+        )
+
+
+def asked_queries(connection: Connection, wnids: Sequence[str], sources: Sequence[str]) -> list[AskedQuery]:
+    """Every query for `wnids` to `sources` in the crawl under way, in the order in which they were made."""
+    found: list[AskedQuery] = []
+    for chunk in chunks(wnids):
+        rows = connection.execute(sa.select(*_columns(0)).where(_among(queries, chunk, sources)))
+        found += [_asked(row) for row in rows]
     return sorted(found, key=lambda asked: asked.query_id)
 
 
-def _brought(wnids: Sequence[str], sources: Sequence[str]) -> sa.Subquery:
+def query_yields(connection: Connection, wnids: Sequence[str]) -> list[QueryYield]:
+    """What every query for `wnids` brought by now, in the order in which they were made."""
+    found: list[QueryYield] = []
+    for chunk in chunks(wnids):
+        brought = _brought(chunk)
+        refused = sa.func.coalesce(brought.c.refused, 0)
+        rows = connection.execute(
+            sa.select(
+                *_columns(refused),
+                sa.func.coalesce(brought.c.stored, 0).label("stored_now"),
+                refused.label("refused_now"),
+            )
+            .select_from(queries.outerjoin(brought, brought.c.query_id == queries.c.id))
+            .where(queries.c.wnid.in_(chunk))
+        )
+        found += [QueryYield(_asked(row), row.stored_now, row.refused_now) for row in rows]
+    return sorted(found, key=lambda one: one.asked.query_id)
+
+
+def _columns(refused: sa.ColumnElement[int] | int) -> tuple[sa.ColumnElement[Any], ...]:
+    """What `_asked` reads; `refused` counts against queries with which no crawl is under way."""
+    table = queries.c
+    return (
+        *(table.id, table.wnid, table.source, table.words, table.language, table.continuation),
+        *(table.exhausted, table.found, table.known),
+        sa.func.coalesce(table.refused, refused).label("refused"),
+    )
+
+
+def _asked(row: sa.Row[*tuple[Any, ...]]) -> AskedQuery:
+    query = Query(row.wnid, row.source, row.words, row.language, row.continuation)
+    return AskedQuery(row.id, query, row.exhausted, row.found, row.known, row.refused)
+
+
+def _brought(wnids: Sequence[str], sources: Sequence[str] = ()) -> sa.Subquery:
     """How the candidates of each query ended; a current verdict of people counts over the inspection's."""
     unwanted = sa.and_(
         candidates.c.state == "stored", sa.func.coalesce(verdicts.c.decision, "") == Decision.REJECTED
@@ -139,11 +195,12 @@ def _brought(wnids: Sequence[str], sources: Sequence[str]) -> sa.Subquery:
             sa.func.count().filter(refused).label("refused"),
         )
         .select_from(candidates.outerjoin(questions, asked).outerjoin(verdicts, current))
-        .where(candidates.c.wnid.in_(wnids), _of(candidates.c.source, sources))
+        .where(_among(candidates, wnids, sources))
         .group_by(candidates.c.query_id)
         .subquery("brought")
     )
 
 
-def _of(column: sa.Column[str], names: Sequence[str]) -> sa.ColumnElement[bool]:
-    return column.in_(names) if names else sa.true()
+def _among(table: sa.Table, wnids: Sequence[str], sources: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Rows for `wnids` (of `sources`, if given)."""
+    return sa.and_(table.c.wnid.in_(wnids), table.c.source.in_(sources) if sources else sa.true())

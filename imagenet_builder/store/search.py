@@ -95,6 +95,7 @@ def record_page(
         .values(
             found=queries.c.found + len(fresh),
             known=queries.c.known + known,
+            refused=queries.c.refused + refusals.total(),
             asked_at=now,
             continuation=moved.query.continuation,
             exhausted=moved.exhausted,

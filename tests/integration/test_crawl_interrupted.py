@@ -21,6 +21,7 @@ from imagenet_builder.crawl import crawl as crawl_module
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.project import Project, find_project
 from imagenet_builder.store import tables
+from imagenet_builder.store.queries import QueryYield, query_yields
 from tests.builder_store import add_categories, empty_project
 from tests.children import child
 from tests.fault_server import FaultServer, fault_server
@@ -40,15 +41,24 @@ PATHS = (
 
 
 def source(address: str, paths: tuple[str, ...] = PATHS) -> ProposingSource:
+    # The second phrase brings what the first has brought.
     return ProposingSource(
-        [address + path for path in paths], page_size=max(7, len(paths) // 20), seconds=0.01
+        [address + path for path in paths],
+        page_size=max(7, len(paths) // 20),
+        seconds=0.01,
+        phrases=("thing", "something"),
     )
 
 
-def project_for(folder: Path, server: FaultServer, per_category: int = 500) -> Project:
+def project_for(folder: Path, server: FaultServer, per_category: int = 500, **settings: object) -> Project:
     project = empty_project(
         folder,
-        crawl={"allow_addresses": [server.authority], "connections": 4, "per_category": per_category},
+        crawl={
+            "allow_addresses": [server.authority],
+            "connections": 4,
+            "per_category": per_category,
+            **settings,
+        },
     )
     add_categories(project, *WNIDS)
     return project
@@ -75,6 +85,13 @@ def rows(project: Project) -> dict[tuple[str, str], tuple[object, ...]]:
 def stored(project: Project) -> set[str]:
     with database.reading(project.engine) as connection:
         return set(connection.scalars(sa.select(tables.images.c.sha256)))
+
+
+def yields(project: Project) -> dict[tuple[str, str], QueryYield]:
+    """What each query brought, by category and words."""
+    with database.reading(project.engine) as connection:
+        found = query_yields(connection, WNIDS)
+    return {(one.asked.query.wnid, one.asked.query.words): one for one in found}
 
 
 def count(project: Project, *conditions: sa.ColumnElement[bool]) -> int:
@@ -136,9 +153,11 @@ def test_random_kills_change_nothing(kills: int, tmp_path: Path) -> None:
     many = (f"/good?seed={number}" for number in range(100, 100 + 30 * kills))
     paths = tuple(rng.sample(everything := (*PATHS, *FAULTS, *many), len(everything)))
     with fault_server(delay=0.03) as server:
-        undisturbed = project_for(tmp_path / "undisturbed", server, len(paths))
-        crawl(undisturbed, sources=[source(server.address, paths)])
-        killed = project_for(tmp_path / "killed", server, len(paths))
+        # A query is dropped once one result in a hundred was of no use: the second phrase, and not the first.
+        drops = {"drop_after": 30, "drop_share": 0.01}
+        undisturbed = project_for(tmp_path / "undisturbed", server, len(paths), **drops)
+        assert crawl(undisturbed, sources=[source(server.address, paths)]).dropped_queries == len(WNIDS)
+        killed = project_for(tmp_path / "killed", server, len(paths), **drops)
         commits = set()
         for _ in range(kills):
             with child(__name__, "crawl_here", str(killed.folder), server.address, *paths) as process:
@@ -149,9 +168,45 @@ def test_random_kills_change_nothing(kills: int, tmp_path: Path) -> None:
         assert len(commits) > kills // 4, "hardly any kill came between two commits"
         crawl(killed, sources=[source(server.address, paths)])
     assert rows(killed) == rows(undisturbed)
+    assert yields(killed) == yields(undisturbed)
     assert len(rows(killed)) == len(paths) * len(WNIDS)
     assert stored(killed) == stored(undisturbed)
     assert set(killed.images) == set(undisturbed.images)
+
+
+def poor_source(address: str) -> ProposingSource:
+    """Much that is not there, then what is; slowly, so that outcomes come before the next page."""
+    urls = [f"{address}/missing?{number}" for number in range(30)]
+    urls += [f"{address}/good?seed={number}" for number in range(30)]
+    return ProposingSource(urls, page_size=5, seconds=0.1)
+
+
+def crawl_poor_here(folder: str, address: str) -> None:
+    """What a crawling process runs."""
+    crawl(find_project(Path(folder)), sources=[poor_source(address)])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_rejected_before_a_break_drops_no_query_after_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    drops = {"drop_after": 10, "drop_share": 0.5}
+    with fault_server() as server:
+        undisturbed = project_for(tmp_path / "undisturbed", server, **drops)
+        crawl(undisturbed, sources=[poor_source(server.address)])
+        broken = project_for(tmp_path / "broken", server, **drops)
+        failed = tables.candidates.c.state == "failed"
+        with child(__name__, "crawl_poor_here", str(broken.folder), server.address) as process:
+            # What is not there fails for good: enough of it to drop the query, if another crawl began.
+            assert wait_for(lambda: count(broken, failed) >= 10, process)
+            process.send_signal(number)
+            process.wait(60)
+        assert not all(one.asked.exhausted for one in yields(broken).values())
+        report = crawl(broken, sources=[poor_source(server.address)])
+        assert report.dropped_queries == 0
+        assert rows(broken) == rows(undisturbed)
+        assert yields(broken) == yields(undisturbed)
+        assert stored(broken) == stored(undisturbed)
 
 
 def _wait_at_random(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,7 +29,7 @@ from imagenet_builder.store.bulk import update_rows
 from imagenet_builder.store.crawl import Scope
 from imagenet_builder.store.engine import MIGRATIONS, open_store
 from imagenet_builder.store.outcomes import commit_outcomes
-from imagenet_builder.store.queries import AskedQuery, DropRule
+from imagenet_builder.store.queries import AskedQuery, DropRule, QueryYield
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 DOG, CAT = "n02084071", "n02121808"
@@ -86,7 +87,7 @@ def record(engine: sa.Engine, asked: AskedQuery, found: SearchPage, room: int = 
 def again(engine: sa.Engine, asked: AskedQuery) -> AskedQuery:
     """The query as the store has it."""
     with database.reading(engine) as connection:
-        known = queries.asked_queries(connection, [asked.query.wnid])
+        known = queries.asked_queries(connection, [asked.query.wnid], [asked.query.source])
     return next(one for one in known if one.query_id == asked.query_id)
 
 
@@ -179,14 +180,66 @@ def test_the_yield_of_a_query_counts_what_other_queries_had_found_and_what_was_r
     }
     with database.writing(engine) as connection:
         commit_outcomes(connection, [(ids[name], Fetched(one, NOW)) for name, one in ended.items()])
-    dog = again(engine, dog)
-    assert (dog.found, dog.known, dog.stored, dog.refused) == (5, 1, 1, 3)
-    assert (dog.seen, dog.poor) == (6, 4)
+    dog_now, hound_now = yields(engine, dog, hound)
+    assert (dog_now.asked.found, dog_now.asked.known, dog_now.stored, dog_now.refused) == (5, 1, 1, 3)
     people_say(engine, image(6).sha256, "rejected")
-    dog = again(engine, dog)
-    assert (dog.stored, dog.refused) == (0, 4)
-    hound = again(engine, hound)
-    assert (hound.found, hound.known, hound.stored, hound.refused) == (2, 0, 0, 0)
+    dog_now, hound_now = yields(engine, dog, hound)
+    assert (dog_now.stored, dog_now.refused) == (0, 4)
+    assert (hound_now.asked.found, hound_now.asked.known, hound_now.stored, hound_now.refused) == (2, 0, 0, 0)
+
+
+def yields(engine: sa.Engine, *asked: AskedQuery) -> list[QueryYield]:
+    with database.reading(engine) as connection:
+        known = {one.asked.query_id: one for one in queries.query_yields(connection, [DOG, CAT])}
+    return [known[one.query_id] for one in asked]
+
+
+def test_what_counts_against_a_query_stays_as_it_was_when_the_crawl_began(engine: sa.Engine) -> None:
+    licensed = SearchPage((candidate(1), candidate(2), candidate(3), candidate(4, "by-nc")), "next")
+    record(engine, ask(engine, "dog"), licensed)
+    record(engine, ask(engine, "cat", wnid=CAT), SearchPage((candidate(9, wnid=CAT),), "next"))
+    ids = {row["url"][-5:]: row["id"] for row in rows(engine, tables.candidates)}
+
+    def end(*names: str) -> None:
+        with database.writing(engine) as connection:
+            small = Fetched(Rejected(Reason.TOO_SMALL), NOW)
+            commit_outcomes(connection, [(ids[name], small) for name in names])
+
+    def move(what: Callable[[sa.Connection, Sequence[str], Sequence[str]], None], *wnids: str) -> list[int]:
+        with database.writing(engine) as connection:
+            what(connection, wnids, ["web"])
+        return [ask(engine, "dog").refused, ask(engine, "cat", wnid=CAT).refused]
+
+    end("1.jpg", "9.jpg")
+    # A crawl is under way, whose own search refused one.
+    assert move(queries.begin_crawl, DOG, CAT) == [1, 0]
+    assert move(queries.end_crawl, DOG, CAT) == [0, 0]
+    assert move(queries.begin_crawl, DOG, CAT) == [2, 1]
+    end("2.jpg")
+    # It is killed and goes on; another, of another category, begins and ends meanwhile.
+    assert move(queries.begin_crawl, DOG, CAT) == [2, 1]
+    assert move(queries.end_crawl, CAT) == [2, 0]
+    assert [one.refused for one in yields(engine, ask(engine, "dog"))] == [3]
+    assert move(queries.begin_crawl, DOG, CAT) == [2, 1]
+    record(engine, ask(engine, "dog"), SearchPage((candidate(5, "by-nc"),), "further"))
+    assert ask(engine, "dog").refused == 3
+    move(queries.end_crawl, DOG, CAT)
+    assert move(queries.begin_crawl, DOG, CAT) == [4, 1]
+
+
+def test_other_licences_are_another_crawl(engine: sa.Engine) -> None:
+    mixed = SearchPage((candidate(1), candidate(2), candidate(3, "by-nc")), "next")
+    asked = ask(engine, "dog")
+    record(engine, asked, mixed)
+    wide = Scope(SCOPE.wnids, SCOPE.sources, (*SCOPE.licences, "by-nc"))
+    first = min(row["id"] for row in rows(engine, tables.candidates))
+    with database.writing(engine) as connection:
+        commit_outcomes(connection, [(first, Fetched(Rejected(Reason.TOO_SMALL), NOW))])
+    for scope, refused in ((SCOPE, 1), (wide, 1), (SCOPE, 2)):
+        with database.writing(engine) as connection:
+            sql.apply_licences(connection, scope, NOW)
+            queries.begin_crawl(connection, scope.wnids, scope.sources)
+        assert again(engine, asked).refused == refused
 
 
 def people_say(engine: sa.Engine, sha256: str, decision: str) -> None:
@@ -221,8 +274,7 @@ def test_a_query_is_dropped_when_enough_of_enough_results_were_of_no_use(
 ) -> None:
     for known in (0, poor):
         asked = AskedQuery(
-            1, Query(DOG, "web", "dog"), exhausted=False, found=seen - known, known=known, stored=0,
-            refused=poor - known,
+            1, Query(DOG, "web", "dog"), exhausted=False, found=seen - known, known=known, refused=poor - known,
         )  # fmt: skip
         assert DropRule(after, share).drops(asked) is drops
 

@@ -169,8 +169,15 @@ def test_an_answer_of_single_bytes_is_read_too() -> None:
     "head",
     [
         b"Content-Length: 5\r\nContent-Length: 6\r\n",
-        b"Content-Length: 5\r\nContent-Length: 5\r\n",
-        b"Content-Length: 5, 5\r\n",
+        b"Content-Length: 5\r\nContent-Length: 05\r\n",
+        b"Content-Length: 5, 6\r\n",
+        b"Content-Length: 5,\r\n",
+        b"Content-Length: 5, 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 5\r\n 6\r\n",
+        b"Content-Length: 5\nContent-Length: 6\n",
+        b"Content-Length: 5\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 5\nTransfer-Encoding:\n chunked\n",
+        b" Content-Length: 5\r\n",
         b"Content-Length: +5\r\n",
         b"Content-Length: -5\r\n",
         b"Content-Length: 0x5\r\n",
@@ -181,9 +188,9 @@ def test_an_answer_of_single_bytes_is_read_too() -> None:
         b"Transfer-Encoding: chunked, identity\r\n",
         b"Transfer-Encoding: xchunked\r\n",
         b"Content-Length : 5\r\n",
-        b"A: b\r\n folded\r\n",
         b"A: b\0c\r\n",
-        b"A: b\nB: c\r\n",
+        b"A: b\rB: c\r\n",
+        b"A: b\r\rB: c\n",
         b"no colon\r\n",
         b": no name\r\n",
         b"Connection: upgrade\r\nUpgrade: h2c\r\n",
@@ -193,6 +200,35 @@ def test_a_head_that_could_be_read_in_two_ways_is_no_answer(head: bytes) -> None
     status = b"101 Switching" if b"Upgrade" in head else b"200 OK"
     with pytest.raises(BadAnswer):
         parse_head(b"HTTP/1.1 " + status + b"\r\n" + head + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "length", "tags"),
+    [
+        (b"Content-Length: 5\r\nX-Robots-Tag: noai\r\nContent-Length:5\r\n", 5, ["noai"]),
+        (b"content-length: 5, 5 ,5\r\n", 5, []),
+        (b"Content-Length: 5\nX-Robots-Tag: a\nX-Robots-Tag: b\r\n", 5, ["a", "b"]),
+        (b"X-Robots-Tag: a,\r\n\t noai\r\nContent-Length: 5\r\n", 5, ["a, noai"]),
+        (b"X-Robots-Tag:\n noai\n \nContent-Length:\n 5\n", 5, ["noai"]),
+        (b"Transfer-Encoding: chunked\nX-Robots-Tag: a\n", None, ["a"]),
+    ],
+)
+@given(places=st.lists(st.integers(0, 200), max_size=8), bare=st.booleans(), scratch=st.sampled_from([1, 64]))
+def test_what_old_servers_write_is_taken_where_it_can_be_read_in_one_way_only(
+    head: bytes, length: int | None, tags: list[str], places: list[int], bare: bool, scratch: int
+) -> None:
+    async def run() -> None:
+        # The content holds what ends heads: the first empty line does.
+        content = b"5\r\n\n\r\n\r\n\r\n0\r\n\r\n" if length is None else b"\n\r\n\r\n"
+        end = b"\n" if bare else b"\r\n"
+        answer = b"HTTP/1.1 200 OK" + end + head + end + content
+        wire, asked = a_wire(scratch), Asked()
+        found = await answered(wire, asked.begin, cut(answer, places))
+        assert (found.length, found.all("x-robots-tag")) == (length, tags)
+        assert asked.body == b"\n\r\n\r\n"
+        assert wire.protocol.is_open
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -222,12 +258,14 @@ def test_headers_are_found_by_small_names_and_keep_all_their_values() -> None:
         (b"HTTP/1.1 200 OK\r\nConnection: Close\r\n", False),
         (b"HTTP/1.0 200 OK\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nTransfer-Encoding: chunked\r\n", False),
     ],
 )
 def test_a_connection_is_kept_as_the_answer_says(start: bytes, keeps: bool) -> None:
     async def run() -> None:
         wire = a_wire()
-        await answered(wire, Asked().begin, [start + b"Content-Length: 1\r\n\r\nx"])
+        body = b"\r\n1\r\nx\r\n0\r\n\r\n" if b"chunked" in start else b"Content-Length: 1\r\n\r\nx"
+        await answered(wire, Asked().begin, [start + body])
         assert (wire.protocol.is_open, wire.is_aborted) == (keeps, not keeps)
 
     asyncio.run(run())
@@ -300,6 +338,10 @@ def test_an_answer_that_is_not_whole_is_an_error(answer: bytes, error: Exception
         [OK + b"Transfer-Encoding: chunked\r\n\r\n", b"five\r\n"],
         [OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n"],
         [OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n"],
+        [OK + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n"],
+        [OK + b"Transfer-Encoding: chunked\r\n\r\n1;", *[b"a" * 1000] * 70],
+        [OK + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1;%b\r\nx\r\n" % (b"a" * 1000)] * 70],
+        [OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", *[b"A: %b\r\n" % (b"a" * 1000)] * 70],
     ],
 )
 def test_heads_without_end_and_what_is_not_http_are_given_up(packets: list[bytes]) -> None:

@@ -215,6 +215,7 @@ def test_each_host_and_port_has_its_own_state() -> None:
         ("-3", 0),
         ("", 0),
         ("9" * 400, 999_999_999),
+        ("Mon, 04 May 2026 12:00:30 +" + "9" * 20, 0),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds: float) -> None:

@@ -7,9 +7,11 @@ from typing import Protocol
 
 import httptools
 
-from .heads import BadAnswer, Head
+from .heads import MOST_HEAD_BYTES, BadAnswer, Head
 
 Take = Callable[[bytes | memoryview], None]
+# For each byte of the content so many beside it may come: sizes of chunks, what else is said of them, the trailer.
+MOST_BESIDE = 16
 _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -73,12 +75,14 @@ class Chunked:
 
     def __init__(self, take: Take) -> None:
         self._take = take
+        self._received = self._taken = 0
         self.is_complete = self.is_exceeded = False
         self._parser = httptools.HttpResponseParser(self)
         self._parser.feed_data(_CHUNKED_HEAD)
 
     def feed(self, received: bytes | memoryview) -> None:
         """Go on with what was received."""
+        self._received += len(received)
         try:
             self._parser.feed_data(received)
         except httptools.HttpParserError as error:
@@ -86,6 +90,8 @@ class Chunked:
             if not self.is_complete:
                 raise BadAnswer(f"its chunks: {error}") from error
             self.is_exceeded = True
+        if self._received > (1 + MOST_BESIDE) * self._taken + MOST_HEAD_BYTES:
+            raise BadAnswer("more is said of its chunks than is in them")
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
@@ -94,6 +100,7 @@ class Chunked:
     def on_body(self, part: bytes) -> None:
         """Called by the parser."""
         if not self.is_complete:
+            self._taken += len(part)
             self._take(part)
 
     def on_message_complete(self) -> None:

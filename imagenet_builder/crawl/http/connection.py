@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from .bodies import Body, body_after
-from .heads import END, MOST_HEAD_BYTES, BadAnswer, Head, parse_head
+from .heads import MOST_HEAD_BYTES, BadAnswer, Head, end_of_head, parse_head
 
 
 class Disconnected(ConnectionError):
@@ -143,13 +143,14 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(error)
 
     def _receive_head(self, part: memoryview) -> None:
-        looked_at = max(0, len(self._received) - len(END))
+        # An empty line may have begun in the part before.
+        looked_at = max(0, len(self._received) - 2)
         self._received += part
         self._head_bytes += len(part)
-        while (end := self._received.find(END, looked_at)) >= 0:
+        while (end := end_of_head(self._received, looked_at)) >= 0:
             looked_at = 0
-            head = parse_head(bytes(self._received[: end + len(END)]))
-            del self._received[: end + len(END)]
+            head = parse_head(bytes(self._received[:end]))
+            del self._received[:end]
             # Others are provisional (RFC 9110, section 15.2): the answer follows.
             if head.status >= 200:
                 self._open_body(head)

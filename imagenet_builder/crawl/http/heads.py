@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import httptools
 
 # Of one answer, with the provisional ones before it.
 MOST_HEAD_BYTES = 65_536
-END = b"\r\n\r\n"
+_LINE_END = re.compile(rb"\r?\n")
+_FOLD = re.compile(rb"\r\n[ \t]+")
 # Answers that have no body, whatever their head states (RFC 9112, section 6.3).
 _BODILESS = frozenset({204, 304})
 
@@ -36,7 +39,8 @@ class Head:
         self.length = 0 if bodiless else None if length is None else int(length)
         self.chunked = bool(codings) and not bodiless
         said = (self.get("connection") or "").lower()
-        self.keeps_alive = "close" not in said if version == "1.1" else "keep-alive" in said
+        # HTTP/1.0 knows no chunks: who sends them in it may be wrong about the next answer too (section 6.1).
+        self.keeps_alive = "close" not in said if version == "1.1" else "keep-alive" in said and not codings
 
     def get(self, name: str) -> str | None:
         """The values of a header as one (RFC 9110, section 5.3); None without it."""
@@ -55,11 +59,32 @@ class Head:
         return values
 
 
+def end_of_head(received: bytearray, begin: int) -> int:
+    """Where the head ends whose empty line `received` has at `begin` or later; -1 if there is none yet."""
+    end = received.find(b"\n\r\n", begin)
+    bare = received.find(b"\n\n", begin, len(received) if end < 0 else end + 1)
+    if bare >= 0:
+        return bare + 2
+    return end if end < 0 else end + 3
+
+
 def parse_head(head: bytes) -> Head:
     """The head that `head` is all of, to its empty line. Raises BadAnswer.
 
-    Strict, because parsers that guess are fooled: a second length, or a length beside chunks, is no answer.
+    Taken is what RFC 9112 lets a user agent take because it can be read in one way only: lines that end without CR
+    (section 2.2), folded lines (5.2), one length said several times (6.3). Parsers that guess further are fooled: two
+    lengths, or a length beside chunks, are no answer.
     """
+    try:
+        return _parsed(head)
+    except BadAnswer:
+        mended = _mended(head)
+        if mended == head:
+            raise
+    return _parsed(mended)
+
+
+def _parsed(head: bytes) -> Head:
     listener = _Listener()
     parser = httptools.HttpResponseParser(listener)
     try:
@@ -71,6 +96,18 @@ def parse_head(head: bytes) -> Head:
     if not listener.is_complete:
         raise BadAnswer("its head does not end")
     return Head(head, parser.get_status_code(), parser.get_http_version())
+
+
+def _mended(head: bytes) -> bytes:
+    """`head` as a careful server would have written it."""
+    # A line folded into the first one is left: it would be no field any more.
+    first, _, fields = _LINE_END.sub(b"\r\n", head).partition(b"\r\n")
+    lines = _FOLD.sub(b" ", fields).split(b"\r\n")
+    lengths = [line for line in lines if line.partition(b":")[0].lower() == b"content-length"]
+    said = {length.strip(b" \t") for line in lengths for length in line.partition(b":")[2].split(b",")}
+    if len(said) == 1:
+        lines = [b"Content-Length: " + said.pop(), *(line for line in lines if line not in lengths)]
+    return b"\r\n".join([first, *lines])
 
 
 class _Listener:

@@ -36,6 +36,8 @@ queries = sa.Table(
     sa.Column("exhausted", sa.Boolean, nullable=False),
     sa.Column("found", sa.Integer, nullable=False),
     sa.Column("known", sa.Integer, nullable=False),
+    # While a crawl is under way, be it killed: what its search refused, with what had been refused as it began.
+    sa.Column("refused", sa.Integer),
     sa.Column("asked_at", UtcDateTime),
     sa.UniqueConstraint("wnid", "source", "words"),
 )

@@ -132,6 +132,7 @@ def upgrade() -> None:
         sa.Column("exhausted", sa.Boolean(), nullable=False),
         sa.Column("found", sa.Integer(), nullable=False),
         sa.Column("known", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=True),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["wnid"], ["categories.wnid"], name=op.f("fk_queries_wnid_categories")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_queries")),
