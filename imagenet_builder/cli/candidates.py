@@ -75,8 +75,6 @@ def command(
 
 
 def _show_queries(invocation: Invocation, wnids: tuple[str, ...], *, as_json: bool) -> None:
-    from rich.markup import escape
-
     from hits import database
     from imagenet_builder.cli.output import figures, plain_table
     from imagenet_builder.store.categories import selected
@@ -101,9 +99,7 @@ def _show_queries(invocation: Invocation, wnids: tuple[str, ...], *, as_json: bo
             words = f"{words} ({query.query.language})"
         numbers = map(str, _figures(query).values())
         name = names.get(query.query.wnid, "")
-        table.add_row(
-            query.query.wnid, name, query.query.source, escape(words), *numbers, _state(query, drop)
-        )
+        table.add_row(query.query.wnid, name, query.query.source, words, *numbers, _state(query, drop))
     figures().print(table)
 
 
