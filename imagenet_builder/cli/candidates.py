@@ -75,8 +75,6 @@ def command(
 
 
 def _show_queries(invocation: Invocation, wnids: tuple[str, ...], *, as_json: bool) -> None:
-    from rich.markup import escape
-
     from hits import database
     from imagenet_builder.cli.output import figures, plain_table
     from imagenet_builder.store.categories import selected
@@ -100,7 +98,7 @@ def _show_queries(invocation: Invocation, wnids: tuple[str, ...], *, as_json: bo
         words = query.words if query.language == "en" else f"{query.words} ({query.language})"
         numbers = map(str, _figures(one).values())
         name = names.get(query.wnid, "")
-        table.add_row(query.wnid, name, query.source, escape(words), *numbers, _state(one.asked, drop))
+        table.add_row(query.wnid, name, query.source, words, *numbers, _state(one.asked, drop))
     figures().print(table)
 
 

@@ -176,7 +176,7 @@ def _show(report: CrawlReport) -> None:
         for outcome in report.outcomes:
             table.add_row(outcome.state, outcome.reason or "", str(outcome.count))
         console.print(table)
-    elif not report.new_candidates:
+    elif not (report.pages or report.source_errors or report.without_candidates):
         console.print("nothing to do")
     if report.dropped_queries:
         console.print(

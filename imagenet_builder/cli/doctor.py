@@ -26,6 +26,8 @@ def command(invocation: Invocation, deep: bool, as_json: bool) -> int:
       imagenet-builder doctor
       imagenet-builder doctor --deep
     """
+    from rich.text import Text
+
     from imagenet_builder.cli.output import figures, plain_table
     from imagenet_builder.doctor import State, examine
 
@@ -36,7 +38,7 @@ def command(invocation: Invocation, deep: bool, as_json: bool) -> int:
         colours = {State.GOOD: "green", State.MISSING: "yellow", State.BROKEN: "red"}
         table = plain_table("part", "state", "found", "to mend it")
         for finding in findings:
-            state = f"[{colours[finding.state]}]{finding.state}[/]"
+            state = Text(finding.state, style=colours[finding.state])
             table.add_row(finding.part, state, finding.found, finding.remedy)
         figures().print(table)
     return int(any(finding.state is State.BROKEN for finding in findings))

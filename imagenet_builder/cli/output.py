@@ -13,11 +13,16 @@ WIDE = 200
 
 
 def figures() -> Console:
-    """A console on stdout that never cuts off a terminal's width where there is no terminal."""
+    """A console on stdout that never cuts off a terminal's width where there is no terminal.
+
+    What is printed is shown as it is: names of settings such as [project] look like rich's own marks.
+    """
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=WIDE)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, markup=False, soft_wrap=True, width=WIDE)
 
 
 def plain_table(*columns: str, title: str | None = None) -> Table:

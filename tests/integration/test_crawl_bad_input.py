@@ -92,8 +92,9 @@ def test_a_bad_flickr_key_says_which_setting_and_is_not_shown(
 ) -> None:
     account = {"endpoint": f"{services.address}/services/rest/", "key": SECRET}
     project = project_for(tmp_path, wordnet_folder, flickr=account)
-    _, said = crawl(project, "--source", "flickr", expect=1)
+    shown, said = crawl(project, "--source", "flickr", expect=1)
     assert "correct key under [flickr]" in said.splitlines()[-1]
+    assert "nothing to do" not in shown
     assert SECRET not in said
 
 

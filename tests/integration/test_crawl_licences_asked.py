@@ -17,6 +17,7 @@ def test_licences_that_are_asked_for_later_are_found_though_the_first_queries_ar
             tmp_path,
             wordnet={"folder": str(wordnet_folder)},
             inaturalist={"endpoint": f"{services.address}/v1"},
+            project={"contact": ""},
             crawl={"sources": ["inaturalist"], "attempts": 1},
         ).folder
         done(project, "synsets", "select", "fly_agaric")
@@ -38,3 +39,5 @@ def test_licences_that_are_asked_for_later_are_found_though_the_first_queries_ar
         "Amanita muscaria [cc0,research]",
         "Amanita muscaria [cc0,by-nc,research]",
     }
+    assert "Amanita muscaria [cc0,research] " in done(project, "candidates", "--queries").output
+    assert "set [project] contact in imagenet-builder.toml" in done(project, "doctor").output
