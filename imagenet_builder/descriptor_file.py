@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .descriptors import BYTES
 from .errors import ProjectError
@@ -39,6 +39,13 @@ class DescriptorFile(Mapping[str, bytes]):
         if self._waiting:
             self._write()
         return os.pread(self._number, BYTES, row * BYTES)
+
+    def stacked(self, names: Iterable[str]) -> bytes:
+        """The descriptors of these pictures, end to end."""
+        if self._waiting:
+            self._write()
+        read, number = os.pread, self._number
+        return b"".join([read(number, BYTES, self._row_of[name] * BYTES) for name in names])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._row_of)

@@ -26,6 +26,9 @@ def test_what_was_added_is_read_back_in_any_order_and_between_additions(
         assert kept[f"picture {number // 2}"] == descriptor(number // 2)
     assert list(kept) == [f"picture {number}" for number in range(700)]
     assert all(kept[f"picture {number}"] == descriptor(number) for number in reversed(range(700)))
+    some = [f"picture {number}" for number in (5, 699, 5, 0)]
+    assert kept.stacked(some) == b"".join(map(kept.__getitem__, some))
+    assert kept.stacked([]) == b""
     assert kept.get("another", b"") == b""
     assert "another" not in kept
 
