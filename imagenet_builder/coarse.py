@@ -24,33 +24,50 @@ ROUNDING = 1e-4
 READ_AT_ONCE = 2_048
 
 
-def likely(pictures: Pictures, one: Places, other: Places, same: float) -> Mask:
-    """Of pairs of codes all that `confirmed` confirms, and few others.
+class FirstTest:
+    """Tests pairs of these pictures; the waves of askers are kept, 164 bytes for each that was in a pair."""
 
-    A picture is read once as an asker and once as an answer, however many of the pairs it is in.
-    """
-    asker, answer = one // SIDES, other // len(WINDOWS)
-    maybe: Mask = ~(pictures.described[asker] & pictures.described[answer])
-    shown = np.flatnonzero(pictures.shows[asker] & pictures.shows[answer])
-    shown = shown[other[shown].argsort()]
-    askers, asker_row = _numbered(asker[shown], len(pictures.shows))
-    asking = np.empty((len(askers), _waves().shape[1] + 1), np.float32)
-    for start in range(0, len(askers), READ_AT_ONCE):
-        some = slice(start, start + READ_AT_ONCE)
-        asking[some] = _waves_and_rest(pictures.rows(askers[some]))
-    answers, answer_row = _numbered(answer[shown], len(pictures.shows))
-    for start in range(0, len(answers), READ_AT_ONCE):
-        begin, end = answer_row.searchsorted((start, start + READ_AT_ONCE))
-        rows = pictures.rows(answers[start : start + READ_AT_ONCE]).astype(np.float32)
-        pairs = shown[begin:end]
-        window = (other[pairs] % len(WINDOWS)).astype(np.uint8)
-        for number in np.unique(window).tolist():
-            there = np.flatnonzero(window == number)
-            seen, row = _numbered(answer_row[begin:end][there] - start, len(rows))
-            known = _directions(rows[seen], number)[row]
-            most = _most(asking[asker_row[begin:end][there]], known, one[pairs[there]] % SIDES == 1)
-            maybe[pairs[there]] = most >= same - ROUNDING
-    return maybe
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        count, waves = len(pictures.shows), _waves().shape[1]
+        self._asking = np.zeros((count, waves + 1), np.float32)
+        self._made = np.zeros(count, np.bool_)
+
+    def likely(self, one: Places, other: Places, same: float) -> Mask:
+        """Of pairs of codes all that `confirmed` confirms, and few others.
+
+        A picture is read once as an answer, and its waves in a window made once, however many of the pairs it is in.
+        """
+        pictures, count = self._pictures, len(self._made)
+        asker, answer = one // SIDES, other // len(WINDOWS)
+        maybe: Mask = ~(pictures.described[asker] & pictures.described[answer])
+        shown = np.flatnonzero(pictures.shows[asker] & pictures.shows[answer])
+        shown = shown[other[shown].argsort()]
+        self._make(asker[shown])
+        answers, answer_row = _numbered(answer[shown], count)
+        for start in range(0, len(answers), READ_AT_ONCE):
+            begin, end = answer_row.searchsorted((start, start + READ_AT_ONCE))
+            rows = pictures.rows(answers[start : start + READ_AT_ONCE]).astype(np.float32)
+            pairs = shown[begin:end]
+            window = (other[pairs] % len(WINDOWS)).astype(np.uint8)
+            for number in np.unique(window).tolist():
+                there = np.flatnonzero(window == number)
+                seen, row = _numbered(answer_row[begin:end][there] - start, len(rows))
+                there = pairs[there]
+                known = _directions(rows[seen], number)[row]
+                most = _most(self._asking[asker[there]], known, one[there] % SIDES == 1)
+                maybe[there] = most >= same - ROUNDING
+        return maybe
+
+    def _make(self, askers: Places) -> None:
+        missing = np.zeros(len(self._made), np.bool_)
+        missing[askers] = True
+        missing &= ~self._made
+        self._made |= missing
+        places = np.flatnonzero(missing)
+        for start in range(0, len(places), READ_AT_ONCE):
+            some = places[start : start + READ_AT_ONCE]
+            self._asking[some] = _waves_and_rest(self._pictures.rows(some))
 
 
 def _numbered(places: Places, count: int) -> tuple[Places, Places]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,13 @@ class DescriptorRows:
             self._write()
         return os.pread(self._number, BYTES, row * BYTES)
 
+    def stacked(self, rows: Iterable[int]) -> bytes:
+        """The descriptors of these rows, end to end."""
+        if self._waiting:
+            self._write()
+        read, number = os.pread, self._number
+        return b"".join([read(number, BYTES, row * BYTES) for row in rows])
+
     def _write(self) -> None:
         try:
             while self._waiting:
@@ -53,11 +61,35 @@ class DescriptorRows:
             ) from error
 
 
-class DescriptorFile(Mapping[str, bytes]):
-    """Names of pictures and their descriptors, which are added one by one."""
+class StoredDescriptors(Mapping[str, bytes]):
+    """Names of pictures and their descriptors, which wait in `rows`."""
+
+    def __init__(self, rows: DescriptorRows) -> None:
+        self._rows = rows
+
+    @abstractmethod
+    def row(self, name: str) -> int:
+        """The row of a picture's descriptor, NO_ROW where there is none."""
+
+    def stacked(self, names: Iterable[str]) -> bytes:
+        """The descriptors of these pictures, end to end; each has one."""
+        return self._rows.stacked(map(self.row, names))
+
+    def __getitem__(self, name: str) -> bytes:
+        row = self.row(name)
+        if row == NO_ROW:
+            raise KeyError(name)
+        return self._rows[row]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.row(name) != NO_ROW
+
+
+class DescriptorFile(StoredDescriptors):
+    """Those that are added one by one."""
 
     def __init__(self) -> None:
-        self._rows = DescriptorRows()
+        super().__init__(DescriptorRows())
         self._row_of: dict[str, int] = {}
 
     def add(self, name: str, descriptor: bytes) -> None:
@@ -65,8 +97,9 @@ class DescriptorFile(Mapping[str, bytes]):
         if name not in self._row_of:
             self._row_of[name] = self._rows.add(descriptor)
 
-    def __getitem__(self, name: str) -> bytes:
-        return self._rows[self._row_of[name]]
+    def row(self, name: str) -> int:
+        """See `StoredDescriptors`."""
+        return self._row_of.get(name, NO_ROW)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._row_of)
@@ -74,12 +107,9 @@ class DescriptorFile(Mapping[str, bytes]):
     def __len__(self) -> int:
         return len(self._row_of)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._row_of
 
-
-class DescriptorColumn(Mapping[str, bytes]):
-    """The same for names in a sorted column of bytes, which takes a tenth of a dictionary's memory.
+class DescriptorColumn(StoredDescriptors):
+    """Those of names in a sorted column of bytes, which takes a tenth of a dictionary's memory.
 
     `row_of` has the row in `rows` of each name, NO_ROW where there is none.
     """
@@ -87,14 +117,16 @@ class DescriptorColumn(Mapping[str, bytes]):
     def __init__(
         self, names: npt.NDArray[np.bytes_], row_of: npt.NDArray[np.int64], rows: DescriptorRows
     ) -> None:
-        self._names, self._row_of, self._rows = names, row_of, rows
+        super().__init__(rows)
+        self._names, self._row_of = names, row_of
 
-    def __getitem__(self, name: str) -> bytes:
+    def row(self, name: str) -> int:
+        """See `StoredDescriptors`."""
         encoded = name.encode()
         place = self._names.searchsorted(encoded)
-        if place == len(self._names) or self._names[place] != encoded or self._row_of[place] == NO_ROW:
-            raise KeyError(name)
-        return self._rows[int(self._row_of[place])]
+        if place == len(self._names) or self._names[place] != encoded:
+            return NO_ROW
+        return int(self._row_of[place])
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode() for name in self._names[self._row_of != NO_ROW].tolist())

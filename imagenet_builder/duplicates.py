@@ -13,11 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .coarse import likely
+from .coarse import FirstTest
 from .descriptors import SAME, WINDOWS, mirrored_hashes
 from .halves import MOST_DISTANCE
 from .hamming import BITS, pairs_between, pairs_within, spread
-from .likeness import CONFIRMED_AT_ONCE, SIDES, Hashes, Mask, Pictures, Places, confirmed, textured
+from .likeness import (
+    CONFIRMED_AT_ONCE,
+    SIDES,
+    Hashes,
+    Mask,
+    Names,
+    Pictures,
+    Places,
+    confirmed,
+    encoded,
+    textured,
+)
 from .nearby import gathered, near_codes
 
 HASH_MASK = (1 << BITS) - 1
@@ -39,12 +50,12 @@ CROWDED = 20
 class Clustering:
     """Pictures and their clusters, row by row, so that a later call need only look at what is new.
 
-    `names` are sorted; `hashes` are of the whole pictures, `windows` (rows × windows) of the others in `WINDOWS`;
-    `described` pictures have a descriptor, and where it is not flat they `show` something; `labels` holds, for each
-    row, the row of the first picture that a chain of pairs leads to, and `groups` of the first of its cluster.
+    `names`, in UTF-8, are sorted; `hashes` are of the whole pictures, `windows` (rows × windows) of the others in
+    `WINDOWS`; `described` pictures have a descriptor, and where it is not flat they `show` something; `labels` holds,
+    for each row, the row of the first picture that a chain of pairs leads to, and `groups` of the first of its cluster.
     """
 
-    names: Sequence[str]
+    names: Names
     hashes: Hashes
     described: Mask
     shows: Mask
@@ -54,13 +65,13 @@ class Clustering:
 
     def clusters(self) -> dict[str, str]:
         """Every name and the smallest name in its cluster."""
-        names = self.names
+        names = list(map(bytes.decode, self.names.tolist()))
         return {name: names[label] for name, label in zip(names, self.groups.tolist(), strict=True)}
 
     def chained(self, more_than: int) -> set[str]:
         """The names in chains of more than so many pictures, before they are cut."""
         long = np.flatnonzero(np.bincount(self.labels, minlength=1)[self.labels] > more_than)
-        return {self.names[place] for place in long.tolist()}
+        return {name.decode() for name in self.names[long].tolist()}
 
 
 def clusters(
@@ -106,17 +117,13 @@ def clustering(
     if not 0 <= distance <= MOST_DISTANCE:
         raise ValueError(f"distance must be from 0 to {MOST_DISTANCE} bits, not {distance}")
     names = sorted(hashes)
-    pictures = Pictures(names, _values(hashes, names), descriptors)
-    labels = np.arange(len(names), dtype=np.int64)
-    fresh = np.ones(len(names), np.bool_)
-    if before is not None:
-        labels, fresh = pictures.recall(before)
-    pictures.hash_windows()
+    pictures = Pictures(names, _values(hashes, names), descriptors, before)
+    labels, fresh = pictures.recalled()
     labels = _joined_near(pictures, labels, fresh, np.ones(len(names), np.bool_), distance, same)
     labels = _joined_near(pictures, labels, ~fresh, fresh, distance, same)
     labels = _first_of_each(labels)
     return Clustering(
-        names,
+        encoded(names),
         pictures.hashes,
         pictures.described,
         pictures.shows,
@@ -153,8 +160,9 @@ def _confirmed_pairs(
     pictures: Pictures, pairs: Iterator[tuple[Places, Places]], same: float
 ) -> Iterator[tuple[Places, Places]]:
     """Those of these pairs of codes that are of one picture; tested in two steps, the first for very many at once."""
+    first_test = FirstTest(pictures)
     for one, other in gathered(pairs, TESTED_AT_ONCE):
-        maybe = np.flatnonzero(likely(pictures, one, other, same))
+        maybe = np.flatnonzero(first_test.likely(one, other, same))
         for start in range(0, len(maybe), CONFIRMED_AT_ONCE):
             some = maybe[start : start + CONFIRMED_AT_ONCE]
             some = some[confirmed(pictures, one[some], other[some], same)]

@@ -230,13 +230,15 @@ class NearIndex:
             self._pieces, self._sorted, self._starts, strict=True
         ):
             flips = self._lookups[self._lookups <= mask]
-            keys = (((asked >> low) & mask)[:, None] ^ flips).astype(np.int64).reshape(-1)
-            first = starts[keys]
-            width = starts[keys + 1] - first
-            lookup = np.repeat(np.arange(len(keys)), width)
-            there = np.arange(len(lookup)) + (first - width.cumsum() + width)[lookup]
-            asker = lookup // len(flips)
-            near = np.flatnonzero(np.bitwise_count(values[there] ^ asked[asker]) <= self._distance)
+            keys = ((asked >> low) & mask)[:, None] ^ flips
+            keys = keys.reshape(-1).view(np.int64)
+            width = np.diff(starts).take(keys)
+            some = np.flatnonzero(width)
+            width = width[some]
+            ends = width.cumsum()
+            asker = np.repeat(some // len(flips) if len(flips) > 1 else some, width)
+            there = np.arange(len(asker)) + np.repeat(starts.take(keys[some]) - ends + width, width)
+            near = np.flatnonzero(np.bitwise_count(values.take(there) ^ asked.take(asker)) <= self._distance)
             found.append(asker[near] * self._count + order[there[near]])
         pairs = np.unique(np.concatenate(found))
         return pairs // max(1, self._count), pairs % max(1, self._count)

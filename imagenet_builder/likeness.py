@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .descriptor_file import StoredDescriptors
 from .descriptors import (
     WINDOWS,
     Descriptors,
@@ -27,6 +28,8 @@ from .hamming import BITS
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+# In UTF-8: a byte a letter, in the order of the text.
+Names = npt.NDArray[np.bytes_]
 # Hashes and, for each, the code of what has it.
 Coded = tuple[Hashes, Places]
 
@@ -36,13 +39,14 @@ LEAST_TEXTURE = 8
 # Pairs that are confirmed in one go, and pictures whose windows are hashed in one go: each takes some kilobytes.
 CONFIRMED_AT_ONCE = 20_000
 HASHED_AT_ONCE = 1_024
+NOWHERE = np.zeros(0, np.int64)
 
 
 class Recalled(Protocol):
     """What an earlier search knew: see duplicates.Clustering."""
 
     @property
-    def names(self) -> Sequence[str]: ...
+    def names(self) -> Names: ...
     @property
     def hashes(self) -> Hashes: ...
     @property
@@ -56,53 +60,74 @@ class Recalled(Protocol):
 
 
 class Pictures:
-    """Sorted names with their hashes; descriptors are looked up where a pair wants them."""
+    """Sorted names with their hashes; descriptors are looked up where a pair wants them.
 
-    def __init__(self, names: Sequence[str], hashes: Hashes, descriptors: Mapping[str, bytes]) -> None:
-        self._names, self._descriptors = names, descriptors
+    What was looked at `before` is not looked at again, while its hash is the same.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        hashes: Hashes,
+        descriptors: Mapping[str, bytes],
+        before: Recalled | None = None,
+    ) -> None:
+        self._names, self._descriptors, self._before = names, descriptors, before
         self.hashes = hashes
-        told = (descriptors.get(name, b"") for name in names)
-        states = np.fromiter((2 if any(one) else bool(one) for one in told), np.uint8, len(names))
-        self.described, self.shows = states > 0, states == 2
+        self.described = np.fromiter(map(descriptors.__contains__, names), np.bool_, len(names))
+        self.shows = np.zeros(len(names), np.bool_)
         self.windows = np.zeros((len(names), len(WINDOWS) - 1), np.uint64)
+        self._now, self._then = self._kept(before) if before is not None else (NOWHERE, NOWHERE)
+        if before is not None:
+            self.shows[self._now] = before.shows[self._then]
+            self.windows[self._now] = before.windows[self._then]
+        fresh = np.ones(len(names), np.bool_)
+        fresh[self._now] = False
+        self._look(np.flatnonzero(fresh & self.described))
         # A flat picture is never confirmed: it can only match one that has no descriptor.
         self._matchable = self.shows | ~self.described | ~self.described.all()
-        self._hashed = ~self.shows
 
-    def recall(self, before: Recalled) -> tuple[Places, Mask]:
-        """Take over what `before` knows; returns the labels to go on from and which pictures are to be compared."""
-        count = len(self._names)
-        place_of = {name: place for place, name in enumerate(self._names)}
-        now = np.fromiter((place_of.get(name, -1) for name in before.names), np.int64, len(before.names))
-        kept = now >= 0
-        there = now[kept]
-        same = (
-            (self.hashes[there] == before.hashes[kept])
-            & (self.described[there] == before.described[kept])
-            & (self.shows[there] == before.shows[kept])
-        )
-        kept[kept] = same
-        there = now[kept]
-        self.windows[there] = before.windows[kept]
-        self._hashed[there] = True
-        # A cluster that lost a picture may fall apart.
-        whole = ~np.isin(before.labels, before.labels[~kept])
-        known = kept & whole
-        fresh = np.ones(count, np.bool_)
-        fresh[now[known]] = False
-        labels = np.arange(count, dtype=np.int64)
-        labels[now[known]] = now[before.labels[known]]
+    def recalled(self) -> tuple[Places, Mask]:
+        """The labels to go on from, and which pictures are to be compared."""
+        labels = np.arange(len(self._names), dtype=np.int64)
+        fresh = np.ones(len(labels), np.bool_)
+        if self._before is not None:
+            now = np.full(len(self._before.names), -1, np.int64)
+            now[self._then] = self._now
+            # A cluster that lost a picture may fall apart.
+            broken = np.zeros(len(now), np.bool_)
+            broken[self._before.labels[now < 0]] = True
+            whole = ~broken[self._before.labels[self._then]]
+            labels[self._now[whole]] = now[self._before.labels[self._then[whole]]]
+            fresh[self._now[whole]] = False
         return labels, fresh
 
-    def hash_windows(self) -> None:
-        """Hash the windows of the pictures that were not recalled."""
-        missing = np.flatnonzero(~self._hashed)
-        for start in range(0, len(missing), HASHED_AT_ONCE):
-            places = missing[start : start + HASHED_AT_ONCE]
-            self.windows[places] = all_hashes_of(self.rows(places))[:, 1:]
+    def _kept(self, before: Recalled) -> tuple[Places, Places]:
+        """The places, now and then, of pictures that are what they were."""
+        names = encoded(self._names)
+        if not len(names):
+            return NOWHERE, NOWHERE
+        now = np.minimum(names.searchsorted(before.names), len(names) - 1)
+        there = names[now] == before.names
+        there &= self.hashes[now] == before.hashes
+        there &= self.described[now] == before.described
+        return now[there], np.flatnonzero(there)
+
+    def _look(self, places: Places) -> None:
+        """Hash the windows of these pictures, if they are not flat."""
+        for start in range(0, len(places), HASHED_AT_ONCE):
+            some = places[start : start + HASHED_AT_ONCE]
+            rows = self.rows(some)
+            shows = rows.any(axis=1)
+            self.shows[some] = shows
+            self.windows[some[shows]] = all_hashes_of(rows[shows])[:, 1:]
 
     def rows(self, places: Places) -> Descriptors:
-        return stack([self._descriptors[self._names[place]] for place in places.tolist()])
+        """The descriptors of these pictures."""
+        names = map(self._names.__getitem__, places.tolist())
+        if isinstance(self._descriptors, StoredDescriptors):
+            return stack([self._descriptors.stacked(names)])
+        return stack(list(map(self._descriptors.__getitem__, names)))
 
     def asking(self, places: Places) -> Coded:
         """The hashes of these pictures, and of the mirror images of those that show something."""
@@ -121,6 +146,11 @@ class Pictures:
         """Those of these pictures whose own hash may be like another's."""
         matchable: Places = places[self._matchable[places]]
         return matchable
+
+
+def encoded(names: Sequence[str]) -> Names:
+    """Names as `Clustering` has them."""
+    return np.array([name.encode() for name in names], np.bytes_)
 
 
 def confirmed(pictures: Pictures, one: Places, other: Places, same: float) -> Mask:

@@ -33,7 +33,7 @@ def remembered_clusters(
     place = folder / FOLDER / f"{_method()}.npz"
     before = _read(place)
     now = clustering(hashes, descriptors, before)
-    if before is None or before.names != now.names:
+    if before is None or not np.array_equal(before.names, now.names):
         _write(place, now)
     return now.clusters()
 
@@ -51,7 +51,6 @@ def _read(place: Path) -> Clustering | None:
     try:
         with np.load(place, allow_pickle=False) as kept:
             columns = {field.name: kept[field.name] for field in fields(Clustering)}
-            columns["names"] = columns["names"].astype(np.str_).tolist()
             read = Clustering(**columns)
     except FileNotFoundError:
         return None
@@ -66,8 +65,7 @@ def _write(place: Path, clusters: Clustering) -> None:
     try:
         place.parent.mkdir(exist_ok=True)
         columns = {field.name: getattr(clusters, field.name) for field in fields(Clustering)}
-        # A byte a letter, not four.
-        np.savez(beside, **{**columns, "names": np.array(clusters.names, np.bytes_)})
+        np.savez(beside, **columns)
         beside.replace(place)
     except OSError as error:
         if place.parent.is_dir():

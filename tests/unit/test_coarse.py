@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from imagenet_builder import coarse
-from imagenet_builder.coarse import likely
+from imagenet_builder.coarse import FirstTest
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
@@ -70,17 +70,19 @@ def test_all_that_is_confirmed_is_likely_and_few_others_are(
 ) -> None:
     monkeypatch.setattr(coarse, "READ_AT_ONCE", at_once)
     compared = pictures()
+    test = FirstTest(compared)
     one, other = every_pair(2 * COUNT)
     for same in (SAME, 0.6):
         sure = confirmed(compared, one, other, same)
         assert sure.sum() > 2 * COUNT
-        assert likely(compared, one, other, same)[sure].all()
+        assert test.likely(one, other, same)[sure].all()
     unlike = one // SIDES % COUNT != other // len(WINDOWS) % COUNT
-    assert likely(compared, one[unlike], other[unlike], SAME).mean() < 0.01
+    assert test.likely(one[unlike], other[unlike], SAME).mean() < 0.01
 
 
 def test_no_pair_correlates_by_more_than_the_test_admits() -> None:
     compared = pictures()
+    test = FirstTest(compared)
     one, other = every_pair(2 * COUNT)
     for code, answer in zip(one[:400].tolist(), other[:400].tolist(), strict=True):
         asker, mirror = divmod(code, SIDES)
@@ -89,14 +91,14 @@ def test_no_pair_correlates_by_more_than_the_test_admits() -> None:
         there = looks_of(compared.rows(np.array([place])), window)
         # As in the whole: what only makes a window's correlation 0 is left out.
         found = float(correlation(mirrored_looks(look) if mirror else look, there)[0])
-        assert likely(compared, np.array([code]), np.array([answer]), found).all()
+        assert test.likely(np.array([code]), np.array([answer]), found).all()
 
 
 def test_pictures_without_descriptors_are_left_to_the_second_test_and_flat_ones_are_like_none() -> None:
     compared = pictures(without=5, flat=9)
     one, other = every_pair(2 * COUNT)
     sure = confirmed(compared, one, other, SAME)
-    maybe = likely(compared, one, other, SAME)
+    maybe = FirstTest(compared).likely(one, other, SAME)
     assert maybe[sure].all()
     asker, answer = one // SIDES, other // len(WINDOWS)
     assert maybe[(asker < 5) | (answer < 5)].all()
