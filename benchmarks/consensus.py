@@ -36,8 +36,10 @@ VOTES_A_TASK = 3
 CONTROL_EVERY = 8
 LEAST_PROBABILITY = 1e-6
 STATED_PRECISIONS = (0.9, 0.95)
-# The same policies for all sets, with controls and without.
-STOPPING = (Stopping(target=0.7, most=4), Stopping(target=0.73, most=6))
+# One policy in place of each fixed number of votes, the same for all sets, with controls and without: no more votes
+# than it replaces, and the lowest target that surely gives a majority's accuracy on the other sets (--choose).
+STOPPING = (Stopping(target=0.65, most=3), Stopping(target=0.75, most=5))
+TARGETS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 FIXED_VOTES = (3, 5)
 STOPPING_SETS = ("rte", "temp", "dog")
 TAKE_CONTROLS = ("ck DawidSkene", "ck GoldMajorityVote")
@@ -384,6 +386,33 @@ def report_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor
     return summary
 
 
+def choose_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor) -> list[Stopping]:
+    """Print, on the sets that stopping is not judged by, how each target does with controls; returns the policies.
+
+    A set in which no task has so many answers as are replaced says nothing.
+    """
+    print("stopping, by how many points above the majority of as many fixed votes (95 % interval)")
+    chosen = []
+    for place, most in enumerate(FIXED_VOTES):
+        for target in TARGETS:
+            surely = []
+            for crowd in crowds:
+                if crowd.name in STOPPING_SETS or np.bincount(crowd.task).max() < most:
+                    continue
+                stopping = Stopping(target, most)
+                jobs = [pool.submit(one_stopping, stopping, crowd, seed, True) for seed in seeds]
+                runs = np.array([job.result() for job in jobs])
+                above = 100 * (runs[:, 0] - runs[:, 2 + place])
+                error = 1.96 * above.std(ddof=1) / len(seeds) ** 0.5
+                print(f"  {target}, {most}, {crowd.name}: {above.mean():+.2f} ± {error:.2f}", end=" ")
+                print(f"at {runs[:, 1].mean():.2f} votes")
+                surely.append(above.mean() > error)
+            if surely and all(surely):
+                chosen.append(stopping)
+                break
+    return chosen
+
+
 def without_nan(figures: Any) -> Any:
     """The same figures with null for what was not measured: JSON knows no NaN."""
     if isinstance(figures, dict):
@@ -409,6 +438,11 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, help="a folder for what crowd-kit's rules say of each draw: computed once"
     )
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="only choose stopping policies, on the sets they are not judged by",
+    )
     arguments = parser.parse_args()
     folders = (
         sorted(path.parent for path in Path(arguments.crowd).glob("*/truth.csv")) if arguments.crowd else []
@@ -423,6 +457,13 @@ def main() -> int:
     slow, keep = arguments.slow_seeds, arguments.keep
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
+    if arguments.choose:
+        with ProcessPoolExecutor(arguments.jobs) as pool:
+            policies = choose_stopping(crowds, seeds, pool)
+        print(
+            json.dumps({"benchmark": "consensus", "stopping": [[one.target, one.most] for one in policies]})
+        )
+        return 0
     with ProcessPoolExecutor(arguments.jobs) as pool:
         three = compare(crowds, seeds, slow, VOTES_A_TASK, keep, pool)
         last = {"three_votes": report("Three random votes a task", three, crowds, seeds)}

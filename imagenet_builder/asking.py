@@ -75,11 +75,11 @@ def next_batches(engine: sa.Engine, endpoint: str, *, live: bool) -> dict[str, l
         if not store.any_rounds(connection):
             return {}
         unsettled = store.unsettled_questions(connection)
-        asked = store.asked(connection, chosen=False)
+        asked = store.asked(connection)
         learning = any(policy.learns for policy in asked.policies)
         evidence = Evidence(
-            store.ballots(connection, chosen=False),
-            store.control_ballots(connection, chosen=False) if learning else NO_CONTROLS,
+            store.ballots(connection),
+            store.control_ballots(connection) if learning else NO_CONTROLS,
         )
         found = decide(asked, evidence, Finality(fitted=True))
         wanting = [one.question[one.wanting] for one in found]

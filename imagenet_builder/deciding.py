@@ -115,18 +115,16 @@ class Deciding:
         self._following = worker_store.exclusions_to_follow(connection, ignoring=self.ignore_excluded)
 
     def _decided(self, connection: sa.Connection, task: _Task) -> list[Decided]:
-        some = task.chosen is not None
-        if task.chosen is not None:
-            if not task.chosen.size:
-                return []
-            verdict_store.choose(connection, task.chosen)
+        chosen = task.chosen
+        if chosen is not None and not chosen.size:
+            return []
         learning = bool(LEARNING & ({task.rule} if task.rule else verdict_store.rules_asked(connection)))
-        asked = verdict_store.asked(connection, chosen=some, closing=task.completed, categories=learning)
+        asked = verdict_store.asked(connection, chosen=chosen, closing=task.completed, categories=learning)
         if task.rule is not None:
             asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
         evidence = Evidence(
-            verdict_store.ballots(connection, chosen=some),
-            verdict_store.control_ballots(connection, chosen=some) if learning else NO_CONTROLS,
+            verdict_store.ballots(connection, chosen=chosen),
+            verdict_store.control_ballots(connection, chosen=chosen) if learning else NO_CONTROLS,
             self._ignored(connection),
         )
         return decide(asked, evidence, task.finality)

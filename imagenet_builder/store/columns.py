@@ -84,17 +84,6 @@ def read_whole(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) ->
     return [np.fromstring(text or "", dtype=np.int64, sep=",") for text in texts]
 
 
-def among(
-    connection: sa.Connection, column: sa.Column[int], ids: NDArray[np.int64]
-) -> sa.ColumnElement[bool]:
-    """Whether a column is one of many ids: one value to the engine, which looks each of them up in an index."""
-    listed = ",".join(map(str, ids.tolist()))
-    if connection.dialect.name == "postgresql":
-        whole: Any = sa.cast(sa.literal(f"{{{listed}}}"), sa.ARRAY(sa.BigInteger))
-        return column == sa.any_(whole)
-    return column.in_(sa.select(sa.func.json_each(f"[{listed}]").table_valued("value").c.value))
-
-
 def _arrays(content: bytearray, number: int) -> list[NDArray[np.int64]]:
     """The arrays in COPY's one row."""
     found = []

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from imagenet_builder.verdicts import ANSWERS, DECISIONS, Decided, Integers
 
-from .columns import among, copy_in, integer, moment_field, read_whole
+from .columns import copy_in, integer, moment_field
+from .stretches import among, read_chosen
 from .tables import verdicts
 
 WORDS = np.array([decision.value.encode() for decision in DECISIONS])
@@ -72,16 +73,19 @@ def _standing(connection: sa.Connection, found: Decided) -> list[Integers]:
     alike = sa.and_(old.rule == found.rule, sa.cast(old.parameters, sa.Text) == parameters)
     decision = sa.case({word.value: place for place, word in enumerate(DECISIONS)}, value=old.decision)
     counts = [integer(old[answer.value]) for answer in ANSWERS]
-    rows = sa.select(
+    columns = [
         integer(old.question_id),
         integer(sa.case((old.final, 1), else_=0)),
         integer(sa.func.coalesce(old.probability, NO_PROBABILITY) / PROBABILITY_UNIT),
         # A verdict by another rule says something else, whatever it says.
         integer(sa.case((alike, decision), else_=len(DECISIONS))),
         *_packed(counts),
-    )
-    chosen = among(connection, old.question_id, found.question)
-    return read_whole(connection, rows.where(old.superseded_at.is_(None), chosen))
+    ]
+
+    def standing(source: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
+        return sa.select(*columns).select_from(source).where(old.superseded_at.is_(None))
+
+    return read_chosen(connection, standing, old.question_id, found.question)
 
 
 def _said(found: Decided) -> list[Integers]:

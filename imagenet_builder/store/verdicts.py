@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,8 @@ from imagenet_builder.policy import Policy
 from imagenet_builder.verdicts import ANSWERS, Asked, Ballots, Controls, latest_asked
 
 from .chunks import chunks
-from .columns import ROWS_AT_ONCE, integer, load_columns, read_columns, read_numbers, read_whole
+from .columns import ROWS_AT_ONCE, integer, read_columns, read_numbers, read_whole
+from .stretches import along, read_chosen
 from .tables import controls, hit_questions, hits, questions, verdicts, votes, watermarks
 
 Integers = NDArray[np.int64]
@@ -25,16 +27,6 @@ WATERMARK = "aggregate"
 OPEN = ("intended", "published")
 # Pages whose questions are read at once.
 PAGES_AT_ONCE = ROWS_AT_ONCE // 100
-QUESTIONS_AT_ONCE = ROWS_AT_ONCE // 50
-
-# What some readings are of: a table of eight-byte numbers that ends with the transaction.
-_chosen = sa.Table(
-    "chosen",
-    sa.MetaData(),
-    sa.Column("place", sa.BigInteger, primary_key=True),
-    sa.Column("question_id", sa.BigInteger),
-    prefixes=["TEMPORARY"],
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,72 +110,78 @@ def _ids(connection: sa.Connection, query: sa.Select[Any]) -> Integers:
     return np.unique(found)
 
 
-def choose(connection: sa.Connection, question_ids: Integers) -> None:
-    """Let `chosen` readings of this transaction, which ends without a commit, be of these questions (ascending)."""
-    _chosen.create(connection)
-    load_columns(connection, _chosen, [np.arange(1, question_ids.size + 1), question_ids])
-
-
 def _read(
     connection: sa.Connection,
-    rows: sa.Select[*tuple[Any, ...]],
-    question: sa.Column[int] | None,
+    query: Callable[[sa.FromClause], sa.Select[*tuple[Any, ...]]],
+    question: sa.Column[int],
+    chosen: Integers | None,
     over: sa.Column[int],
     step: int,
 ) -> list[Integers]:
     """Rows over a number of theirs; or, by their `question`, those of the chosen questions."""
-    if question is None:
-        return read_numbers(connection, rows, over, step)
-    rows = rows.join(_chosen, _chosen.c.question_id == question)
-    return read_numbers(connection, rows, _chosen.c.place, QUESTIONS_AT_ONCE)
+    if chosen is None:
+        return read_numbers(connection, query(question.table), over, step)
+    return read_chosen(connection, query, question, chosen)
 
 
 def asked(
-    connection: sa.Connection, *, chosen: bool, closing: Sequence[int] = (), categories: bool = True
+    connection: sa.Connection,
+    *,
+    chosen: Integers | None = None,
+    closing: Sequence[int] = (),
+    categories: bool = True,
 ) -> Asked:
-    """The questions that HITs asked, not as controls; the `closing` HITs bring no more votes.
+    """The questions that HITs asked, not as controls: all or those `chosen` (ascending).
 
-    Without `categories` all are said to be of one.
+    The `closing` HITs bring no more votes. Without `categories` all are said to be of one.
     """
     q = hit_questions.c
-    rows = (
-        sa.select(integer(q.question_id), integer(q.hit_id)).select_from(hit_questions).where(~q.as_control)
-    )
-    if categories:
-        rows = rows.join(questions, questions.c.id == q.question_id).add_columns(_category())
-    question, hit, *category = _read(
-        connection, rows, q.question_id if chosen else None, q.hit_id, PAGES_AT_ONCE
-    )
+
+    def on_pages(source: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
+        rows: sa.Select[*tuple[Any, ...]] = sa.select(integer(q.question_id), integer(q.hit_id))
+        rows = rows.select_from(source).where(~q.as_control)
+        if categories:
+            rows = rows.join(questions, questions.c.id == q.question_id).add_columns(_category())
+        return rows
+
+    question, hit, *category = _read(connection, on_pages, q.question_id, chosen, q.hit_id, PAGES_AT_ONCE)
+    policies, still_open = _policies(connection, np.unique(hit))
+    waiting = np.isin(hit, np.setdiff1d(still_open, closing))
+    return latest_asked(question, hit, waiting, category[0] if category else np.zeros_like(hit), policies)
+
+
+def _policies(connection: sa.Connection, hit_ids: Integers) -> tuple[dict[int, Policy], list[int]]:
+    """The policy of each of these HITs (ascending), and those that are open."""
+    h = hits.c
+    kind = (h.rule, h.votes_wanted, sa.cast(h.rounds, sa.Text), h.state.in_(OPEN))
+    every = sa.func.aggregate_strings(sa.cast(h.id, sa.Text), ",")
+    pages = sa.select(*kind, every).select_from(along(connection, h.id, hit_ids)).group_by(*kind)
     policies: dict[int, Policy] = {}
     still_open: list[int] = []
-    pages = sa.select(hits.c.id, hits.c.state, hits.c.rule, hits.c.votes_wanted, hits.c.rounds)
-    for some in chunks(np.unique(hit).tolist()):
-        for row in connection.execute(pages.where(hits.c.id.in_(some))):
-            policies[row.id] = Policy.stored(row.rule, row.votes_wanted, row.rounds)
-            if row.state in OPEN:
-                still_open.append(row.id)
-    waiting = np.isin(hit, np.setdiff1d(still_open, closing))
-    return latest_asked(
-        _whole(question),
-        _whole(hit),
-        waiting,
-        _whole(category[0] if category else np.zeros_like(hit)),
-        policies,
-    )
+    for rule, votes_wanted, rounds, is_open, listed in connection.execute(pages):
+        ids = list(map(int, listed.split(",")))
+        policies |= dict.fromkeys(
+            ids, Policy.stored(rule, votes_wanted, json.loads(rounds) if rounds else None)
+        )
+        still_open += ids if is_open else []
+    return policies, still_open
 
 
-def ballots(connection: sa.Connection, *, chosen: bool) -> Ballots:
-    """The votes that count."""
+def ballots(connection: sa.Connection, *, chosen: Integers | None = None) -> Ballots:
+    """The votes that count, on all questions or on those `chosen` (ascending)."""
     v = votes.c
-    rows = sa.select(integer(v.question_id), integer(v.worker_id), coded(v.answer)).select_from(votes)
-    question = v.question_id if chosen else None
-    return Ballots(*_read(connection, rows.where(v.counts), question, v.id, ROWS_AT_ONCE))
+
+    def counting(source: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
+        cast = sa.select(integer(v.question_id), integer(v.worker_id), coded(v.answer))
+        return cast.select_from(source).where(v.counts)
+
+    return Ballots(*_read(connection, counting, v.question_id, chosen, v.id, ROWS_AT_ONCE))
 
 
-def control_ballots(connection: sa.Connection, *, chosen: bool) -> Controls:
+def control_ballots(connection: sa.Connection, *, chosen: Integers | None = None) -> Controls:
     """The votes on questions whose answer is known, in the order in which they were stored.
 
-    Of chosen questions: those on the pages that asked them.
+    Of chosen questions (ascending): those on the pages that asked them.
     """
     rows = (
         sa.select(
@@ -196,12 +194,9 @@ def control_ballots(connection: sa.Connection, *, chosen: bool) -> Controls:
         .select_from(votes.join(questions).join(controls, controls.c.question_id == questions.c.id))
         .order_by(votes.c.id)
     )
-    if chosen:
-        pages = (
-            sa.select(votes.c.assignment_id)
-            .join(_chosen, _chosen.c.question_id == votes.c.question_id)
-            .where(votes.c.counts)
-        )
+    if chosen is not None:
+        source = along(connection, votes.c.question_id, chosen)
+        pages = sa.select(votes.c.assignment_id).select_from(source).where(votes.c.counts)
         rows = rows.where(votes.c.assignment_id.in_(pages))
         return Controls(*map(_whole, read_columns(connection, rows, "iiiii")))
     return Controls(*read_numbers(connection, rows, votes.c.id))

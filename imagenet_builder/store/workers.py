@@ -15,14 +15,15 @@ from hits.model import Exclusion
 from hits.quality import Pages
 from imagenet_builder.verdicts import LABEL_OF_ANSWER, UNSAID
 
-from .columns import among, integer, read_columns, read_numbers
+from .columns import integer, read_columns, read_numbers
+from .stretches import among
 from .tables import assignments, controls, exclusions, votes, workers
 from .verdicts import coded
 
 Integers = NDArray[np.int64]
 
-# What is packed into a vote's one number: two marks, and the answer above them.
-COUNTS, NEW, ANSWER = 1, 2, 4
+# What is packed into a vote's one number: two marks, the answer above them, and above that its page.
+COUNTS, NEW, ANSWER, PAGE = 1, 2, 4, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,11 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
     # Whose a vote is stands on its page, too; the rest is packed into one number: each column costs the engines as much
     # as finding the row.
     marks = sa.case((v.counts, COUNTS), else_=0) + sa.case((v.id > new_after, NEW), else_=0)
-    rows = sa.select(
-        integer(v.question_id), integer(v.assignment_id), integer(coded(v.answer) * ANSWER + marks)
-    ).select_from(votes)
-    question, assignment, packed = read_numbers(connection, rows, v.id, after=after)
-    pages, page, pictures = np.unique(assignment, return_inverse=True, return_counts=True)
+    said = integer(v.assignment_id) * PAGE + coded(v.answer) * ANSWER + marks
+    rows = sa.select(integer(v.question_id), integer(said)).select_from(votes)
+    question, packed = read_numbers(connection, rows, v.id, after=after)
+    pages, page, pictures = _numbered_pages(packed // PAGE)
+    packed %= PAGE
     page_worker, seconds = _pages(connection, pages)
     ids, page_number = np.unique(page_worker, return_inverse=True)
     number = page_number[page]
@@ -91,6 +92,17 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
         np.bincount(number[repeated], minlength=ids.size),
         np.unique(number[packed & NEW != 0]),
     )
+
+
+def _numbered_pages(assignment: Integers) -> tuple[Integers, Integers, Integers]:
+    """The pages of votes, ascending; each vote's place among them; how many votes each has.
+
+    As `numpy.unique`, which would sort votes that mostly lie page by page.
+    """
+    starts = np.flatnonzero(np.diff(assignment, prepend=-1))
+    length = np.diff(starts, append=assignment.size)
+    pages, page = np.unique(assignment[starts], return_inverse=True)
+    return pages, np.repeat(page, length), np.bincount(page, length, pages.size)
 
 
 def _known(connection: sa.Connection, question: Integers) -> Integers:
