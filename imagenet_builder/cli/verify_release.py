@@ -16,7 +16,8 @@ def command(release: str, skip_near_duplicates: bool, as_json: bool) -> None:
     """Check every checksum and count of a release, and that no picture is on two sides of a split.
 
     RELEASE is a folder, or an address in a bucket, which is fetched into the temporary folder. It needs no project:
-    anyone who has the release can run it.
+    anyone who has the release can run it. Compare the checksum that it prints with the one that `export` printed and
+    that the makers made known: it vouches for every file.
 
     \b
     Example:
@@ -25,18 +26,20 @@ def command(release: str, skip_near_duplicates: bool, as_json: bool) -> None:
     from imagenet_builder.cli.progress import shown_progress
     from imagenet_builder.errors import ReleaseError
     from imagenet_builder.export.fetched import on_disk
-    from imagenet_builder.export.verify import verify_release
+    from imagenet_builder.export.verify import read_manifest, verify_release
 
     with on_disk(release) as folder, shown_progress() as advance:
         problems = verify_release(
             folder, near_duplicates=not skip_near_duplicates, progress=partial(advance, "files")
         )
+        digest = read_manifest(folder)["sha256sums"]
     if as_json:
-        click.echo(json.dumps({"release": release, "problems": problems}, indent=2, ensure_ascii=False))
+        found = {"release": release, "checksum": digest, "problems": problems}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         for problem in problems:
             click.echo(problem)
     if problems:
         raise ReleaseError(f"{release} has {len(problems)} problems: get it again from where it came from")
     if not as_json:
-        click.echo(f"{release} is sound")
+        click.echo(f"{release} is sound, checksum {digest}")

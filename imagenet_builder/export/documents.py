@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from .plan import Plan
 from .request import ExportRequest
 
 MANIFEST_NAME, LICENCES_NAME = "manifest.json", "LICENSES.txt"
-KIND, LAYOUT = "imagenet-builder release", 3
+KIND, LAYOUT = "imagenet-builder release", 4
+OWN_CHECKSUM = "own_sha256"
 # Libraries whose version the bytes of a release depend on.
 LIBRARIES = ("pyarrow",)
 
@@ -41,7 +43,10 @@ def plan_mark(plan: Plan, request: ExportRequest) -> str:
 
 
 def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -> bytes:
-    """manifest.json: what was asked for, what is here, what was left out and why, and SHA256SUMS's own checksum."""
+    """manifest.json: what was asked for, what is here, what was left out and why, and SHA256SUMS's own checksum.
+
+    No other file can vouch for this one, so that it does so itself.
+    """
     document = {
         "kind": KIND,
         "layout": LAYOUT,
@@ -79,6 +84,16 @@ def manifest(plan: Plan, request: ExportRequest, facts: Facts, checksums: str) -
         ],
         "sha256sums": checksums,
     }
+    return _manifest_text({**document, OWN_CHECKSUM: own_checksum(document)})
+
+
+def own_checksum(document: Mapping[str, Any]) -> str:
+    """The SHA-256 of a manifest as it would be written without it."""
+    rest = {name: value for name, value in document.items() if name != OWN_CHECKSUM}
+    return hashlib.sha256(_manifest_text(rest)).hexdigest()
+
+
+def _manifest_text(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 

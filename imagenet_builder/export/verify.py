@@ -19,7 +19,7 @@ from imagenet_builder.errors import ReleaseError
 from imagenet_builder.records import Split
 from imagenet_builder.train.sealed import sealed_name
 
-from .documents import KIND, LAYOUT, MANIFEST_NAME
+from .documents import KIND, LAYOUT, MANIFEST_NAME, OWN_CHECKSUM, own_checksum
 from .formats.ilsvrc import GROUND_TRUTH
 from .leaks import SplitLeaks
 from .provenance import IMAGES_NAME, OPEN_COLUMNS
@@ -51,13 +51,16 @@ def verify_release(
 ) -> list[str]:
     """Check everything that a release says of itself; returns one line a problem, none for a sound release.
 
-    Every file against SHA256SUMS, SHA256SUMS against the manifest, files that nobody listed, images.parquet against the
+    Every file against SHA256SUMS, SHA256SUMS against the manifest and that against what it says of itself, files that
+    nobody listed, folders with nothing in them, images.parquet against the
     manifest, the pictures of every format against images.parquet (the same bytes and labels, and none for hidden
     splits), the ground truth of val, and, decoding every picture, that no two splits hold the same picture or
     near-duplicates. Raises ReleaseError when `folder` is no release.
     """
     manifest = read_manifest(folder)
     problems: list[str] = []
+    if manifest.get(OWN_CHECKSUM) != own_checksum(manifest):
+        problems.append(f"{MANIFEST_NAME} was changed")
     sums = _sums(folder, manifest, problems)
     problems += _unlisted(folder, sums)
     sound = set(_check_files(folder, sums, problems, progress))
@@ -127,6 +130,9 @@ def _sums(folder: Path, manifest: Mapping[str, Any], problems: list[str]) -> dic
 
 def _unlisted(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
+        if not folders and not names:
+            # Readers take an empty folder for a class without pictures.
+            yield f"{Path(parent).relative_to(folder).as_posix()} is an empty folder"
         for name in sorted([*names, *(below for below in folders if Path(parent, below).is_symlink())]):
             path = Path(parent, name).relative_to(folder).as_posix()
             if path not in sums and path not in {SUMS_NAME, MANIFEST_NAME}:

@@ -87,6 +87,7 @@ class _Site:
         # No more places than a step has: what comes after them was rounded away.
         places = max(0, math.ceil(-math.log10(leaderboard.rules.step)) - 2)
         self._templates.filters["percent"] = lambda share: f"{share:.{places}%}"
+        self._templates.filters["points"] = lambda share: f"{100 * share:.{places}f}"
         self._templates.filters["moment"] = lambda when: f"{when:%d %b %Y, %H:%M} UTC"
 
     async def board(self, _: web.Request) -> web.StreamResponse:
@@ -128,7 +129,10 @@ class _Site:
         except TrainingError as error:
             return await self._page(f"Not scored: {error}.", status=422)
         except NotNow as error:
-            return await self._page(f"{team.name} has handed in all it may: {error}.", status=429)
+            page = await self._page(f"{team.name} has handed in all it may: {error}.", status=429)
+            wait = math.ceil((error.again_at - self._leaderboard.clock()).total_seconds())
+            page.headers["Retry-After"] = str(max(1, wait))
+            return page
         return await self._page("", answer=answer, team=team)
 
     def _hand_in(self, team: Team, content: bytes) -> Any:

@@ -162,7 +162,8 @@ def releases_with(connection: Connection, sha256s: Collection[str]) -> list[str]
             .distinct()
         )
         found.update((row.id, row.name) for row in rows)
-    return [found[release_id] for release_id in sorted(found)]
+    # Of one that was written again to another place, once is enough.
+    return list(dict.fromkeys(found[release_id] for release_id in sorted(found)))
 
 
 def lay(connection: Connection, stones: Iterable[tuple[Kind, str]], reason: str, now: datetime) -> None:

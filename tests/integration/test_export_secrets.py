@@ -19,6 +19,7 @@ from hits import database
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.description import ReleasePictures
+from imagenet_builder.export.documents import OWN_CHECKSUM, own_checksum
 from imagenet_builder.export.formats import FORMATS
 from imagenet_builder.export.plan import Plan, plan_release
 from imagenet_builder.export.provenance import shuffled
@@ -275,6 +276,7 @@ def test_a_shard_that_is_cut_off_or_a_list_that_is_gone_is_told(project: Project
     (release / "SHA256SUMS").write_bytes(content)
     manifest = json.loads((release / "manifest.json").read_text())
     manifest["sha256sums"] = hashlib.sha256(content).hexdigest()
+    manifest[OWN_CHECKSUM] = own_checksum(manifest)
     (release / "manifest.json").write_text(json.dumps(manifest))
     assert verify_release(release) == ["there is no images.parquet: nothing says what the pictures are"]
 

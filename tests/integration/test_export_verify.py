@@ -18,6 +18,7 @@ from imagenet_builder.cli.verify_release import command
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export import leaks
 from imagenet_builder.export.choose import Sizes
+from imagenet_builder.export.documents import OWN_CHECKSUM, own_checksum
 from imagenet_builder.export.published import Shown
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
@@ -56,12 +57,14 @@ def sign_again(release: Path) -> None:
     (release / "SHA256SUMS").write_text("".join(lines))
     manifest = json.loads((release / "manifest.json").read_text())
     manifest["sha256sums"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+    manifest[OWN_CHECKSUM] = own_checksum(manifest)
     (release / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_a_sound_release_has_no_problems(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command.main, str(release)) == 0
-    assert "is sound" in capsys.readouterr().out
+    digest = hashlib.sha256((release / "SHA256SUMS").read_bytes()).hexdigest()
+    assert capsys.readouterr().out == f"{release} is sound, checksum {digest}\n"
 
 
 def test_a_changed_file_is_named(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +89,30 @@ def test_missing_extra_and_linked_files_are_named(release: Path) -> None:
     assert f"{linked.relative_to(release)} is missing" in problems
     assert "extra.txt is not listed in SHA256SUMS" in problems
     assert "more is not listed in SHA256SUMS" in problems
+
+
+def test_an_empty_folder_is_named_because_readers_take_it_for_a_class(release: Path) -> None:
+    (release / "train" / "n00001740").mkdir()
+    assert verify_release(release) == ["train/n00001740 is an empty folder"]
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        (None, "title", "another"),
+        ("settings", "seed", 1),
+        ("pictures", "train", 10**6),
+        ("rules", "majority", 0),
+    ],
+)
+def test_a_manifest_that_was_changed_is_told(
+    release: Path, section: str | None, name: str, value: object
+) -> None:
+    path = release / "manifest.json"
+    manifest = json.loads(path.read_text())
+    (manifest if section is None else manifest[section])[name] = value
+    path.write_text(json.dumps(manifest))
+    assert verify_release(release) == ["manifest.json was changed"]
 
 
 def test_other_checksums_than_the_manifest_s_are_told(release: Path) -> None:

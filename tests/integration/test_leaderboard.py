@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import subprocess
@@ -198,6 +199,10 @@ async def test_handing_in_over_http_and_everything_that_is_refused(engine: sa.En
         status, said = await post(client, token, guesses(20))
         assert status == 429
         assert "no more submissions before 05 May 2026, 12:00 UTC" in said
+        form = {"token": token, "predictions": io.BytesIO(guesses(20))}
+        turned_away = await client.post("/submissions", data=form)
+        assert (turned_away.status, turned_away.headers["Retry-After"]) == (429, "86400")
+        assert "10 percentage points, in steps" in await (await client.get("/")).text()
         clock.now += timedelta(days=1)
         assert "is at 0% now" in (await post(client, token, guesses(20)))[1]
         found = json.loads(await (await client.get("/leaderboard.json")).text())

@@ -74,6 +74,7 @@ def test_a_picture_is_gone_from_the_store_and_from_the_next_release(project: Pro
     old = export(project, REQUEST, tmp_path / "old").folder
     listed = read_listing(old)
     victim = min(listed.rows)
+    export(project, REQUEST, tmp_path / "elsewhere" / "old")
     found = take_down(project, parse_target(victim.upper()), "asked by its author", now=lambda: NOW)
     assert (found.images, found.near_duplicates, found.releases) == ((victim,), (), ("old",))
     with pytest.raises(ImageStoreError, match="is missing"):

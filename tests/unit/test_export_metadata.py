@@ -123,7 +123,13 @@ def test_the_2012_thousand_give_the_official_hierarchy(graph: Graph) -> None:
             parents[child] += 1
     assert sum(count > 1 for count in parents) == 75
     assert [number for number, count in enumerate(parents) if not count and number] == [1001]
-    assert plain(nodes).shape == (1860, 1)
+    for node in nodes:
+        below = graph[node.wnid].hyponyms
+        # In the whole of WordNet, where 2012's classes are not all leaves.
+        assert node.wordnet_height == max((1 + graph.height(child) for child in below), default=0)
+    read = plain(nodes)
+    assert read.shape == (1860, 1)
+    assert [int(row["num_children"].item()) for row in read[:, 0]] == [len(node.children) for node in nodes]
 
 
 def test_other_classes_are_numbered_by_wnid_and_entity_follows_them(graph: Graph) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_builder.errors import TrainingError
+from imagenet_builder.export.hierarchy import class_ids, trimmed_hierarchy
+from imagenet_builder.export.matlab import synsets_mat
 from imagenet_builder.train.evaluate import (
     flat_error,
     flat_errors,
     parse_predictions,
 )
+from imagenet_builder.train.files import open_files
+from imagenet_builder.train.hierarchical import META, hierarchical_errors, read_hierarchy
+from tests.real_parts import need
+from wordnet_synsets.graph import open_graph
+from wordnet_synsets.select import list_wnids
 
 VECTORS = Path(__file__).parent / "vectors" / "evaluation"
 
@@ -77,3 +86,30 @@ def test_nothing_to_score_and_no_guesses_are_refused() -> None:
         flat_error([], [], 1)
     with pytest.raises(TrainingError, match="at least one"):
         flat_error([1], [[1]], 0)
+
+
+def test_both_errors_are_what_octave_finds_by_the_published_definitions(
+    wordnet_folder: Path, tmp_path: Path
+) -> None:
+    octave = need("octave", shutil.which("octave-cli"))
+    nodes = trimmed_hierarchy(open_graph(wordnet_folder), class_ids(list_wnids("ilsvrc2012")), {})
+    kit = tmp_path / META
+    kit.parent.mkdir(parents=True)
+    kit.write_bytes(synsets_mat(nodes))
+    files = [VECTORS / "predictions.txt", VECTORS / "ground_truth.txt"]
+    done = subprocess.run(
+        [octave, "--norc", "--quiet", str(VECTORS / "published.m"), str(kit), *map(str, files)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    flat, hierarchical = zip(*(map(float, line.split()) for line in done.stdout.splitlines()), strict=True)
+    predictions = parse_predictions(files[0].read_text().splitlines())
+    truth = np.array([int(line) for line in files[1].read_text().split()])
+    assert flat_errors(truth, predictions) == pytest.approx(flat, abs=1e-8)
+    hierarchy = read_hierarchy(open_files(tmp_path))
+    assert hierarchy is not None
+    assert hierarchical_errors(hierarchy, truth, predictions) == pytest.approx(hierarchical, abs=1e-8)
+    assert 19 > hierarchical[0] > hierarchical[4] > 0
