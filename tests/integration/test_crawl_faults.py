@@ -224,6 +224,19 @@ def test_what_is_no_web_address_is_a_bad_url(url: str, tmp_path: Path) -> None:
     assert (ended.state, ended.reason, ended.retryable) == ("failed", "bad-url", False)
 
 
+def test_nobody_elses_server_is_asked_without_a_contact(server: FaultServer, tmp_path: Path) -> None:
+    own, others = project_for(tmp_path / "own", server), project_for(tmp_path / "others", server)
+    nameless = override(own.settings, "project", contact=" ")
+    run(dataclasses.replace(own, settings=nameless), f"{server.address}/good?seed=1", "http://[::1/a.jpg")
+    assert [row.state for row in outcomes(own).values()] == ["stored", "failed"]
+    url = "http://pictures.invalid/a.jpg"
+    with pytest.raises(ProjectError, match=r"pictures.invalid must be told who crawls it: set contact = "):
+        run(dataclasses.replace(others, settings=nameless), url)
+    assert outcomes(others)[url].state == "pending"
+    run(others, url)
+    assert outcomes(others)[url].reason == "unreachable"
+
+
 def test_a_name_that_is_not_known_and_a_port_that_is_closed_may_be_tried_again(tmp_path: Path) -> None:
     project = project_for(tmp_path, attempts=1, allow_addresses=["127.0.0.1:9"])
     run(project, "http://no-such-host.invalid/a.jpg", "http://127.0.0.1:9/a.jpg")
