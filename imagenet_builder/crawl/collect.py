@@ -265,9 +265,9 @@ class Collector:
             await self._recorder.record(candidate_id, fetched)
             self._tally.count(fetched.outcome, refresh=refresh)
             self._done += 1
-        self._listener(
-            Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")
-        )
+        good = "unchanged" if refresh else "stored"
+        note = f"{self._tally.ended[good, None]} {good}"
+        self._listener(Progress("fetch", self._done, self._total, note))
 
     def _from_known(self, candidate: PendingCandidate) -> Fetched | None:
         """What was stored from the address lately for another category is taken without asking for it."""

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client.parser import text_string_to_metric_families
 
 from hits import database
 from imagenet_builder.config import override
-from imagenet_builder.crawl import politeness
+from imagenet_builder.crawl import asking, politeness
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.crawl.fetch import Fetcher
 from imagenet_builder.crawl.report import CrawlReport
@@ -142,6 +144,18 @@ def test_answers_that_do_not_end_are_given_up_in_time(server: FaultServer, tmp_p
     assert {(row.state, row.reason, row.retryable, row.attempts) for row in outcomes(project).values()} == {
         ("failed", "timeout", True, 2)
     }
+
+
+def test_a_server_that_never_greets_is_told_from_one_that_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        authority = f"127.0.0.1:{silent.getsockname()[1]}"
+        project = project_for(tmp_path, allow_addresses=[authority], attempts=1, timeout=20.0)
+        run(project, f"https://{authority}/a.jpg")
+    [ended] = outcomes(project).values()
+    assert (ended.reason, ended.detail) == ("timeout", "robots.txt: no connection after 0 s")
 
 
 def test_a_host_that_says_too_much_is_waited_for_and_asked_again(server: FaultServer, tmp_path: Path) -> None:
@@ -528,19 +542,24 @@ def test_figures_are_written_for_prometheus_and_as_json_lines(server: FaultServe
     project = project_for(tmp_path, server, metrics="figures/crawl")
     run(project, *(f"{server.address}/{path}" for path in ("good?seed=1", "good?seed=2", "missing", "empty")))
     text = (project.folder / "figures" / "crawl.prom").read_text()
+    families = list(text_string_to_metric_families(text))
     figures = {
-        line.rpartition(" ")[0].removeprefix("imagenet_builder_crawl_"): float(line.rpartition(" ")[2])
-        for line in text.splitlines()
-        if not line.startswith("#")
+        (sample.name.removeprefix("imagenet_builder_crawl_"), *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
     }
-    assert figures['candidates_ended_total{state="stored",reason=""}'] == 2
-    assert figures['candidates_ended_total{state="failed",reason="not-found"}'] == 1
-    assert figures["candidates_found_total"] == 4
-    assert figures["candidates_waiting"] == figures["in_flight_bytes"] == figures["hosts_down"] == 0
-    assert figures["hosts"] == 1
-    assert figures["kept_bytes"] == figures["fetched_bytes_total"] == len(picture(1)) + len(picture(2))
-    kinds = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
-    assert len(kinds) == len(set(kinds)) == 10
+    assert figures["candidates_ended_total", "stored", ""] == 2
+    assert figures["candidates_ended_total", "failed", "not-found"] == 1
+    assert figures["candidates_found_total",] == 4
+    assert figures["candidates_waiting",] == figures["in_flight_bytes",] == figures["hosts_down",] == 0
+    assert figures["hosts",] == 1
+    assert figures["kept_bytes",] == figures["fetched_bytes_total",] == len(picture(1)) + len(picture(2))
+    assert len(families) == 10
+    for family in families:
+        assert family.documentation
+        assert {sample.name for sample in family.samples} == {
+            family.name + "_total" * (family.type == "counter")
+        }
     lines = [
         json.loads(line) for line in (project.folder / "figures" / "crawl.jsonl").read_text().splitlines()
     ]
