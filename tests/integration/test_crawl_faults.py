@@ -226,6 +226,7 @@ def test_private_addresses_are_refused_unless_allowed_after_redirects_too(
         "//example.org/a.jpg",
         "http://[::1/a.jpg",
         "http://[::1]http::127.0.0.1@",
+        "http://127.0.0.1/" + "a" * 5000,
         "http://host:99999/a.jpg",
         "file:///etc/passwd",
         "",
