@@ -37,11 +37,9 @@ class Asker:
         memory: SharedMemory | None,
     ) -> None:
         self._timeout = settings.timeout
+        self._connect_seconds = min(CONNECT_SECONDS, settings.timeout)
         self._client = Client(
-            resolve,
-            headers,
-            connect_seconds=min(CONNECT_SECONDS, settings.timeout),
-            idle_seconds=IDLE_SECONDS,
+            resolve, headers, connect_seconds=self._connect_seconds, idle_seconds=IDLE_SECONDS
         )
         self._memory = memory
         self.room = Room(settings.bytes_in_flight)
@@ -66,12 +64,14 @@ class Asker:
         """
         answer = _Answer(self.room, self._memory, host, most_bytes, is_conditional(conditions), cut=cut)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                answer.limit = limit
+            async with asyncio.timeout(self._timeout) as answer.limit:
                 await self._client.get(address, conditions, answer.begin)
             return answer.download(str(address), robots)
         except TimeoutError:
-            failed = Failed(Reason.TIMEOUT, True, f"not done after {self._timeout:.0f} s")
+            late = f"not done after {self._timeout:.0f} s"
+            if answer.head is None and not answer.limit.expired():
+                late = f"no connection after {self._connect_seconds:.0f} s"
+            failed = Failed(Reason.TIMEOUT, True, late)
         except (BadAnswer, OSError) as error:
             failed = classified(error, body_begun=answer.head is not None)
         except ValueError as error:

@@ -17,7 +17,7 @@ from imagenet_builder.errors import ProjectError
 from imagenet_builder.executors.executor import Executor, Load, open_executor
 from imagenet_builder.project import Project
 from imagenet_builder.records import Fetched, Inspected, Unchanged
-from imagenet_builder.sources import Source
+from imagenet_builder.sources import Source, require_contact
 from imagenet_builder.store import crawl as sql
 from imagenet_builder.store import outcomes
 from imagenet_builder.store.crawl import PendingCandidate, Scope, Which
@@ -96,7 +96,8 @@ class Collector:
     async def run(self, stop: asyncio.Event, arrivals: Arrivals) -> None:
         """Collect every waiting candidate, and those that arrive, until none will any more or `stop` is set.
 
-        Raises ImageStoreError, DatabaseError, and ProjectError for an executor that cannot work.
+        Raises ImageStoreError, DatabaseError, and ProjectError for an executor that cannot work, or where the project
+        does not say who crawls others' servers.
         """
         self._arrivals = arrivals
         while not self._total and not arrivals.is_over and not stop.is_set():
@@ -233,7 +234,10 @@ class Collector:
 
     async def _collect(self, candidate: PendingCandidate, executor: Executor, flight: Flight) -> None:
         try:
-            fetched = candidate.ended or self._from_known(candidate) or await executor.gather(candidate)
+            fetched = candidate.ended or self._from_known(candidate)
+            if fetched is None:
+                self._require_contact(candidate)
+                fetched = await executor.gather(candidate)
         except Stopped:
             return
         outcome = fetched.outcome
@@ -249,14 +253,21 @@ class Collector:
             await self._record(others, replace(fetched, attempts=0), refresh=candidate.refresh)
         there.is_recorded = True
 
+    def _require_contact(self, candidate: PendingCandidate) -> None:
+        """Raise ProjectError where a server of others would not be told who crawls it."""
+        # What is no address fails by that name when it is fetched.
+        with contextlib.suppress(ValueError):
+            if candidate.url.startswith("http"):
+                require_contact(self._project.settings, candidate.url)
+
     async def _record(self, candidate_ids: Sequence[int], fetched: Fetched, *, refresh: bool) -> None:
         for candidate_id in candidate_ids:
             await self._recorder.record(candidate_id, fetched)
             self._tally.count(fetched.outcome, refresh=refresh)
             self._done += 1
-        self._listener(
-            Progress("fetch", self._done, self._total, f"{self._tally.ended['stored', None]} stored")
-        )
+        good = "unchanged" if refresh else "stored"
+        note = f"{self._tally.ended[good, None]} {good}"
+        self._listener(Progress("fetch", self._done, self._total, note))
 
     def _from_known(self, candidate: PendingCandidate) -> Fetched | None:
         """What was stored from the address lately for another category is taken without asking for it."""

@@ -17,7 +17,7 @@ from .bulk import insert_rows
 from .chunks import chunks
 from .crawl import UNKNOWN, Scope
 from .queries import AskedQuery
-from .storable import storable
+from .storable import storable, storable_url
 from .tables import candidates, queries
 from .tombstones import taken_down_urls
 
@@ -72,7 +72,7 @@ def record_page(
         if len(fresh) - refusals.total() >= room:
             whole = False
             break
-        url = storable(candidate.url)
+        url = storable_url(candidate.url)
         if url in finders:
             known += finders[url] != asked.query_id
         elif url not in fresh:
@@ -107,7 +107,7 @@ def record_page(
 def _finders(connection: Connection, wnid: str, page: Sequence[Candidate]) -> dict[str, int]:
     """The addresses of a page that the category has already, each with the query that found it."""
     found: dict[str, int] = {}
-    urls = [storable(candidate.url) for candidate in page]
+    urls = [storable_url(candidate.url) for candidate in page]
     for start in range(0, len(urls), _BATCH):
         rows = connection.execute(
             sa.select(candidates.c.url, candidates.c.query_id).where(
@@ -130,7 +130,7 @@ def _candidate_row(
     rights = candidate.rights
     return {
         "wnid": candidate.wnid,
-        "url": storable(candidate.url),
+        "url": storable_url(candidate.url),
         "query_id": query_id,
         "source": candidate.source,
         "rank": candidate.rank,

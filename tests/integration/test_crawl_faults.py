@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client.parser import text_string_to_metric_families
 
 from hits import database
 from imagenet_builder.config import override
-from imagenet_builder.crawl import politeness
+from imagenet_builder.crawl import asking, politeness
 from imagenet_builder.crawl.crawl import crawl
 from imagenet_builder.crawl.fetch import Fetcher
 from imagenet_builder.crawl.report import CrawlReport
@@ -144,6 +146,18 @@ def test_answers_that_do_not_end_are_given_up_in_time(server: FaultServer, tmp_p
     }
 
 
+def test_a_server_that_never_greets_is_told_from_one_that_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        authority = f"127.0.0.1:{silent.getsockname()[1]}"
+        project = project_for(tmp_path, allow_addresses=[authority], attempts=1, timeout=20.0)
+        run(project, f"https://{authority}/a.jpg")
+    [ended] = outcomes(project).values()
+    assert (ended.reason, ended.detail) == ("timeout", "robots.txt: no connection after 0 s")
+
+
 def test_a_host_that_says_too_much_is_waited_for_and_asked_again(server: FaultServer, tmp_path: Path) -> None:
     project = project_for(tmp_path, server)
     run(project, f"{server.address}/limited")
@@ -212,6 +226,7 @@ def test_private_addresses_are_refused_unless_allowed_after_redirects_too(
         "//example.org/a.jpg",
         "http://[::1/a.jpg",
         "http://[::1]http::127.0.0.1@",
+        "http://127.0.0.1/" + "a" * 5000,
         "http://host:99999/a.jpg",
         "file:///etc/passwd",
         "",
@@ -222,6 +237,19 @@ def test_what_is_no_web_address_is_a_bad_url(url: str, tmp_path: Path) -> None:
     run(project, url)
     [ended] = outcomes(project).values()
     assert (ended.state, ended.reason, ended.retryable) == ("failed", "bad-url", False)
+
+
+def test_nobody_elses_server_is_asked_without_a_contact(server: FaultServer, tmp_path: Path) -> None:
+    own, others = project_for(tmp_path / "own", server), project_for(tmp_path / "others", server)
+    nameless = override(own.settings, "project", contact=" ")
+    run(dataclasses.replace(own, settings=nameless), f"{server.address}/good?seed=1", "http://[::1/a.jpg")
+    assert [row.state for row in outcomes(own).values()] == ["stored", "failed"]
+    url = "http://pictures.invalid/a.jpg"
+    with pytest.raises(ProjectError, match=r"pictures.invalid must be told who crawls it: set contact = "):
+        run(dataclasses.replace(others, settings=nameless), url)
+    assert outcomes(others)[url].state == "pending"
+    run(others, url)
+    assert outcomes(others)[url].reason == "unreachable"
 
 
 def test_a_name_that_is_not_known_and_a_port_that_is_closed_may_be_tried_again(tmp_path: Path) -> None:
@@ -515,19 +543,24 @@ def test_figures_are_written_for_prometheus_and_as_json_lines(server: FaultServe
     project = project_for(tmp_path, server, metrics="figures/crawl")
     run(project, *(f"{server.address}/{path}" for path in ("good?seed=1", "good?seed=2", "missing", "empty")))
     text = (project.folder / "figures" / "crawl.prom").read_text()
+    families = list(text_string_to_metric_families(text))
     figures = {
-        line.rpartition(" ")[0].removeprefix("imagenet_builder_crawl_"): float(line.rpartition(" ")[2])
-        for line in text.splitlines()
-        if not line.startswith("#")
+        (sample.name.removeprefix("imagenet_builder_crawl_"), *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
     }
-    assert figures['candidates_ended_total{state="stored",reason=""}'] == 2
-    assert figures['candidates_ended_total{state="failed",reason="not-found"}'] == 1
-    assert figures["candidates_found_total"] == 4
-    assert figures["candidates_waiting"] == figures["in_flight_bytes"] == figures["hosts_down"] == 0
-    assert figures["hosts"] == 1
-    assert figures["kept_bytes"] == figures["fetched_bytes_total"] == len(picture(1)) + len(picture(2))
-    kinds = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
-    assert len(kinds) == len(set(kinds)) == 10
+    assert figures["candidates_ended_total", "stored", ""] == 2
+    assert figures["candidates_ended_total", "failed", "not-found"] == 1
+    assert figures["candidates_found_total",] == 4
+    assert figures["candidates_waiting",] == figures["in_flight_bytes",] == figures["hosts_down",] == 0
+    assert figures["hosts",] == 1
+    assert figures["kept_bytes",] == figures["fetched_bytes_total",] == len(picture(1)) + len(picture(2))
+    assert len(families) == 10
+    for family in families:
+        assert family.documentation
+        assert {sample.name for sample in family.samples} == {
+            family.name + "_total" * (family.type == "counter")
+        }
     lines = [
         json.loads(line) for line in (project.folder / "figures" / "crawl.jsonl").read_text().splitlines()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -377,6 +378,20 @@ def test_odd_text_from_sources_can_be_stored(engine: sa.Engine) -> None:
     assert record(engine, ask(engine, "again"), SearchPage((odd,), None)) == (0, 0)
     [row] = rows(engine, tables.candidates)
     assert (row["title"], row["claimed_width"], row["claimed_height"]) == ("nul ", None, None)
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "😀"])
+def test_an_address_that_no_index_takes_is_recorded_as_none(letter: str, engine: sa.Engine) -> None:
+    # Random, because PostgreSQL packs what repeats.
+    letters = random.Random(1).choices(letter + "0123456789bcdefghijklmnopqrstuvwxyz-_ABCDEFGHIJKLM", k=9000)
+    urls = ["https://p.example/" + "".join(letters[:length]) for length in (2000, 9000)]
+    found = SearchPage(tuple(Candidate(DOG, url, "web", 1, rights=Rights("cc0")) for url in urls), None)
+    assert record(engine, ask(engine, "dog"), found) == (2, 0)
+    assert record(engine, ask(engine, "again"), found) == (0, 0)
+    short, long = (row["url"] for row in rows(engine, tables.candidates))
+    assert short == urls[0]
+    assert long.startswith("too-long:https://p.example/")
+    assert 2590 < len(long.encode()) <= 2600
 
 
 def test_what_was_found_is_shown_by_category_and_reason(engine: sa.Engine) -> None:
