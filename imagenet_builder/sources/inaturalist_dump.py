@@ -67,7 +67,8 @@ class INaturalistDump:
 
     def queries(self, category: Category, graph: Callable[[], Graph]) -> tuple[Query, ...]:
         """The category's scientific lemmas; none for what is no living thing, and WordNet is not needed."""
-        return scientific_queries(category, (*self._licences, self._quality))
+        # Who goes over from the API to the dump, or back, has other queries: neither reads the other's continuations.
+        return scientific_queries(category, (*self._licences, self._quality, "dump"))
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """The next photos of a taxon; raises SourceError."""

@@ -8,6 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from imagenet_builder.records import Reason
+
+from .crawl import UNKNOWN
 from .outcomes import DOUBTS
 from .tables import candidates, categories
 
@@ -93,7 +96,7 @@ def ended(
     """Candidates that ended in `state`, or that are DOUBTFUL, the latest first, at most `limit`."""
     c = candidates.c
     rows = connection.execute(
-        sa.select(c.wnid, c.url, c.source, _reason(), c.detail, c.retryable, c.http_status, c.ended_at)
+        sa.select(c.wnid, c.url, c.source, _reason(), _detail(), c.retryable, c.http_status, c.ended_at)
         .select_from(candidates.join(categories))
         .where(_ended_in(state), _among(wnids))
         .order_by(c.ended_at.desc(), c.id.desc())
@@ -115,6 +118,12 @@ def _reason() -> sa.ColumnElement[str]:
         for doubt in DOUBTS
     )
     return sa.case(*doubts, else_=sa.cast(candidates.c.reason, sa.Text))
+
+
+def _detail() -> sa.ColumnElement[str]:
+    """More on the reason: of candidates refused for their licence, which that is."""
+    refused = candidates.c.reason == Reason.LICENCE
+    return sa.case((refused, sa.func.coalesce(candidates.c.licence, UNKNOWN)), else_=candidates.c.detail)
 
 
 def _among(wnids: tuple[str, ...]) -> sa.ColumnElement[bool]:

@@ -115,6 +115,8 @@ def test_rejected_candidates_are_listed_with_their_reasons(project: Project, com
     assert "too-small" in shown
     assert "licence" in shown
     assert "Small.jpg" in shown
+    assert "Plate.jpg  by-nc" in shown
+    assert "Nobody_knows.jpg  unknown" in shown
     assert "and 2 more" in command("candidates", "--rejected", "--limit", "1")
     assert command("candidates", "--failed").strip() == "no failed candidates"
     found = json.loads(command("candidates", "--rejected", "--json"))

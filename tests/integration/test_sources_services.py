@@ -486,6 +486,9 @@ def test_other_licences_are_another_query_and_their_order_is_not(
             plain_words(words) for words in made(name, "cc0")
         }
     assert "Amanita muscaria [cc0,by,research]" in made("inaturalist", "by", "cc0")
+    of_dump = override(settings, "inaturalist", dump=str(tmp_path))
+    source = open_source("inaturalist", of_dump, tmp_path)
+    assert "dump]" in source.queries(category, lambda: graph)[0].words
     any_quality = override(settings, "inaturalist", quality="any")
     source = open_source("inaturalist", any_quality, tmp_path)
     assert "any]" in source.queries(category, lambda: graph)[0].words
