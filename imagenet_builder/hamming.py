@@ -223,21 +223,22 @@ class NearIndex:
             )
             place = np.argsort(keys, kind="stable") // len(kept)
             parts.append((values[place], place.astype(np.int32), np.bincount(keys, minlength=mask + 1)))
-        # A column for each piece and, unless many ask, each flip: the table of all pieces begins a piece's at its base.
-        self._low, self._keep, self._flip, self._base = np.array(lookups, np.uint64).T.copy()
+        # A row for each piece and, unless many ask, each flip: the table of all pieces begins a piece's at its base.
+        self._low, self._keep, self._flip, self._base = np.array(lookups, np.uint64).T[:, :, None].copy()
         self._values, self._order, sizes = (np.concatenate(column) for column in zip(*parts, strict=True))
         self._sizes = sizes.astype(np.int32)
-        self._starts = sizes.cumsum() - sizes
+        self._starts = (sizes.cumsum() - sizes).astype(np.min_scalar_type(len(self._values)))
 
     def near(self, asked: Values) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(asker, value) by their places, for all pairs within the distance, each once, in order."""
         asked = spread(asked)
-        keys = (((asked[:, None] >> self._low) & self._keep) ^ self._flip) + self._base
+        # Piece by piece, so that a part of the table stays in a cache.
+        keys = (((asked >> self._low) & self._keep) ^ self._flip) + self._base
         lookups = keys.reshape(-1).view(np.int64)
         width = self._sizes.take(lookups)
         some = np.flatnonzero(width)
         width = width[some]
-        asker = np.repeat(some // len(self._low), width)
+        asker = np.repeat(some % max(1, len(asked)), width)
         there = np.arange(len(asker))
         there += np.repeat(self._starts.take(lookups[some]) - width.cumsum() + width, width)
         near = np.flatnonzero(
