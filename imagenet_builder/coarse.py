@@ -10,6 +10,7 @@ looks correlate at most by t (a · x) + √(1 - t²) r (Cauchy and Schwarz), and
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,9 +55,8 @@ class FirstTest:
                 there = np.flatnonzero(window == number)
                 seen, row = _numbered(answer_row[begin:end][there] - start, len(rows))
                 there = pairs[there]
-                known = _directions(rows[seen], number)[row]
-                most = _most(self._asking[asker[there]], known, one[there] % SIDES == 1)
-                maybe[there] = most >= same - ROUNDING
+                known = _directions(rows[seen] @ _window_waves(number))[row]
+                maybe[there] = _most(self._asking[asker[there]], known, one[there] % SIDES == 1) >= same
         return maybe
 
     def _make(self, askers: Places) -> None:
@@ -67,7 +67,33 @@ class FirstTest:
         places = np.flatnonzero(missing)
         for start in range(0, len(places), READ_AT_ONCE):
             some = places[start : start + READ_AT_ONCE]
-            self._asking[some] = _waves_and_rest(self._pictures.rows(some))
+            self._asking[some] = waves_and_rest(self._pictures.rows(some))
+
+
+def most_alike(asked: Weights, mirrored: Mask, known: Descriptors, windows: Places) -> Weights:
+    """Row by row how much a picture of these waves, or its mirror image, and a window correlate at most."""
+    order = windows.argsort(kind="stable")
+    rows = known[order].astype(np.float32)
+    waves = np.empty((len(rows), _waves().shape[1]), np.float32)
+    edges = windows[order].searchsorted(np.arange(len(WINDOWS) + 1)).tolist()
+    for window, (begin, end) in enumerate(pairwise(edges)):
+        if end > begin:
+            np.matmul(rows[begin:end], _window_waves(window), out=waves[begin:end])
+    most = np.empty(len(rows), np.float32)
+    most[order] = _most(asked[order], _directions(waves), mirrored[order])
+    return most
+
+
+def waves_and_rest(rows: Descriptors) -> Weights:
+    """For each picture the waves of its look, and the length of what else is in it."""
+    found = np.empty((len(rows), _waves().shape[1] + 1), np.float32)
+    for start in range(0, len(rows), READ_AT_ONCE):
+        looks = looks_of(rows[start : start + READ_AT_ONCE])
+        waves = looks @ _waves()
+        rest = np.einsum("ij,ij->i", looks, looks) - np.einsum("ij,ij->i", waves, waves)
+        found[start : start + READ_AT_ONCE, :-1] = waves
+        found[start : start + READ_AT_ONCE, -1] = np.sqrt(rest.clip(0))
+    return found
 
 
 def _numbered(places: Places, count: int) -> tuple[Places, Places]:
@@ -77,29 +103,19 @@ def _numbered(places: Places, count: int) -> tuple[Places, Places]:
     return np.flatnonzero(there), (there.cumsum() - 1)[places]
 
 
-def _waves_and_rest(rows: Descriptors) -> Weights:
-    """For each picture the waves of its look, and the length of what else is in it."""
-    looks = looks_of(rows)
-    waves = looks @ _waves()
-    rest = np.einsum("ij,ij->i", looks, looks) - np.einsum("ij,ij->i", waves, waves)
-    return np.column_stack([waves, np.sqrt(rest.clip(0))])
-
-
-def _directions(rows: Weights, window: int) -> Weights:
-    """For each picture the direction (of length 1) of the waves in a window in it."""
-    waves = rows @ _window_waves(window)
+def _directions(waves: Weights) -> Weights:
     length = np.sqrt(np.einsum("ij,ij->i", waves, waves))
     directions: Weights = waves / np.maximum(length, np.finfo(np.float32).tiny)[:, None]
     return directions
 
 
 def _most(asking: Weights, known: Weights, mirrored: Mask) -> Weights:
-    """How much each two looks correlate at most, the asker's as it is or `mirrored`."""
+    """How much each two looks may correlate as computed, the asker's as it is or `mirrored`."""
     odd, rest = _odd_waves(), asking[:, -1]
     along = np.einsum("ij,ij->i", asking[:, odd:-1], known[:, odd:])
     turning = np.einsum("ij,ij->i", asking[:, :odd], known[:, :odd])
     along += np.where(mirrored, -turning, turning)
-    most: Weights = np.hypot(along.clip(0), rest)
+    most: Weights = np.hypot(along.clip(0), rest) + np.float32(ROUNDING)
     return most
 
 
@@ -111,6 +127,7 @@ def _frequencies() -> tuple[tuple[int, int], ...]:
     return tuple(sorted(kept, key=lambda one: 1 - one[1] % 2))
 
 
+@cache
 def _odd_waves() -> int:
     return sum(across % 2 for _, across in _frequencies())
 

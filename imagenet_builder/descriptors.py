@@ -32,6 +32,10 @@ OVERLAP = 2.0
 # The decoder shrinks pictures by this.
 REDUCTION = 8
 
+_ROWS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+# For each eight bits these in the other order, and each the other way.
+_MIRRORED_ROWS = np.packbits(1 - _ROWS[:, ::-1], axis=1).ravel()
+
 Descriptors = npt.NDArray[np.int8]
 Hashes = npt.NDArray[np.uint64]
 Window = tuple[float, float, float, float]
@@ -144,9 +148,8 @@ def mirrored_looks(looks: Weights) -> Weights:
 
 def mirrored_hashes(hashes: Hashes) -> Hashes:
     """The hashes of the pictures' mirror images, but for fields that are equally dark."""
-    bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1).reshape(-1, 8, 8)
-    flipped = np.packbits(1 - bits[:, :, ::-1], axis=2).reshape(-1, 8)
-    return np.ascontiguousarray(flipped).view(">u8").reshape(-1).astype(np.uint64)
+    # A row of a hash is an octet of it, wherever in the number that is.
+    return _MIRRORED_ROWS.take(np.ascontiguousarray(hashes).view(np.uint8)).view(np.uint64)
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .coarse import most_alike, waves_and_rest
 from .descriptors import (
     BYTES,
     SAME,
@@ -21,7 +22,6 @@ from .descriptors import (
     Descriptors,
     all_hashes_of,
     correlation,
-    hashes_of,
     looks_of,
     mirrored_hashes,
     mirrored_looks,
@@ -30,11 +30,11 @@ from .descriptors import (
 from .duplicates import NEAR
 from .errors import ProjectError
 from .hamming import NearIndex
+from .likeness import HASHED_AT_ONCE, Mask, Places
 from .records import Inspected
 
 logger = logging.getLogger(__name__)
 
-Places = npt.NDArray[np.int64]
 
 CACHE_FOLDER = ".exclusions"
 MOST_THREADS = 16
@@ -49,7 +49,7 @@ class Described(Protocol):
 
 
 class Exclusion:
-    """Excluded pictures, by what they and the windows in them look like: about two kilobytes each."""
+    """Excluded pictures, by what they and the windows in them look like: about three kilobytes each."""
 
     def __init__(
         self, names: Sequence[str] = (), descriptors: Descriptors | None = None, *, same: float = SAME
@@ -60,10 +60,15 @@ class Exclusion:
         shown = np.flatnonzero(self.descriptors.any(axis=1))
         self._rows = shown
         rows = self.descriptors[shown]
-        self._windows = NearIndex(
-            np.concatenate([hashes_of(rows, window) for window in range(len(WINDOWS))]), NEAR
-        )
-        self._wholes = NearIndex(hashes_of(rows), NEAR)
+        self._waves = waves_and_rest(rows)
+        parts = [
+            all_hashes_of(rows[start : start + HASHED_AT_ONCE])
+            for start in range(0, len(rows), HASHED_AT_ONCE)
+        ]
+        hashes = np.concatenate([np.zeros((0, len(WINDOWS)), np.uint64), *parts])
+        # Window by window.
+        self._windows = NearIndex(hashes.T.reshape(-1), NEAR)
+        self._wholes = NearIndex(hashes[:, 0], NEAR, many_ask=True)
 
     def match(self, image: Described) -> str | None:
         """The excluded picture that `image` equals or nearly equals; None if there is none."""
@@ -91,16 +96,24 @@ class Exclusion:
         """(image, excluded picture, correlation) of all that have hashes near each other."""
         hashes = all_hashes_of(rows)
         # As they are, then their mirror images.
-        both = np.stack([hashes, mirrored_hashes(hashes.reshape(-1)).reshape(hashes.shape)])
+        both = np.stack([hashes, mirrored_hashes(hashes)])
         # The images against the excluded pictures and the windows in them; then the windows in them against these.
         asked, place = self._windows.near(both[:, :, 0].reshape(-1))
         mirrored, image = np.divmod(asked, len(rows))
         window, place = np.divmod(place, len(self._rows))
-        forth = _correlations(rows[image], mirrored, self._excluded(place), window)
+        most = most_alike(waves_and_rest(rows)[image], mirrored == 1, self._excluded(place), window)
+        image, mirrored, place, window = (
+            column[most >= self._same] for column in (image, mirrored, place, window)
+        )
+        forth = _correlations(rows[image], mirrored == 1, self._excluded(place), window)
         asked, whole = self._wholes.near(both[:, :, 1:].reshape(-1))
         asked, inside = np.divmod(asked, len(WINDOWS) - 1)
         mirrored, holder = np.divmod(asked, len(rows))
-        back = _correlations(self._excluded(whole), mirrored, rows[holder], inside + 1)
+        most = most_alike(self._waves[whole], mirrored == 1, rows[holder], inside + 1)
+        holder, mirrored, whole, inside = (
+            column[most >= self._same] for column in (holder, mirrored, whole, inside)
+        )
+        back = _correlations(self._excluded(whole), mirrored == 1, rows[holder], inside + 1)
         return np.append(image, holder), np.append(place, whole), np.append(forth, back)
 
     def _excluded(self, places: Places) -> Descriptors:
@@ -108,12 +121,11 @@ class Exclusion:
 
 
 def _correlations(
-    asking: Descriptors, mirrored: Places, known: Descriptors, windows: Places
+    asking: Descriptors, mirrored: Mask, known: Descriptors, windows: Places
 ) -> npt.NDArray[np.float32]:
     """Row by row the correlation of a picture, or of its mirror image, with a window in another."""
     looks = looks_of(asking)
-    turned = np.flatnonzero(mirrored)
-    looks[turned] = mirrored_looks(looks[turned])
+    looks[mirrored] = mirrored_looks(looks[mirrored])
     found = np.zeros(len(asking), np.float32)
     for window in np.unique(windows).tolist():
         there = np.flatnonzero(windows == window)

@@ -208,39 +208,43 @@ class NearIndex:
         values = spread(values)
         count = max(distance // 2 + 1, BITS // MOST_INDEX_BITS)
         edges = np.linspace(0, BITS, count + 1).round().astype(int).tolist()
-        self._pieces = [(np.uint64(low), np.uint64(_mask(0, high - low))) for low, high in pairwise(edges)]
-        flips = [_mask(bit, bit + 1) for bit in range(MOST_INDEX_BITS)] if distance >= count else []
-        self._flips = np.array([0, *flips], np.uint64)
-        self._lookups = self._flips[:1] if many_ask else self._flips
-        self._sorted: list[tuple[Values, npt.NDArray[np.int32]]] = []
-        self._starts: list[npt.NDArray[np.int32]] = []
-        for low, mask in self._pieces:
-            kept = self._flips[self._flips <= mask] if many_ask else self._flips[:1]
-            keys = (((values >> low) & mask)[:, None] ^ kept).reshape(-1).astype(np.uint16)
+        bits = np.arange(MOST_INDEX_BITS if distance >= count else 0, dtype=np.uint64)
+        flips = np.append(np.uint64(0), np.uint64(1) << bits)
+        lookups: list[tuple[int, int, int, int]] = []
+        parts: list[tuple[Values, npt.NDArray[np.int32], npt.NDArray[np.int64]]] = []
+        for low, high in pairwise(edges):
+            mask = _mask(0, high - low)
+            possible = flips[flips <= mask]
+            kept, asked = (possible, possible[:1]) if many_ask else (possible[:1], possible)
+            base = sum(len(sizes) for _, _, sizes in parts)
+            lookups += [(low, mask, flip, base) for flip in asked.tolist()]
+            keys = (
+                ((values >> np.uint64(low) & np.uint64(mask))[:, None] ^ kept).reshape(-1).astype(np.uint16)
+            )
             place = np.argsort(keys, kind="stable") // len(kept)
-            self._sorted.append((values[place], place.astype(np.int32)))
-            sizes = np.bincount(keys, minlength=int(mask) + 1)
-            self._starts.append(np.append(0, sizes.cumsum()).astype(np.int32))
+            parts.append((values[place], place.astype(np.int32), np.bincount(keys, minlength=mask + 1)))
+        # A row for each piece and, unless many ask, each flip: the table of all pieces begins a piece's at its base.
+        self._low, self._keep, self._flip, self._base = np.array(lookups, np.uint64).T[:, :, None].copy()
+        self._values, self._order, sizes = (np.concatenate(column) for column in zip(*parts, strict=True))
+        self._sizes = sizes.astype(np.int32)
+        self._starts = (sizes.cumsum() - sizes).astype(np.min_scalar_type(len(self._values)))
 
     def near(self, asked: Values) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(asker, value) by their places, for all pairs within the distance, each once, in order."""
-        found = []
         asked = spread(asked)
-        for (low, mask), (values, order), starts in zip(
-            self._pieces, self._sorted, self._starts, strict=True
-        ):
-            flips = self._lookups[self._lookups <= mask]
-            keys = ((asked >> low) & mask)[:, None] ^ flips
-            keys = keys.reshape(-1).view(np.int64)
-            width = np.diff(starts).take(keys)
-            some = np.flatnonzero(width)
-            width = width[some]
-            ends = width.cumsum()
-            asker = np.repeat(some // len(flips) if len(flips) > 1 else some, width)
-            there = np.arange(len(asker)) + np.repeat(starts.take(keys[some]) - ends + width, width)
-            near = np.flatnonzero(np.bitwise_count(values.take(there) ^ asked.take(asker)) <= self._distance)
-            found.append(asker[near] * self._count + order[there[near]])
-        pairs = np.unique(np.concatenate(found))
+        # Piece by piece, so that a part of the table stays in a cache.
+        keys = (((asked >> self._low) & self._keep) ^ self._flip) + self._base
+        lookups = keys.reshape(-1).view(np.int64)
+        width = self._sizes.take(lookups)
+        some = np.flatnonzero(width)
+        width = width[some]
+        asker = np.repeat(some % max(1, len(asked)), width)
+        there = np.arange(len(asker))
+        there += np.repeat(self._starts.take(lookups[some]) - width.cumsum() + width, width)
+        near = np.flatnonzero(
+            np.bitwise_count(self._values.take(there) ^ asked.take(asker)) <= self._distance
+        )
+        pairs = np.unique(asker[near] * self._count + self._order[there[near]])
         return pairs // max(1, self._count), pairs % max(1, self._count)
 
 

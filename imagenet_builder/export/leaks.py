@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from imagenet_builder.descriptor_file import DescriptorFile
 from imagenet_builder.duplicates import CROWD, clustering, clusters
 from imagenet_builder.records import Inspected, Rejected, Split
 
@@ -33,7 +34,7 @@ class SplitLeaks:
         self._waiting: deque[tuple[str, Future[Inspected | Rejected]]] = deque()
         self._split_of: dict[str, Split] = {}
         self._hashes: dict[str, int] = {}
-        self._descriptors: dict[str, bytes] = {}
+        self._descriptors = DescriptorFile()
         self._problems: list[str] = []
 
     def add(self, shown: Shown) -> None:
@@ -74,4 +75,5 @@ class SplitLeaks:
         if isinstance(inspected, Rejected):
             self._problems.append(f"{file} is not a whole picture: {inspected.detail or inspected.reason}")
         else:
-            self._hashes[file], self._descriptors[file] = inspected.perceptual_hash, inspected.descriptor
+            self._hashes[file] = inspected.perceptual_hash
+            self._descriptors.add(file, inspected.descriptor)
