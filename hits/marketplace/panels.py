@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError
 from . import ledger
 from .identifiers import new_entity_id, new_person_id, new_token
@@ -109,7 +109,7 @@ def entry_url(settings: MarketplaceSettings, study: Study) -> str:
 
 def find_study(engine: Engine, entry: str) -> Study | None:
     """The study behind an address, or None."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         row = connection.execute(sa.select(studies).where(studies.c.entry == entry)).one_or_none()
         return None if row is None else study_from(row)
 
@@ -195,7 +195,7 @@ def held_page(connection: Connection, session: StudySession) -> str | None:
 
 def last_session(engine: Engine, worker_id: str) -> StudySession | None:
     """A worker's latest session, whatever became of it; None for who did not come from a panel."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         number = connection.scalar(
             sa.select(sa.func.max(study_sessions.c.number)).where(study_sessions.c.worker_id == worker_id)
         )

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading
+from ..database import surveying
 from . import ledger
 from .pace import hourly, seconds_between
 from .records import PUBLIC_STATES
@@ -107,7 +107,7 @@ def type_progress(engine: Engine, requester_id: str, limit: int = 200) -> tuple[
         .order_by(hit_types.c.number.desc())
         .limit(limit)
     )
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         paid = sa.func.sum(assignments.c.reward_cents).label("cents")
         pace = (
             sa.select(hits.c.type_number, paid, _seconds_worked(connection).label("seconds"))
@@ -140,7 +140,7 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
         return sa.func.sum(sa.case((assignments.c.state == state, 1), else_=0))
 
     paid = sa.func.sum(sa.case((assignments.c.state == "Approved", assignments.c.reward_cents), else_=0))
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         query = (
             sa.select(
                 assignments.c.worker_id,
@@ -181,7 +181,7 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
 def totals(engine: Engine, requester_id: str) -> Totals:
     """Where the requester's money is."""
     account = ledger.requester_account(requester_id)
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         granted = connection.scalar(
             sa.select(sa.func.sum(transfers.c.cents)).where(
                 transfers.c.destination == account, transfers.c.kind == "grant"
@@ -220,7 +220,7 @@ def ledger_lines(
     )
     if before is not None:
         query = query.where(transfers.c.number < before)
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         return tuple(
             LedgerLine(row.number, row.at, row.kind, row.source, row.destination, row.cents, row.hit_id)
             for row in _rows(connection, query)
