@@ -47,6 +47,7 @@ __all__ = [
     "open_engine",
     "reading",
     "require_schema",
+    "surveying",
     "translated",
     "upgrade",
     "writing",
@@ -158,6 +159,16 @@ def glancing(engine: Engine) -> Iterator[Connection]:
     On PostgreSQL a transaction costs two more round trips than its one statement.
     """
     with translated(engine), engine.connect().execution_options(**_ALONE[engine.dialect.name]) as connection:
+        yield connection
+
+
+@contextmanager
+def surveying(engine: Engine) -> Iterator[Connection]:
+    """A connection to read by in several statements: one snapshot on SQLite, a glance each on PostgreSQL.
+
+    There a transaction would be no snapshot either, and psycopg forgets what a connection has prepared at its ROLLBACK.
+    """
+    with glancing(engine) if engine.dialect.name == "postgresql" else reading(engine) as connection:
         yield connection
 
 

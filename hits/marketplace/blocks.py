@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from .qualifications import require_worker
 from .store import insert_unless_there
 from .tables import worker_blocks
@@ -58,7 +58,7 @@ def unblock(engine: Engine, requester_id: str, worker_id: str) -> None:
 
 def list_blocks(engine: Engine, requester_id: str, limit: int, after: int | None) -> list[Block]:
     """A requester's blocks in the order she made them, above row number `after`."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         rows = connection.execute(
             sa.select(worker_blocks)
             .where(worker_blocks.c.requester_id == requester_id, worker_blocks.c.number > (after or 0))

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import RequestRefused
 from ..pricing import fee_cents
 from . import ledger
@@ -117,7 +117,7 @@ def list_bonuses(
         .select_from(bonuses.join(assignments))
         .where(bonuses.c.requester_id == requester_id, bonuses.c.number > (after or 0))
     )
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         if hit_id is not None:
             hit = find_hit(connection, hit_id, requester_id=requester_id)
             query = query.where(assignments.c.hit_number == hit.number)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError
 from .identifiers import digest, new_token
 from .settings import MarketplaceSettings
@@ -71,7 +71,7 @@ def enter_by_keys(engine: Engine, access_key: str, secret_key: str, now: datetim
 
 def console_requester(engine: Engine, token: str, now: datetime) -> Requester | None:
     """Whose session a console cookie's token is, or None."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         row = connection.execute(
             sa.select(requesters.c.requester_id, requesters.c.name)
             .select_from(console_keys.join(requesters))

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from .identifiers import new_entity_id
 from .mail import Mailer
 from .outbound import DeliveryFailed, DestinationRule, post
@@ -83,7 +83,7 @@ def deliver_due(engine: Engine, courier: Courier, now: datetime) -> int:
 
 
 def _due(engine: Engine, now: datetime) -> list[int]:
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         query = sa.select(notices.c.number).where(notices.c.due_at <= now).order_by(notices.c.due_at)
         return list(connection.scalars(query.limit(_BATCH)))
 

@@ -10,12 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import glancing, reading
+from ..database import glancing, surveying
 from . import ledger
 from .lifecycle import AssignmentState
 from .pace import hourly
-from .records import PUBLIC_STATES
-from .tables import DONE, assignments, hit_types, hits, requesters
+from .tables import ACCEPTED, DONE, assignments, hit_types, hits, requesters
 
 PAGE_SIZE = 50
 
@@ -65,12 +64,14 @@ def _select_own() -> sa.Select[Any]:
 @cache
 def _in_hand() -> sa.Select[Any]:
     # Not in any order: for the sake of one, SQLite would go through all that the worker ever did.
-    return _select_own().where(assignments.c.state == AssignmentState.ACCEPTED.value)
+    return _select_own().where(ACCEPTED)
 
 
 @cache
 def _submitted(older: bool) -> sa.Select[Any]:
-    query = _select_own().where(DONE).order_by(assignments.c.number.desc()).limit(PAGE_SIZE + 1)
+    # The number itself: for a parameter PostgreSQL expects a tenth of all, and plans anew at every call to know better.
+    most: sa.ColumnElement[int] = sa.literal_column(str(PAGE_SIZE + 1))
+    query = _select_own().where(DONE).order_by(assignments.c.number.desc()).limit(most)
     return query.where(assignments.c.number < sa.bindparam("before")) if older else query
 
 
@@ -79,10 +80,7 @@ def _totals() -> sa.Select[Any]:
     counted = sa.func.count().label("number")
     return (
         sa.select(assignments.c.state, counted, sa.func.sum(assignments.c.reward_cents).label("cents"))
-        .where(
-            assignments.c.worker_id == sa.bindparam("worker"),
-            assignments.c.state.in_([state.value for state in PUBLIC_STATES]),
-        )
+        .where(assignments.c.worker_id == sa.bindparam("worker"))
         .group_by(assignments.c.state)
     )
 
@@ -114,7 +112,7 @@ def earnings(engine: Engine, worker_id: str, before: int | None = None) -> Earni
     `hourly_cents` is what the submissions on the page pay for an hour of the time they took.
     """
     asked = {"worker": worker_id, "before": before}
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         by_state = {
             row.state: (int(row.number), int(row.cents)) for row in connection.execute(_totals(), asked)
         }

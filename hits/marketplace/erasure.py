@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError
 from . import uploads
 from .identifiers import new_token
@@ -34,7 +34,7 @@ def erase(engine: Engine, worker_id: str, now: datetime) -> None:
     connects with a person any more; she cannot sign in again, and an invitation of the same name makes another worker.
     Raises HitsError if there is no such worker.
     """
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         known = connection.scalar(sa.select(workers.c.worker_id).where(workers.c.worker_id == worker_id))
         session = running_session(connection, worker_id)
         held = connection.scalars(
@@ -85,7 +85,7 @@ def _forget(connection: Connection, worker_id: str, now: datetime) -> None:
 
 def find_worker(engine: Engine, name: str) -> str:
     """The id of the worker with this pseudonym or id; raises HitsError."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         found = connection.scalar(
             sa.select(workers.c.worker_id).where(
                 sa.or_(workers.c.pseudonym == name, workers.c.worker_id == name)

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError, RequestRefused
 from .identifiers import new_entity_id
 from .questions import HTML_NAMESPACE, LONGEST_QUESTION, clean_text
@@ -49,7 +49,7 @@ def create_layout(
 
 def list_layouts(engine: Engine, requester: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """A requester's layouts: id, name, and the names of their parameters; oldest first."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         rows = connection.execute(
             sa.select(layouts)
             .select_from(layouts.join(requesters))

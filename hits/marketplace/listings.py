@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading
+from ..database import surveying
 from ..model import HitStatus
 from . import ledger
 from .lifecycle import AssignmentState
@@ -57,7 +57,7 @@ def requester_hits(
     if status is not None:
         done = sa.or_(hits.c.expires_at <= now, hits.c.max_assignments <= _TAKEN)
         query = query.where(hits.c.pending == 0, done, hits.c.reviewing.is_(status is HitStatus.REVIEWING))
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         rows = connection.execute(query.order_by(hits.c.number.desc()).limit(limit))
         return [hit_from(row) for row in rows]
 
@@ -71,7 +71,7 @@ def hit_assignments(
     after: AssignmentPosition | None = None,
 ) -> list[AssignmentRecord]:
     """The submissions to a requester's HIT in the order they came; raises RequestRefused (HITDoesNotExist)."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=requester_id)
         query = select_assignments().where(
             assignments.c.hit_number == hit.number,
@@ -88,6 +88,6 @@ def hit_assignments(
 
 def balances(engine: Engine, requester_id: str) -> tuple[int, int]:
     """What a requester can spend, and what is held for her HITs, in cents."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         spendable = ledger.balance(connection, ledger.requester_account(requester_id))
         return spendable, ledger.held_for(connection, requester_id)

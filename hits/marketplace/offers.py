@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import UtcDateTime, glancing, reading
+from ..database import UtcDateTime, glancing, surveying
 from .pace import hourly, seconds_between
 from .qualifying import Guard, read_requirements
 from .standing import (
@@ -196,7 +196,7 @@ def _next() -> sa.Select[Any]:
 
 def next_hit(engine: Engine, worker_id: str, type_number: int, now: datetime) -> str | None:
     """The HIT of a type that the worker can do and that ends first, or None."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         stored = connection.scalar(
             sa.select(hit_types.c.requirements).where(hit_types.c.number == type_number)
         )

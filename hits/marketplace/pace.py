@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 
-def hourly(reward_cents: int, seconds: float | None) -> int | None:
+def hourly(reward_cents: float, seconds: float | None) -> int | None:
     """Pay for an hour at this pace; None where no time was measured."""
     return round(reward_cents * 3600 / seconds) if seconds and seconds >= 1 else None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading
+from ..database import surveying
 from ..errors import HitsError
 from .panels import Study, study_from
 from .tables import studies, study_sessions
@@ -31,7 +31,7 @@ class StudyReport:
 
 def reports(engine: Engine) -> tuple[StudyReport, ...]:
     """Every study with its sessions, oldest first."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         found = [study_from(row) for row in connection.execute(sa.select(studies).order_by(studies.c.number))]
         counts = connection.execute(
             sa.select(
@@ -76,7 +76,7 @@ def to_reconcile(
 
     Contradictions are sessions that were paid here and not there, or the other way round.
     """
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         rows = connection.execute(
             sa.select(study_sessions.c.session_id, study_sessions.c.state, study_sessions.c.number).where(
                 study_sessions.c.session_id.is_not(None)

@@ -16,11 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError
 from . import ledger
 from .identifiers import new_entity_id, new_person_id, new_token
 from .ledger import Transfer
+from .pace import hourly, seconds_between
 from .people import Worker
 from .settings import MarketplaceSettings
 from .store import insert_unless_there, lock_worker
@@ -54,7 +55,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class StudySession:
-    """One person's submission to a study; `done` is how many of its pages were submitted."""
+    """One person's submission to a study; `done` of its pages were submitted, after `seconds_worked` in all."""
 
     number: int
     study: Study
@@ -63,6 +64,12 @@ class StudySession:
     account: str
     deadline: datetime
     done: int
+    seconds_worked: float
+
+    @property
+    def hourly_cents(self) -> int | None:
+        """What the panel's reward is for an hour of that work; None where no time was measured."""
+        return hourly(self.study.reward_cents, self.seconds_worked)
 
 
 def create_study(
@@ -109,7 +116,7 @@ def entry_url(settings: MarketplaceSettings, study: Study) -> str:
 
 def find_study(engine: Engine, entry: str) -> Study | None:
     """The study behind an address, or None."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         row = connection.execute(sa.select(studies).where(studies.c.entry == entry)).one_or_none()
         return None if row is None else study_from(row)
 
@@ -195,7 +202,7 @@ def held_page(connection: Connection, session: StudySession) -> str | None:
 
 def last_session(engine: Engine, worker_id: str) -> StudySession | None:
     """A worker's latest session, whatever became of it; None for who did not come from a panel."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         number = connection.scalar(
             sa.select(sa.func.max(study_sessions.c.number)).where(study_sessions.c.worker_id == worker_id)
         )
@@ -251,13 +258,16 @@ def _running(connection: Connection, worker_id: str) -> int | None:
 
 def _session(connection: Connection, number: int) -> StudySession:
     row = connection.execute(sa.select(study_sessions).where(study_sessions.c.number == number)).one()
-    done = connection.scalar(
-        sa.select(sa.func.count()).where(
+    worked = seconds_between(connection.dialect.name, assignments.c.accepted_at, assignments.c.submitted_at)
+    done, seconds = connection.execute(
+        sa.select(sa.func.count(), sa.func.sum(worked)).where(
             assignments.c.session_number == number, assignments.c.submitted_at.is_not(None)
         )
-    )
+    ).one()
     study = _study(connection, studies.c.number == row.study_number)
-    return StudySession(number, study, row.worker_id, row.state, row.account, row.deadline, int(done or 0))
+    return StudySession(
+        number, study, row.worker_id, row.state, row.account, row.deadline, int(done), float(seconds or 0)
+    )
 
 
 def _study(connection: Connection, condition: sa.ColumnElement[bool]) -> Study:

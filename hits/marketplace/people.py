@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError
 from . import ledger
 from .identifiers import digest, new_access_key, new_person_id, new_token
@@ -96,7 +96,7 @@ def create_requester(engine: Engine, name: str, balance_cents: int = SANDBOX_BAL
 
 def requester_keys(engine: Engine, name: str) -> RequesterKeys | None:
     """The newest keys of the requester with this name, or None if there is no such requester."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         row = connection.execute(
             sa.select(key_table.c.access_key, key_table.c.secret_key)
             .select_from(key_table.join(requesters))
@@ -155,7 +155,7 @@ def list_workers(engine: Engine) -> tuple[WorkerSummary, ...]:
         .group_by(workers.c.worker_id)
         .order_by(workers.c.invited_at, workers.c.worker_id)
     )
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         return tuple(
             WorkerSummary(
                 row.worker_id,
@@ -183,7 +183,7 @@ def name_master(engine: Engine, worker_id: str, now: datetime | None) -> None:
 
 def invited_worker(engine: Engine, token: str) -> Worker | None:
     """Who an invitation is for, or None."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         return _worker_behind(connection, invitations, invitations.c.token_digest == digest(token))
 
 

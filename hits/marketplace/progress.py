@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading
+from ..database import surveying
 from . import ledger
 from .pace import hourly, seconds_between
 from .records import PUBLIC_STATES
-from .tables import assignments, hit_types, hits, transfers
+from .tables import assignments, hit_types, hits, studies, study_sessions, transfers
 
 _PUBLIC = [state.value for state in PUBLIC_STATES]
 
@@ -76,6 +76,20 @@ class Totals:
     fees: int
 
 
+_WORK = (
+    assignments.join(hits)
+    .outerjoin(study_sessions, study_sessions.c.number == assignments.c.session_number)
+    .outerjoin(studies, studies.c.number == study_sessions.c.study_number)
+)
+# A panel pays for all pages of a session together; an assignment there promises nothing of its own.
+_PROMISED = sa.func.sum(
+    sa.case(
+        (assignments.c.session_number.is_(None), sa.cast(assignments.c.reward_cents, sa.Float)),
+        else_=sa.cast(studies.c.reward_cents, sa.Float) / studies.c.pages,
+    )
+)
+
+
 def _seconds_worked(connection: Connection) -> sa.ColumnElement[float]:
     return sa.func.sum(
         seconds_between(connection.dialect.name, assignments.c.accepted_at, assignments.c.submitted_at)
@@ -107,15 +121,16 @@ def type_progress(engine: Engine, requester_id: str, limit: int = 200) -> tuple[
         .order_by(hit_types.c.number.desc())
         .limit(limit)
     )
-    with reading(engine) as connection:
-        paid = sa.func.sum(assignments.c.reward_cents).label("cents")
+    with surveying(engine) as connection:
         pace = (
-            sa.select(hits.c.type_number, paid, _seconds_worked(connection).label("seconds"))
-            .select_from(assignments.join(hits))
+            sa.select(
+                hits.c.type_number, _PROMISED.label("cents"), _seconds_worked(connection).label("seconds")
+            )
+            .select_from(_WORK)
             .where(*mine, assignments.c.state.in_(_PUBLIC))
             .group_by(hits.c.type_number)
         )
-        hourly_of = {row.type_number: hourly(int(row.cents), row.seconds) for row in _rows(connection, pace)}
+        hourly_of = {row.type_number: hourly(row.cents, row.seconds) for row in _rows(connection, pace)}
         return tuple(
             TypeProgress(
                 row.hit_type_id,
@@ -140,7 +155,7 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
         return sa.func.sum(sa.case((assignments.c.state == state, 1), else_=0))
 
     paid = sa.func.sum(sa.case((assignments.c.state == "Approved", assignments.c.reward_cents), else_=0))
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         query = (
             sa.select(
                 assignments.c.worker_id,
@@ -148,11 +163,11 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
                 count("Approved").label("approved"),
                 count("Rejected").label("rejected"),
                 paid.label("paid"),
-                sa.func.sum(assignments.c.reward_cents).label("promised"),
+                _PROMISED.label("promised"),
                 _seconds_worked(connection).label("seconds"),
                 sa.func.max(assignments.c.number).label("last"),
             )
-            .select_from(assignments.join(hits))
+            .select_from(_WORK)
             .where(hits.c.requester_id == requester_id, assignments.c.state.in_(_PUBLIC))
             .group_by(assignments.c.worker_id)
             .order_by(sa.func.count().desc(), assignments.c.worker_id)
@@ -171,7 +186,7 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
                 int(row.approved),
                 int(row.rejected),
                 int(row.paid),
-                hourly(int(row.promised), row.seconds),
+                hourly(row.promised, row.seconds),
                 last_at[row.last],
             )
             for row in rows
@@ -181,7 +196,7 @@ def worker_progress(engine: Engine, requester_id: str, limit: int = 500) -> tupl
 def totals(engine: Engine, requester_id: str) -> Totals:
     """Where the requester's money is."""
     account = ledger.requester_account(requester_id)
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         granted = connection.scalar(
             sa.select(sa.func.sum(transfers.c.cents)).where(
                 transfers.c.destination == account, transfers.c.kind == "grant"
@@ -220,7 +235,7 @@ def ledger_lines(
     )
     if before is not None:
         query = query.where(transfers.c.number < before)
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         return tuple(
             LedgerLine(row.number, row.at, row.kind, row.source, row.destination, row.cents, row.hit_id)
             for row in _rows(connection, query)

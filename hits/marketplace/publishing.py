@@ -15,7 +15,7 @@ from threading import Lock
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import glancing, reading, writing, writing_at_once
+from ..database import glancing, surveying, writing, writing_at_once
 from ..errors import RequestRefused
 from . import ledger, lifecycle, tokens, uploads
 from .identifiers import new_entity_id
@@ -75,7 +75,7 @@ def create_hit(
     24 hours), HITTypeDoesNotExist, InsufficientFunds, XMLParseError or InvalidParameterValue for the question.
     """
     if order.layout_id is not None:
-        with reading(engine) as connection:
+        with surveying(engine) as connection:
             xml = filled_question(connection, requester_id, order.layout_id, order.layout_parameters)
         order = replace(order, question=xml)
     is_form = parse_question(order.question or "").form is not None

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import HitsError, RequestRefused
 from . import qualifying
 from .qualification_requests import (
@@ -78,7 +78,7 @@ class Profile:
 
 def own_qualifications(engine: Engine, worker_id: str) -> tuple[OwnQualification, ...]:
     """The system's qualifications of a worker, then those that requesters gave her."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         values = qualification_values(connection, worker_id, qualifying.SYSTEM_TYPES)
         rows = connection.execute(
             sa.select(qualifications, qualification_types.c.name, qualification_types.c.qualification_type_id)
@@ -113,7 +113,7 @@ def offered_types(engine: Engine, worker_id: str, limit: int = 200) -> tuple[Off
         qualifications.c.worker_id == worker_id,
         qualifications.c.status == "Granted",
     )
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         rows = connection.execute(
             sa.select(qualification_types, requesters.c.name.label("requester"))
             .select_from(qualification_types.join(requesters))
@@ -131,7 +131,7 @@ def offered_types(engine: Engine, worker_id: str, limit: int = 200) -> tuple[Off
 
 def qualification_page(engine: Engine, type_id: str, worker_id: str, now: datetime) -> QualificationPage:
     """One type with the worker's standing in it; raises RequestRefused if there is none or it is the system's."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         found = find_type(connection, type_id)
         if found.requester_id is None:
             raise RequestRefused(f"{type_id} is not asked for", "QualificationTypeDoesNotExist")
@@ -155,7 +155,7 @@ def qualification_page(engine: Engine, type_id: str, worker_id: str, now: dateti
 
 def profile(engine: Engine, worker_id: str) -> Profile:
     """What the worker said of herself."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         row = connection.execute(
             sa.select(workers.c.country, workers.c.subdivision, workers.c.adult).where(
                 workers.c.worker_id == worker_id

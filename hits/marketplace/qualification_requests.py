@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import RequestRefused
 from .answer_keys import parse_answer_key
 from .form_answers import form_answers_xml, read_answers
@@ -225,7 +225,7 @@ def list_requests(
         qualification_types.c.requester_id == requester_id,
         qualification_requests.c.number > (after or 0),
     )
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         if type_id is not None:
             found = own_type(connection, requester_id, type_id)
             query = query.where(qualification_requests.c.type_number == found.number)

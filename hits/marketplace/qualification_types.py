@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import RequestRefused
 from . import qualifying
 from .answer_keys import parse_answer_key
@@ -161,7 +161,7 @@ def own_type(
 
 def get_type(engine: Engine, type_id: str) -> QualificationType:
     """The type, whoever owns it; raises RequestRefused (QualificationTypeDoesNotExist)."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         return find_type(connection, type_id)
 
 
@@ -234,7 +234,7 @@ def list_types(
             word in f"{known.terms.name} {known.terms.description}".lower() for word in words.lower().split()
         )
     ][:limit]
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         rows = connection.execute(query.order_by(qualification_types.c.number).limit(limit - len(first)))
         return first + [_type_from(row) for row in rows]
 

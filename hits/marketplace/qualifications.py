@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from ..errors import RequestRefused
 from .messages import send_message
 from .qualification_types import QualificationType, own_type
@@ -99,7 +99,7 @@ def disassociate(
 
 def score(engine: Engine, requester_id: str, type_id: str, worker_id: str) -> Qualification:
     """A worker's qualification of the requester's own type."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         return _held(connection, own_type(connection, requester_id, type_id), worker_id)
 
 
@@ -124,7 +124,7 @@ def list_holders(
     engine: Engine, requester_id: str, type_id: str, status: str, limit: int, after: int | None
 ) -> list[Qualification]:
     """Who has a qualification of the requester's own type (or had it), in the order of first grants."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         found = own_type(connection, requester_id, type_id)
         rows = connection.execute(
             _select()

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading
+from ..database import surveying
 from .form_answers import read_answers
 from .records import PUBLIC_STATES
 from .tables import assignments, hit_types, hits
@@ -50,7 +50,7 @@ def _submissions(engine: Engine, requester_id: str, hit_type_id: str | None) -> 
         query = query.where(hit_types.c.hit_type_id == hit_type_id)
     last = 0
     while True:
-        with reading(engine) as connection:
+        with surveying(engine) as connection:
             rows = connection.execute(query.where(assignments.c.number > last)).all()
         yield from rows
         if len(rows) < _BATCH:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import reading
+from ..database import surveying
 from ..errors import RequestRefused
 from ..model import HitStatus
 from .deciding import pay, refuse
@@ -203,7 +203,7 @@ def list_reviews(
     actions: bool,
 ) -> list[ReviewEntry]:
     """What the policies of a HIT found and did, oldest first."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         query = sa.select(reviews).where(
             reviews.c.hit_number == hit_number, reviews.c.number > (after or 0), reviews.c.level.in_(levels)
         )

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from ..database import reading, writing
+from ..database import surveying, writing
 from . import panels
 from .offers import open_groups
 from .panels import StudySession
@@ -18,7 +18,7 @@ from .working import NotHeld, give_back
 
 def leave(engine: Engine, session: StudySession, state: str, now: datetime) -> None:
     """End a running session unfinished: what its person holds goes back to the list, its price to the requester."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         held = connection.scalars(
             sa.select(assignments.c.assignment_id).where(
                 assignments.c.session_number == session.number, ACCEPTED
@@ -60,7 +60,7 @@ def end_sessions(engine: Engine, ending: Iterable[tuple[int, str]], now: datetim
     """End sessions as the panel says, given by number and state, and return how many were running."""
     ended = 0
     for number, state in ending:
-        with reading(engine) as connection:
+        with surveying(engine) as connection:
             session = panels.session_numbered(connection, number)
         if session.state == "Started":
             leave(engine, session, state, now)

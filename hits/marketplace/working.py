@@ -82,23 +82,34 @@ def accept(engine: Engine, hit_id: str, worker_id: str, most_held: int, now: dat
     Raises CannotAccept, or RequestRefused (HITDoesNotExist).
     """
     with writing(engine) as connection:
-        hit, from_panel = lock_hit_for_worker(connection, hit_id, worker_id)
-        asked = {"hit": hit.number, "worker": worker_id, "requester": hit.requester_id, "now": now}
-        found = connection.execute(_STANDING, asked).one()
-        if found.state == AssignmentState.ACCEPTED and now < found.deadline:
-            return str(found.assignment_id)
-        own = None if found.state is None else AssignmentState(found.state)
-        reason = lifecycle.why_not_accept(hit.state, own, found.held, most_held, now)
-        if reason is None and found.blocked:
-            reason = Unavailable.BLOCKED
-        if reason is None and shortfalls(connection, worker_id, hit.hit_type.requirements):
-            reason = Unavailable.NOT_QUALIFIED
-        session = panels.running_session(connection, worker_id) if from_panel else None
-        if reason is None and from_panel and not _in_study(connection, session, hit):
-            reason = Unavailable.STUDY_OVER
-        if reason is not None:
-            raise CannotAccept(reason)
-        return _take(connection, hit, worker_id, session, now)
+        taken = _taken(connection, hit_id, worker_id, most_held, now)
+    # Only now: an exception would roll back, and with that psycopg forgets all that the connection has prepared.
+    if isinstance(taken, Unavailable):
+        raise CannotAccept(taken)
+    return taken
+
+
+def _taken(
+    connection: Connection, hit_id: str, worker_id: str, most_held: int, now: datetime
+) -> str | Unavailable:
+    """The assignment of the HIT that the worker has from now on, or why she cannot have one."""
+    hit, from_panel = lock_hit_for_worker(connection, hit_id, worker_id)
+    asked = {"hit": hit.number, "worker": worker_id, "requester": hit.requester_id, "now": now}
+    found = connection.execute(_STANDING, asked).one()
+    if found.state == AssignmentState.ACCEPTED and now < found.deadline:
+        return str(found.assignment_id)
+    own = None if found.state is None else AssignmentState(found.state)
+    reason = lifecycle.why_not_accept(hit.state, own, found.held, most_held, now)
+    if reason is None and found.blocked:
+        reason = Unavailable.BLOCKED
+    if reason is None and shortfalls(connection, worker_id, hit.hit_type.requirements):
+        reason = Unavailable.NOT_QUALIFIED
+    session = panels.running_session(connection, worker_id) if from_panel else None
+    if reason is None and from_panel and not _in_study(connection, session, hit):
+        reason = Unavailable.STUDY_OVER
+    if reason is not None:
+        return reason
+    return _take(connection, hit, worker_id, session, now)
 
 
 def _in_study(connection: Connection, session: StudySession | None, hit: Hit) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from ..database import glancing, reading
+from ..database import glancing, surveying
 from .dues import ANYTHING_DUE, at, settle_due
 from .lifecycle import AssignmentState
 from .questions import Question, parse_question
@@ -82,7 +82,7 @@ def _own_of_hit() -> sa.Select[Any]:
 
 def offer(engine: Engine, hit_id: str, worker_id: str) -> Offer:
     """A HIT, and the worker's own assignment of it, if any; raises RequestRefused."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         hit = find_hit(connection, hit_id)
         row = connection.execute(_own_of_hit(), {"hit": hit.number, "worker": worker_id}).one_or_none()
         own = None if row is None else assignment_from(row)
@@ -161,7 +161,7 @@ def framed_question(
 
 def held_question(engine: Engine, assignment_id: str) -> tuple[Hit, Question] | None:
     """The HIT and the question of an assignment that somebody holds; None if nobody does."""
-    with reading(engine) as connection:
+    with surveying(engine) as connection:
         assignment = find_assignment(connection, assignment_id)
         if assignment is None or assignment.state is not AssignmentState.ACCEPTED:
             return None

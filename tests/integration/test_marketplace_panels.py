@@ -15,7 +15,8 @@ from hits.errors import HitsError
 from hits.marketplace import dues, ledger, panels, studying
 from hits.marketplace.panel_reports import read_submissions, reports, to_reconcile
 from hits.marketplace.panels import ACCOUNT, Study
-from hits.marketplace.tables import accounts, workers
+from hits.marketplace.progress import type_progress, worker_progress
+from hits.marketplace.tables import accounts, requesters, workers
 
 from ..marketplace_programs import balance, make_hit
 from ..marketplace_server import AdjustableClock, RunningMarketplace, running_marketplace
@@ -112,6 +113,33 @@ def test_two_pages_are_one_submission_that_the_panel_is_paid_for(
     assert everything(market) == 0
     [report] = reports(market.engine)
     assert (report.sessions, report.paid_cents) == ({"Completed": 1}, 429)
+
+
+def test_what_the_panel_pays_for_an_hour_is_shown_to_both_sides(
+    market: RunningMarketplace, client: Any, study: Study, clock: AdjustableClock
+) -> None:
+    for _ in range(2):
+        make_hit(client, MaxAssignments=1)
+    person = arrive(market, study)
+    for _ in range(2):
+        assignment_id = next_page(person)
+        page = person.get(f"/assignments/{assignment_id}").text
+        assert "$0.00" not in page
+        assert "part of your study" in page
+        clock.ahead += timedelta(seconds=180)
+        person.submit(assignment_id)
+    [said] = elements(person.get("/study").text, "data-hourly-cents")
+    requester_id = requester_of(market)
+    [by_type] = type_progress(market.engine, requester_id)
+    [by_worker] = worker_progress(market.engine, requester_id)
+    # $3.00 for six minutes, and for what the test itself took.
+    assert 2000 < int(said["data-hourly-cents"]) <= 3000
+    assert by_type.hourly_cents == by_worker.hourly_cents == int(said["data-hourly-cents"])
+
+
+def requester_of(market: RunningMarketplace) -> str:
+    with reading(market.engine) as connection:
+        return str(connection.scalar(sa.select(requesters.c.requester_id)))
 
 
 def test_the_participants_id_is_shown_to_nobody(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
 from hits.backup import back_up, restore
 from hits.database import glancing, open_engine, upgrade, writing
 from hits.errors import RequestRefused
-from hits.marketplace import arrivals, offers, people, publishing, working, workplace
+from hits.marketplace import arrivals, dues, offers, people, publishing, working, workplace
+from hits.marketplace.earnings import earnings, in_hand
 from hits.marketplace.notices import Specification, update_settings
 from hits.marketplace.publishing import HitOrder, HitTypeTerms
 from hits.marketplace.questions import parse_question
-from hits.marketplace.tables import MIGRATIONS, notices, questions
+from hits.marketplace.tables import MIGRATIONS, assignments, hits, notices, questions
 from hits.marketplace.workplace import _KnownQuestions
 
 from ..marketplace_worker import html_question
@@ -136,6 +139,127 @@ def test_after_a_glance_the_same_connection_has_transactions(engine: sa.Engine) 
         connection.rollback()
     with glancing(engine) as connection:
         assert connection.execute(sa.select(questions.c.digest)).all() == []
+
+
+def test_refusals_and_growth_leave_the_plans_that_a_connection_has(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    upgrade(engine, MIGRATIONS)
+    market = _Market.in_store(engine)
+    for _ in range(12):
+        market.use()
+    _grow(engine)
+    before = _plans(engine)
+    for _ in range(12):
+        market.use()
+    after = _plans(engine)
+    engine.dispose()
+
+    # A worker's totals go through more rows than before: those PostgreSQL weighs anew for a while.
+    used = {
+        statement
+        for statement, plans in after.items()
+        if plans != before.get(statement) and "GROUP BY" not in statement
+    }
+    assert any("INSERT INTO questions" in statement for statement in used)
+    assert len(used) >= 12
+    # PostgreSQL plans the first five calls for their values and compares; then it has one plan for all.
+    assert [statement for statement in used if after[statement][1] > 5] == []
+
+
+def test_whether_anything_is_due_is_seen_in_indexes_however_much_is_stored(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    upgrade(engine, MIGRATIONS)
+    _Market.in_store(engine).use()
+    _grow(engine)
+    with glancing(engine) as connection:
+        asked = dues.ASKED_ALONE.compile(engine, compile_kwargs={"literal_binds": False})
+        values = {**asked.params, **dues.at(NOW)}
+        places = {name: f"${place}" for place, name in enumerate(values, 1)}
+        literals = ", ".join(sql.Literal(value).as_string() for value in values.values())
+        connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+        connection.exec_driver_sql(f"PREPARE asked AS {_numbered(str(asked), places)}")
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN EXECUTE asked ({literals})").scalars())
+    engine.dispose()
+
+    assert "ix_hits_changed_at" in plan
+    assert "Seq Scan on hits" not in plan
+    assert "Seq Scan on assignments" not in plan
+
+
+def _numbered(statement: str, places: Mapping[str, str]) -> str:
+    for name, place in places.items():
+        statement = statement.replace(f"%({name})s", place)
+    return statement
+
+
+@dataclass(frozen=True, slots=True)
+class _Market:
+    """A requester and a worker in an empty store."""
+
+    engine: sa.Engine
+    access_key: str
+    requester_id: str
+    type_id: str
+    worker_id: str
+    cookie: str
+
+    @classmethod
+    def in_store(cls, engine: sa.Engine) -> _Market:
+        access_key = people.create_requester(engine, "tester").access_key
+        signer, _ = arrivals.find_signer(engine, access_key, NOW)
+        worker = people.invited_worker(engine, people.invite(engine, "Ada").token)
+        assert signer is not None
+        assert worker is not None
+        type_id = publishing.create_hit_type(engine, signer.requester_id, TERMS, NOW)
+        cookie = people.sign_in(engine, worker, 30, NOW)
+        return cls(engine, access_key, signer.requester_id, type_id, worker.worker_id, cookie)
+
+    def use(self) -> None:
+        """A new HIT; then the worker's list, her work, her earnings, and a refusal."""
+        engine, worker_id = self.engine, self.worker_id
+        arrivals.find_signer(engine, self.access_key, NOW)
+        order = HitOrder(html_question("<p>?</p>"), 3, 3600, token=uuid.uuid4().hex)
+        hit_id = publishing.create_hit(engine, self.requester_id, self.type_id, order, NOW).hit_id
+        arrivals.session_worker(engine, self.cookie, NOW)
+        offers.open_groups(engine, worker_id, NOW)
+        assignment_id = working.accept(engine, hit_id, worker_id, 5, NOW)
+        in_hand(engine, worker_id)
+        workplace.own_assignment(engine, assignment_id, worker_id)
+        workplace.framed_question(engine, hit_id, worker_id, NOW)
+        working.submit(engine, assignment_id, [("a", "b")], NOW)
+        with pytest.raises(working.CannotAccept):
+            working.accept(engine, hit_id, worker_id, 5, NOW)
+        workplace.offer(engine, hit_id, worker_id)
+        earnings(engine, worker_id)
+
+
+def _grow(engine: sa.Engine) -> None:
+    """Store 5,000 more HITs and assignments like the first, and let PostgreSQL know."""
+    series = "generate_series(1, 5000) AS n"
+    copied = {name: f"{name} || '-' || n" for name in ("hit_id", "assignment_id")}
+    copied["hit_number"] = "(SELECT number FROM hits WHERE hit_id = hits_.hit_id || '-' || n)"
+    other = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        for table in (hits, assignments):
+            names = [column.name for column in table.c if column.name != "number"]
+            values = ", ".join(copied.get(name, f"{table.name}.{name}") for name in names)
+            joined = "" if table is hits else "JOIN hits AS hits_ ON hits_.number = assignments.hit_number"
+            connection.exec_driver_sql(
+                f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {table.name} {joined}, {series} "
+                f"WHERE {table.name}.number = 1"
+            )
+        connection.exec_driver_sql("ANALYZE")
+    other.dispose()
+
+
+def _plans(engine: sa.Engine) -> dict[str, tuple[int, int]]:
+    """How often the statements that a connection has prepared ran by a plan for all, and by one for their values."""
+    asked = sa.text(
+        "SELECT statement, parameter_types::text, generic_plans, custom_plans FROM pg_prepared_statements"
+    )
+    with glancing(engine) as connection:
+        rows = connection.execute(asked).all()
+    return {f"{row[0]} {row[1]}": (row[2], row[3]) for row in rows}
 
 
 def test_only_the_latest_questions_are_remembered(engine: sa.Engine) -> None:

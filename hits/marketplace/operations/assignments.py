@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...database import reading
+from ...database import surveying
 from ...errors import RequestRefused
 from .. import deciding, listings
 from ..lifecycle import AssignmentState
@@ -55,7 +55,7 @@ def list_assignments_for_hit(caller: Caller, request: Request) -> Answer:
 
 def get_assignment(caller: Caller, request: Request) -> Answer:
     assignment_id = request["AssignmentId"]
-    with reading(caller.engine) as connection:
+    with surveying(caller.engine) as connection:
         assignment = find_assignment(connection, assignment_id)
         hit = None if assignment is None else find_hit(connection, assignment.hit_id, with_question=True)
     if assignment is None or hit is None or hit.requester_id != caller.requester_id:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ...database import reading
+from ...database import surveying
 from ...errors import RequestRefused
 from ...model import HitStatus
 from .. import listings, publishing
@@ -123,7 +123,7 @@ def create_hit_with_hit_type(caller: Caller, request: Request) -> Answer:
 
 
 def get_hit(caller: Caller, request: Request) -> Answer:
-    with reading(caller.engine) as connection:
+    with surveying(caller.engine) as connection:
         hit = find_hit(connection, request["HITId"], requester_id=caller.requester_id, with_question=True)
     return {"HIT": hit_answer(hit, caller.now)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ...database import reading
+from ...database import surveying
 from ...errors import RequestRefused
 from .. import notices, retyping, reviewing
 from ..notices import parse_specification
@@ -57,7 +57,7 @@ def _name_of(policy: str | None) -> Answer | None:
 def list_review_policy_results_for_hit(caller: Caller, request: Request) -> Answer:
     levels = tuple(request.get("PolicyLevels", ())) or ("Assignment", "HIT")
     hit_id = request["HITId"]
-    with reading(caller.engine) as connection:
+    with surveying(caller.engine) as connection:
         hit = find_hit(connection, hit_id, requester_id=caller.requester_id)
     shown, answer = numbered_page(
         caller,
@@ -111,7 +111,7 @@ def update_hit_type_of_hit(caller: Caller, request: Request) -> Answer:
 
 def get_file_upload_url(caller: Caller, request: Request) -> Answer:
     assignment_id, question = request["AssignmentId"], request["QuestionIdentifier"]
-    with reading(caller.engine) as connection:
+    with surveying(caller.engine) as connection:
         assignment = find_assignment(connection, assignment_id)
         hit = None if assignment is None else find_hit(connection, assignment.hit_id)
         upload = find_answer(connection, assignment_id, question)

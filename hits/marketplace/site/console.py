@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ...database import reading
+from ...database import surveying
 from ...errors import RequestRefused
 from ...model import HitStatus
 from .. import progress
@@ -69,7 +69,7 @@ async def _hit_page(
     visit: RequesterVisit, hit_id: str, status: int = 200, problem: str = ""
 ) -> web.StreamResponse:
     def found() -> Any:
-        with reading(visit.marketplace.engine) as connection:
+        with surveying(visit.marketplace.engine) as connection:
             return find_hit(connection, hit_id, requester_id=visit.requester_id)
 
     after = _position(visit.visit.request.query.get("after", ""))

@@ -7,7 +7,7 @@ import re
 
 from aiohttp import web
 
-from ...database import reading
+from ...database import surveying
 from ...errors import HitsError, RequestRefused
 from .. import panels, studying
 from ..panels import StudySession
@@ -61,7 +61,7 @@ async def study_page(visit: WorkerVisit) -> web.Response:
 
 def in_hand_of(visit: WorkerVisit, session: StudySession) -> str | None:
     """The assignment that the session's worker holds, or None."""
-    with reading(visit.marketplace.engine) as connection:
+    with surveying(visit.marketplace.engine) as connection:
         return panels.held_page(connection, session)
 
 
