@@ -86,18 +86,35 @@ def _lines(report: AggregateReport) -> list[str]:
 
 
 def _oddities(report: AggregateReport) -> list[str]:
+    from hits.model import Decision
+
     collected = report.collected
+    # Undecided for good: nothing that is out can change it.
+    left = 0 if report.provisional or report.hits_open else report.decisions[Decision.UNDECIDED]
     counted = [
-        (collected.unreadable, "assignments could not be read (they are paid)"),
-        (collected.unknown_pictures, "answers named pictures that are not on their page"),
-        (collected.missing_pictures, "pictures were left without an answer"),
-        (collected.repeated, "votes do not count: their workers had voted on the same question before"),
-        (collected.payments_refused, "payments were refused; the next run tries again"),
-        (report.payments_given_up, "payments were refused too often and are left to you"),
-        (report.workers_excluded, "workers get no more work; see `imagenet-builder workers`"),
-        (collected.lost_hits, "pages are not known to their marketplace; see `imagenet-builder reconcile`"),
+        (collected.unreadable, "assignments that cannot be read", "they are paid"),
+        (collected.unknown_pictures, "answers to pictures that are not on their page", "left aside"),
+        (collected.missing_pictures, "pictures without an answer", "no vote"),
+        (
+            collected.repeated,
+            "votes that do not count",
+            "their workers had voted on the same question before",
+        ),
+        (collected.payments_refused, "payments that were refused", "the next run tries again"),
+        (report.payments_given_up, "payments that were refused too often", "they are left to you"),
+        (
+            report.workers_excluded,
+            "workers who get no more work from now on",
+            "see `imagenet-builder workers`",
+        ),
+        (
+            collected.lost_hits,
+            "pages that their marketplace does not know",
+            "see `imagenet-builder reconcile`",
+        ),
+        (left, "pictures that stayed undecided", "`publish-hits --again` asks about them once more"),
     ]
-    return [f"note        {number} {what}" for number, what in counted if number]
+    return [f"note        {what}: {number} ({hint})" for number, what, hint in counted if number]
 
 
 def _reported(report: AggregateReport) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from hits import database
 from hits.answers import compose
@@ -21,6 +22,7 @@ from hits.marketplace import people, working
 from hits.marketplace.settings import utc_now
 from hits.model import Answer, CellAnswer, Decision, PageAnswers, ReportReason
 from imagenet_builder.aggregate import AGGREGATE_LOCK, aggregate
+from imagenet_builder.cli import command_line
 from imagenet_builder.cli.logs import JsonLines
 from imagenet_builder.config import override
 from imagenet_builder.controls import record_controls
@@ -193,6 +195,20 @@ def test_an_expired_page_without_votes_leaves_its_questions_undecided_for_good(
     assert (report.hits_closed, report.hits_open) == (1, 0)
     assert set(current(published).values()) == {("undecided", True)}
     assert published.rows(sa.select(hits.c.state)) == [("collected",)]
+
+
+def test_what_stayed_undecided_is_said_only_when_nothing_can_change_it(small: Verification) -> None:
+    def said() -> str:
+        ran = CliRunner().invoke(command_line, ["--project", str(small.project.folder), "aggregate"])
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    hit_id = only_page(small)
+    for worker, answer in {"anna": Answer.YES, "ben": Answer.NO}.items():
+        small.submit(worker, hit_id, answer)
+    assert "stayed undecided" not in said()
+    small.submit("cleo", hit_id, Answer.UNSURE)
+    assert "pictures that stayed undecided: 6 (`publish-hits --again` asks about them once more)" in said()
 
 
 def test_an_expired_page_that_somebody_still_holds_stays_open(small: Verification) -> None:
