@@ -86,7 +86,8 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
     division = divide(released, supply.images, cluster_of, labels, sizes, key, maker_of)
     pictures, places = named_pictures(choice.wnids, supply.images, division, key)
     release = _release(project.settings.project.name, graph, choice, pictures)
-    counts = _counts(release, division, supply)
+    divided = 0 if request.divide_authors else made.divided(division.images, division.splits)
+    counts = _counts(release, division, divided, supply)
     return Plan(release, choice, counts, wanted, shortfalls, *origins.of(pictures, places))
 
 
@@ -202,7 +203,7 @@ def _release(title: str, graph: Graph, choice: Choice, pictures: ReleasePictures
     return Release(title, classes, nodes, pictures)
 
 
-def _counts(release: Release, division: Division, supply: Supply) -> Counts:
+def _counts(release: Release, division: Division, divided: int, supply: Supply) -> Counts:
     count = {split: len(release.of_split(split)) for split in SPLITS}
     return Counts(
         train=count[Split.TRAIN],
@@ -212,7 +213,7 @@ def _counts(release: Release, division: Division, supply: Supply) -> Counts:
         near_duplicates=division.near_duplicates,
         surplus=division.surplus,
         held_back=division.held_back,
-        divided_authors=division.divided,
+        divided_authors=divided,
         provisional=sum(supply.provisional.values()),
         replicate=count[Split.REPLICATE],
     )

@@ -6,7 +6,7 @@ moves out of each of val, test and replicate and one out of a full train split, 
 
 One maker's pictures stay on one side, in all classes: val, test and replicate are filled with whole makers, at first
 with those who have few pictures, and everybody else's are train's. Classes take their turn by wnid, and what an earlier
-one decided of a maker holds. Where a class cannot be filled like that, makers are divided, and counted.
+one decided of a maker holds. Where a class cannot be filled like that, makers are divided.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Division:
     A placement is a row of three columns: the place of an image among all of them, of its class among the sorted wnids,
     and of its split in SPLITS. `multi_label`: accepted, themselves or through a near-duplicate, for several of the
     classes. `near_duplicates`: of a picture that is held out of train. `surplus`: beyond the size of train.
-    `held_back`: of makers whose other pictures are held out. `divided` counts makers with pictures on several sides.
+    `held_back`: of makers whose other pictures are held out.
     """
 
     images: Rows
@@ -50,7 +50,6 @@ class Division:
     near_duplicates: int
     surplus: int
     held_back: int
-    divided: int
 
 
 def ranking_key(secret: bytes, seed: int) -> bytes:
@@ -110,8 +109,7 @@ def divide(
         placed.append(_placed(train[: sizes.max_train], label, TRAIN))
     rows, classes, splits = map(np.concatenate, zip(*placed, strict=True))
     shared_pictures = len(np.unique(np.concatenate(multi_label)))
-    divided = _divided(maker_of[rows], splits)
-    return Division(rows, classes, splits, shared_pictures, near_duplicates, surplus, held_back, divided)
+    return Division(rows, classes, splits, shared_pictures, near_duplicates, surplus, held_back)
 
 
 _Placed = tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.uint8]]
@@ -191,13 +189,6 @@ class _Parts:
 
 def _last(places: list[int], count: int) -> list[int]:
     return places[max(0, len(places) - count) :]
-
-
-def _divided(makers: Rows, splits: npt.NDArray[np.uint8]) -> int:
-    """How many of the makers have pictures in several splits."""
-    sides = np.unique(makers * len(SPLITS) + splits)
-    _, number = np.unique(sides // len(SPLITS), return_counts=True)
-    return int((number > 1).sum())
 
 
 def _in_order(own: Rows, images: npt.NDArray[np.bytes_], cluster_of: Rows, key: bytes) -> list[list[int]]:

@@ -9,6 +9,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from .description import SPLITS
+
 Places = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.uint64]
 
@@ -53,6 +55,19 @@ class MakersFound:
         _, together = connected_components(graph, directed=False)
         _, maker = np.unique(together[cluster], return_inverse=True)
         return maker.astype(np.int64)
+
+    def divided(self, images: Places, splits: npt.NDArray[np.uint8]) -> int:
+        """How many authors and pages have pictures in several splits, of these images in these splits.
+
+        Not how many makers: a maker is many authors where near-duplicates join them.
+        """
+        told = np.concatenate(self._images)
+        split_of = np.full(1 + max(told.max(initial=-1), images.max(initial=-1)), len(SPLITS))
+        split_of[images] = splits
+        placed = split_of[told] < len(SPLITS)
+        _, name = np.unique(np.concatenate(self._marks)[placed], return_inverse=True)
+        sides = np.unique(name * len(SPLITS) + split_of[told[placed]])
+        return int((np.bincount(sides // len(SPLITS)) > 1).sum())
 
 
 @lru_cache(maxsize=1 << 14)

@@ -407,6 +407,25 @@ def test_one_author_s_pictures_are_on_one_side_unless_that_is_switched_off(
     assert "may be on several sides" in (out / "README.md").read_text()
 
 
+def test_authors_on_several_sides_are_counted_one_by_one_although_near_duplicates_join_them(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    rights = [Rights("by", "4.0", None, f"Author {number}") for number in range(3)]
+    verified = [
+        Verified(one.wnid, one.content, rights=rights[number % 3])
+        for number, one in enumerate(some_pictures({TENCH: 20, GOLDFISH: 21, UMBRELLA: 19}))
+    ]
+    for number, one in enumerate(rights):
+        verified.append(Verified(TENCH, picture(0, quality=70 + number), rights=one))
+    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    report = export(project, THREE, tmp_path / "release")
+    sides: dict[str, set[str]] = {}
+    for row in [*listed(report.folder), *open_sealed(report.folder, "test", report.test_keys[0])]:
+        sides.setdefault(row["author"], set()).add(row["split"])
+    assert report.counts.divided_authors == sum(len(found) > 1 for found in sides.values()) == 3
+    assert "but for 3 without whom a class could not be filled" in (report.folder / "README.md").read_text()
+
+
 def test_only_admitted_licences_are_exported(tmp_path: Path, wordnet_folder: Path) -> None:
     verified = some_pictures(COUNTS)
     closed = [

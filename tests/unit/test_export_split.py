@@ -77,7 +77,6 @@ class Division(NamedTuple):
     near_duplicates: int
     surplus: int
     held_back: int
-    divided: int
 
 
 def divide(
@@ -104,7 +103,7 @@ def divide(
     wnids = sorted(pictures)
     rows = zip(found.images.tolist(), found.labels.tolist(), found.splits.tolist(), strict=True)
     placements = [Placement(SPLITS[split], wnids[label], shas[image]) for image, label, split in rows]
-    counts = (found.multi_label, found.near_duplicates, found.surplus, found.held_back, found.divided)
+    counts = (found.multi_label, found.near_duplicates, found.surplus, found.held_back)
     return Division(placements, *counts)
 
 
@@ -265,7 +264,6 @@ def test_whoever_made_the_pictures_sizes_are_exact_and_all_pictures_accounted_fo
     left_out = division.multi_label + division.near_duplicates + division.surplus + division.held_back
     everything = {sha256 for shas in pictures.values() for sha256 in shas}
     assert len(division.placements) + left_out == len(everything)
-    assert division.divided == sum(len(found) > 1 for found in sides_of(division, maker_of).values())
 
 
 def makers_with_few(seed: int) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -288,7 +286,6 @@ def test_where_makers_have_few_pictures_none_is_on_two_sides_even_across_classes
 ) -> None:
     pictures, maker_of = makers_with_few(store)
     division = divide(pictures, {one: one for one in maker_of}, seed, maker_of)
-    assert division.divided == 0
     assert all(len(found) == 1 for found in sides_of(division, maker_of).values())
 
 
@@ -317,11 +314,10 @@ def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
     assert division.held_back == 0
 
 
-def test_a_single_maker_is_divided_as_if_there_were_none_and_that_is_told() -> None:
+def test_a_single_maker_is_divided_as_if_there_were_none() -> None:
     shas = [sha(number) for number in range(30)]
     alone = {sha256: sha256 for sha256 in shas}
     division = divide({"n1": shas}, alone, 0, dict.fromkeys(shas, "only one"))
-    assert division.divided == 1
     assert division.held_back == 0
     assert set(division.placements) == set(divided({"n1": shas}, alone).placements)
 
@@ -356,3 +352,18 @@ def test_pictures_are_joined_by_author_page_and_near_duplicates() -> None:
     assert found["g"] == found["h"]
     assert len({found[one] for one in "aefg"}) == 4
     assert joined(known[::-1]) == found
+
+
+def test_every_author_and_page_on_several_sides_is_counted_however_they_are_joined() -> None:
+    made = MakersFound()
+    authors = ["Ada", "Ada", "Grace", "Linus", "Linus", "unknown", None, "Ada"]
+    pages = ["1", "2", "3", "4", "4", "5", "5", "6"]
+    made.take(np.array([0, 1, 2, 3, 4, 5, 6, -1]), authors, pages)
+    train, val, test = (SPLITS.index(split) for split in (Split.TRAIN, Split.VAL, Split.TEST))
+    assert made.divided(np.array([0, 1, 2, 3, 4]), np.array([train, train, val, test, test], np.uint8)) == 0
+    # Ada; Linus and his page; page 5 is nobody's and on two sides.
+    sides = np.array([train, val, val, train, test, val, test], np.uint8)
+    assert made.divided(np.arange(7), sides) == 4
+    # What stays out of the release is on no side.
+    assert made.divided(np.array([0, 3]), np.array([train, test], np.uint8)) == 0
+    assert MakersFound().divided(np.array([0, 1]), np.array([train, test], np.uint8)) == 0
