@@ -7,12 +7,14 @@ import dataclasses
 import hashlib
 import json
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,6 +27,7 @@ from imagenet_builder.crawl.fetch import Fetcher
 from imagenet_builder.crawl.report import CrawlReport
 from imagenet_builder.errors import ImageStoreError, ProjectError, SourceError
 from imagenet_builder.project import Project
+from imagenet_builder.records import Query, SearchPage
 from imagenet_builder.sources.folder import Folder
 from imagenet_builder.store import tables
 from imagenet_builder.store.crawl import PendingCandidate
@@ -237,6 +240,29 @@ def test_what_is_no_web_address_is_a_bad_url(url: str, tmp_path: Path) -> None:
     run(project, url)
     [ended] = outcomes(project).values()
     assert (ended.state, ended.reason, ended.retryable) == ("failed", "bad-url", False)
+
+
+@dataclass
+class LoopNoting(ProposingSource):
+    """Notes whose event loop it is asked in."""
+
+    loops: list[str] = field(default_factory=list)
+
+    async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
+        self.loops.append(type(asyncio.get_running_loop()).__module__.partition(".")[0])
+        return await super().search(query, session)
+
+
+@pytest.mark.parametrize(("is_there", "loop"), [(True, "uvloop"), (False, "asyncio")])
+def test_a_crawl_runs_on_uvloop_where_it_is_there_and_without_it_else(
+    is_there: bool, loop: str, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_there:
+        # Importing it fails then.
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    source = LoopNoting([f"{server.address}/good?seed=1"])
+    assert crawl(project_for(tmp_path, server), sources=[source]).stored == 1
+    assert source.loops == [loop]
 
 
 def test_nobody_elses_server_is_asked_without_a_contact(server: FaultServer, tmp_path: Path) -> None:
