@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "azure")
 _KEY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
+# Where a machine of Amazon, Google or Azure asks for its own keys, as obstore does where the environment has none.
+INSTANCE_KEYS = ("/latest/api/token", "/computeMetadata/", "/metadata/identity/")
 # Requests to a bucket at once.
 _UPLOADS = 16
 # Seconds before an upload is tried again: of several who write one key in the same moment, Swift answers all but one
@@ -234,4 +236,8 @@ def _remedy(cause: str, is_folder: bool) -> str:
         return "free some disk space and run the command again: nothing committed is lost"
     if is_folder:
         return "check that the folder exists and that you may write to it, and run the command again"
+    if any(place in cause for place in INSTANCE_KEYS):
+        return (
+            "no keys are in the environment (AWS_…, GOOGLE_…, AZURE_…): set them, and run the command again"
+        )
     return "check the address, the keys and the network, and run the command again"

@@ -19,7 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 @click.command("crawl")
-@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="NAME",
+    help="Only this source: wikimedia, openverse, inaturalist, flickr, url_list, web_page, folder, or one that you "
+    "installed; may be repeated.",
+)
 @click.option(
     "--category", "wnids", multiple=True, metavar="WNID", help="Only this category; may be repeated."
 )

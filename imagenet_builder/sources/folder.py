@@ -14,7 +14,7 @@ from imagenet_builder.config import Settings
 from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
-from .licences import licence_of_setting
+from .licences import UNKNOWN, is_taken, licence_of_setting
 
 if TYPE_CHECKING:
     import aiohttp
@@ -93,6 +93,11 @@ def build(settings: Settings, folder: Path) -> Folder:
     if not pictures.is_dir():
         raise ProjectError(f"there is no folder {pictures}: correct `path` under [folder]")
     rights = licence_of_setting(NAME, settings.folder.licence)
+    if not is_taken(rights, settings.crawl.licences):
+        raise ProjectError(
+            f"the pictures of {pictures} are under {rights.licence or 'no licence that is told'}: set `licence` under "
+            f"[folder] to one that is taken, or take them with --licence {rights.licence or UNKNOWN}"
+        )
     return Folder(pictures, dataclasses.replace(rights, author=settings.folder.author or None))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.records import Rights
@@ -88,6 +89,11 @@ def licence_of_setting(section: str, text: str) -> Rights:
             f"[{section}] licence = {text!r} is not known; known are {', '.join(FREEDOM)}, {UNKNOWN}"
         )
     return rights
+
+
+def is_taken(rights: Rights, licences: Collection[str]) -> bool:
+    """Whether pictures under `rights` are taken by who asks for `licences`; UNKNOWN stands for those without one."""
+    return (rights.licence or UNKNOWN) in licences
 
 
 def freest(found: list[Rights]) -> Rights | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +73,12 @@ class Wanted:
 
 
 class ListFile:
-    """One list of `settings`, at `path` or under a bucket's address."""
+    """One list of `settings`, at `path` or under a bucket's address; if it `must_tell`, with a column of licences."""
 
-    def __init__(self, place: str, path: Path, settings: UrlListSettings) -> None:
+    def __init__(self, place: str, path: Path, settings: UrlListSettings, *, must_tell: bool = False) -> None:
         self.place = place
         self._path = path
+        self._must_tell = must_tell
         self._columns = {
             "url": settings.url_column,
             "caption": settings.caption_column,
@@ -120,6 +121,7 @@ class ListFile:
             ) from error
 
     def _scan_lines(self, file: BinaryIO, start: Position, wanted: Wanted) -> Iterator[Step]:
+        self._require_licence(())
         lines = _Lines(self.place, file, start)
         for line in lines:
             text = line.strip()
@@ -197,7 +199,16 @@ class ListFile:
                 f"{self.place}, line 1: neither a column {self._columns['caption']!r} nor {self._columns['wnid']!r}; "
                 "set caption_column or wnid_column under [url_list]"
             )
+        self._require_licence(places)
         return places
+
+    def _require_licence(self, fields: Collection[str]) -> None:
+        """Raise SourceError where every row would be refused because nothing tells its licence."""
+        if self._must_tell and "licence" not in fields:
+            raise SourceError(
+                f"{self.place} has no column {self._columns['licence']!r}: set licence_column, or licence for all "
+                "rows, under [url_list], or take pictures whose licence nobody tells with --licence unknown"
+            )
 
 
 class _Lines:

@@ -17,7 +17,7 @@ from imagenet_builder.errors import ProjectError, SourceError
 from imagenet_builder.records import Candidate, Category, Query, Rights, SearchPage
 
 from .json_api import read_position
-from .licences import licence_of_setting, read_code
+from .licences import is_taken, licence_of_setting, read_code
 from .list_files import ListFile, ListRow, Position, Wanted
 from .matching import check_place, read_query, write_query
 from .remote_files import is_bucket
@@ -169,8 +169,10 @@ def build(settings: Settings, folder: Path) -> UrlList:
     if not paths:
         raise ProjectError("the url_list source needs `paths` under [url_list] in imagenet-builder.toml")
     places = dict.fromkeys(place for path in paths for place in _places(path, folder))
-    lists = [ListFile(place, folder / place, settings.url_list) for place in places]
-    return UrlList(lists, licence_of_setting(NAME, settings.url_list.licence))
+    rights = licence_of_setting(NAME, settings.url_list.licence)
+    must_tell = not is_taken(rights, settings.crawl.licences)
+    lists = [ListFile(place, folder / place, settings.url_list, must_tell=must_tell) for place in places]
+    return UrlList(lists, rights)
 
 
 def _places(path: str, folder: Path) -> Sequence[str]:

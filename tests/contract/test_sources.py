@@ -475,11 +475,24 @@ def test_the_licence_of_a_folder_is_read_from_the_settings(tmp_path: Path) -> No
         open_source("folder", override(settings, "folder", licence="mine"), tmp_path)
 
 
+@pytest.mark.parametrize(("licence", "told"), [("", "no licence that is told"), ("by-nc", "by-nc")])
+def test_a_folder_whose_pictures_would_all_be_refused_is_named_before_any_is(
+    licence: str, told: str, tmp_path: Path
+) -> None:
+    settings = override(Settings(), "folder", path=".", licence=licence)
+    with pytest.raises(
+        ProjectError, match=rf"are under {told}: set `licence` under \[folder\] .* with --licence"
+    ):
+        open_source("folder", settings, tmp_path)
+    taken = override(settings, "crawl", licences=(licence or "unknown",))
+    assert open_source("folder", taken, tmp_path).name == "folder"
+
+
 def test_an_unknown_source_is_named_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"no source 'bing'; known are .*folder.*wikimedia"):
         open_sources(["bing"], Settings(), tmp_path)
 
 
 def test_a_source_asked_for_twice_is_opened_once(tmp_path: Path) -> None:
-    settings = override(Settings(), "folder", path=".")
+    settings = override(Settings(), "folder", path=".", licence="cc0")
     assert len(open_sources(["folder", "folder"], settings, tmp_path)) == 1

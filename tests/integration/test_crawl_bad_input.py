@@ -71,7 +71,7 @@ def crawl(capsys: pytest.CaptureFixture[str]) -> Crawl:
 def test_a_malformed_list_says_which_line(
     content: str, complaint: str, crawl: Crawl, tmp_path: Path, wordnet_folder: Path
 ) -> None:
-    project = project_for(tmp_path, wordnet_folder, url_list={"paths": ["list.csv"]})
+    project = project_for(tmp_path, wordnet_folder, url_list={"paths": ["list.csv"], "licence": "by"})
     (tmp_path / "list.csv").write_text(content)
     _, said = crawl(project, "--source", "url_list", expect=1)
     assert said.splitlines()[-1].startswith(f"Error: source url_list: {complaint}")

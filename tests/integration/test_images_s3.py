@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import socket
 import socketserver
 import threading
@@ -130,6 +131,18 @@ def test_a_wrong_key_is_one_clear_line(
         with pytest.raises(ImageStoreError, match="check the address, the keys") as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_missing_keys_are_named_and_not_the_place_where_machines_of_a_cloud_ask_for_theirs(
+    web: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    # No machine of a cloud: nothing there gives keys.
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://{web.authority}/nowhere")
+    images = open_image_store("s3://pictures", relative_to=tmp_path)
+    with pytest.raises(ImageStoreError, match=r"; no keys are in the environment \(AWS_…, .*\): set them"):
+        images.put(b"x")
 
 
 def test_bytes_that_change_on_their_way_are_refused_by_the_server(

@@ -52,8 +52,9 @@ def test_lists_in_a_bucket_are_read(tmp_path: Path) -> None:
     for name in ("list.csv", "list.parquet"):
         client.upload_file(str(tmp_path / name), "lists", f"some/{name}")
         place = f"s3://lists/some/{name}"
-        assert search(override(Settings(), "url_list", paths=(place,)), tmp_path, place) == expected
-        found = scan(override(Settings(), "url_list", paths=(place,)), tmp_path, place)
+        settings = override(Settings(), "url_list", paths=(place,), licence="by")
+        assert search(settings, tmp_path, place) == expected
+        found = scan(settings, tmp_path, place)
         assert found["n04507155"] == expected
         assert len(found["n02084071"]) == 4995
     absent = "s3://lists/some/absent.csv"

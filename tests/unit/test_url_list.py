@@ -240,6 +240,27 @@ def test_a_pattern_names_every_list_that_it_fits_in_order_and_a_file_of_that_nam
     assert lists(f"{tmp_path}/parts/0*.csv") == [f"umbrella @ {tmp_path}/parts/0.csv"]
 
 
+@pytest.mark.parametrize("name", ["list.csv", "list.txt"])
+def test_a_list_of_which_all_would_be_refused_for_want_of_a_licence_is_named(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text(
+        "url,caption\n" * name.endswith("csv") + "http://x.example/umbrella.jpg,umbrella\n"
+    )
+    settings = override(Settings(), "url_list", paths=(name,))
+    words = f"umbrella @ {name}"
+
+    def found(chosen: Settings) -> int:
+        source = open_source("url_list", chosen, tmp_path)
+        assert isinstance(source, UrlList)
+        return len(walk(source, words))
+
+    with pytest.raises(SourceError, match=rf"{name} has no column 'license': .* with --licence unknown"):
+        found(settings)
+    assert found(override(settings, "crawl", licences=("unknown",))) == 1
+    assert found(override(settings, "url_list", licence="cc0")) == 1
+
+
 def test_a_list_that_was_taken_out_of_the_settings_is_a_source_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is not among `paths`"):
         walk(UrlList([]), "umbrella @ old.csv")
