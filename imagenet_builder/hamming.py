@@ -27,6 +27,8 @@ CHUNK = 1 << 15
 MOVE_COST, SORT_COST, COMPARE_COST = 4.0, 2.5, 3.3
 MOST_PIECES = 4
 MOST_KEY_BITS = 26
+# So many values or fewer are looked up by all pieces of an index at once.
+LOOKED_UP_TOGETHER = 2_048
 # Bits of an index's key: more would make its table long, fewer its lists.
 MOST_INDEX_BITS = 16
 
@@ -232,20 +234,27 @@ class NearIndex:
     def near(self, asked: Values) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(asker, value) by their places, for all pairs within the distance, each once, in order."""
         asked = spread(asked)
-        # Piece by piece, so that a part of the table stays in a cache.
-        keys = (((asked >> self._low) & self._keep) ^ self._flip) + self._base
+        # Few by all pieces at once: numpy's calls take most of the time. Many one by one, for the cache's sake.
+        together = len(self._low) if len(asked) <= LOOKED_UP_TOGETHER else 1
+        found = [self._near(asked, slice(row, row + together)) for row in range(0, len(self._low), together)]
+        pairs = np.unique(np.concatenate(found))
+        return pairs // max(1, self._count), pairs % max(1, self._count)
+
+    def _near(self, asked: Values, rows: slice) -> npt.NDArray[np.int64]:
+        """The pairs that some rows of look-ups find, as asker × count + value."""
+        keys = (((asked >> self._low[rows]) & self._keep[rows]) ^ self._flip[rows]) + self._base[rows]
         lookups = keys.reshape(-1).view(np.int64)
         width = self._sizes.take(lookups)
         some = np.flatnonzero(width)
         width = width[some]
-        asker = np.repeat(some % max(1, len(asked)), width)
+        asker = np.repeat(some % max(1, len(asked)) if len(keys) > 1 else some, width)
         there = np.arange(len(asker))
         there += np.repeat(self._starts.take(lookups[some]) - width.cumsum() + width, width)
         near = np.flatnonzero(
             np.bitwise_count(self._values.take(there) ^ asked.take(asker)) <= self._distance
         )
-        pairs = np.unique(asker[near] * self._count + self._order[there[near]])
-        return pairs // max(1, self._count), pairs % max(1, self._count)
+        pairs: npt.NDArray[np.int64] = asker[near] * self._count + self._order[there[near]]
+        return pairs
 
 
 def _pieces(asking: int, known: int, distance: int) -> int:

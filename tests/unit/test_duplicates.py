@@ -263,8 +263,10 @@ def test_an_index_finds_every_value_near_one_that_is_asked_for_once(
     values = np.array([value & HASH_MASK for value in hashes.values()], np.uint64)
     asked = values[::2] ^ np.uint64(1 << 17)
     expected = np.argwhere(np.bitwise_count(asked[:, None] ^ values[None, :]) <= distance)
-    for many_ask in (False, True):
-        asker, place = NearIndex(values, distance, many_ask=many_ask).near(asked)
+    for many_ask, together in ((False, 0), (True, 0), (False, 2_048), (True, 2_048)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hamming, "LOOKED_UP_TOGETHER", together)
+            asker, place = NearIndex(values, distance, many_ask=many_ask).near(asked)
         assert np.stack([asker, place], axis=1).tolist() == expected.tolist()
 
 
