@@ -29,8 +29,8 @@ from .descriptors import (
 )
 from .duplicates import NEAR
 from .errors import ProjectError
-from .hamming import NearIndex
 from .likeness import HASHED_AT_ONCE, Mask, Places
+from .near_index import NearIndex
 from .records import Inspected
 
 logger = logging.getLogger(__name__)
