@@ -29,8 +29,8 @@ from .descriptors import (
 )
 from .duplicates import NEAR
 from .errors import ProjectError
-from .hamming import NearIndex
 from .likeness import HASHED_AT_ONCE, Mask, Places
+from .near_index import NearIndex
 from .records import Inspected
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 CACHE_FOLDER = ".exclusions"
 MOST_THREADS = 16
+# Files that are named in one line of the log.
+MOST_NAMED = 5
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp"})
 
 
@@ -135,10 +137,14 @@ def _correlations(
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """A file that was looked at, and in which state; `descriptor` is None for what is no whole picture."""
+    """A file that was looked at, and in which state; `descriptor` is None for what is no whole picture.
+
+    Which `problem` that has is only known of one that was looked at just now.
+    """
 
     stamp: str
     descriptor: bytes | None
+    problem: str = ""
 
 
 def load_exclusion(folders: Iterable[str], project_folder: Path) -> Exclusion:
@@ -157,7 +163,8 @@ def load_exclusion(folders: Iterable[str], project_folder: Path) -> Exclusion:
                 descriptors.append(seen.descriptor)
         if not any(seen.descriptor is not None for seen in looked.values()):
             raise ProjectError(f"there is no picture in {folder}, which --exclude or [crawl] exclude names")
-    logger.info("%d pictures are excluded", len(names))
+    if names:
+        logger.info("%d pictures, and what nearly equals them, are excluded", len(names))
     return Exclusion(names, stack(descriptors))
 
 
@@ -172,9 +179,18 @@ def _look(folder: Path, cache: Path) -> dict[str, _Looked]:
         if path.suffix.lower() in SUFFIXES and path.is_file()
     }
     fresh = [name for name, stamp in stamps.items() if name not in before or before[name].stamp != stamp]
+    if fresh:
+        logger.info("looking at %d pictures in %s, once", len(fresh), folder)
     with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
         seen = dict(
             zip(fresh, pool.map(lambda name: _inspect(folder / name, stamps[name]), fresh), strict=True)
+        )
+    broken = [f"{name} ({one.problem})" for name, one in seen.items() if one.problem]
+    if broken:
+        more = f" and {len(broken) - MOST_NAMED} more" if len(broken) > MOST_NAMED else ""
+        logger.warning(
+            "%d files in %s are no whole pictures, so nothing is compared with them: %s%s",
+            *(len(broken), folder, ", ".join(broken[:MOST_NAMED]), more),
         )
     looked = {name: seen.get(name) or before[name] for name in stamps}
     if fresh or len(looked) != len(before):
@@ -198,8 +214,7 @@ def _inspect(path: Path, stamp: str) -> _Looked:
         raise ProjectError(f"cannot read {path}: {error.strerror}") from error
     if isinstance(found, Inspected):
         return _Looked(stamp, found.descriptor)
-    logger.warning("%s cannot be excluded: %s %s", path, found.reason, found.detail)
-    return _Looked(stamp, None)
+    return _Looked(stamp, None, f"{found.reason}: {found.detail}" if found.detail else str(found.reason))
 
 
 def _read(place: Path) -> dict[str, _Looked]:

@@ -27,8 +27,6 @@ CHUNK = 1 << 15
 MOVE_COST, SORT_COST, COMPARE_COST = 4.0, 2.5, 3.3
 MOST_PIECES = 4
 MOST_KEY_BITS = 26
-# Bits of an index's key: more would make its table long, fewer its lists.
-MOST_INDEX_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -192,60 +190,6 @@ def _octet_tables(order: tuple[int, ...]) -> tuple[Values, ...]:
         )
         for octet in range(8)
     )
-
-
-class NearIndex:
-    """Values (any, in any order) prepared for finding the few that are near one that is asked for.
-
-    Of two values within `distance` bits at least one piece differs in `distance // pieces` bits or fewer (Norouzi,
-    Punjani and Fleet 2012): for each piece the values and their places are kept in its order, twelve bytes each, and
-    looked up under every key that differs so little from the asker's. Where `many_ask` they are kept under all these
-    keys instead, seventeen times as much, and looked up under the asker's own.
-    """
-
-    def __init__(self, values: Values, distance: int, *, many_ask: bool = False) -> None:
-        self._distance, self._count = distance, len(values)
-        values = spread(values)
-        count = max(distance // 2 + 1, BITS // MOST_INDEX_BITS)
-        edges = np.linspace(0, BITS, count + 1).round().astype(int).tolist()
-        bits = np.arange(MOST_INDEX_BITS if distance >= count else 0, dtype=np.uint64)
-        flips = np.append(np.uint64(0), np.uint64(1) << bits)
-        lookups: list[tuple[int, int, int, int]] = []
-        parts: list[tuple[Values, npt.NDArray[np.int32], npt.NDArray[np.int64]]] = []
-        for low, high in pairwise(edges):
-            mask = _mask(0, high - low)
-            possible = flips[flips <= mask]
-            kept, asked = (possible, possible[:1]) if many_ask else (possible[:1], possible)
-            base = sum(len(sizes) for _, _, sizes in parts)
-            lookups += [(low, mask, flip, base) for flip in asked.tolist()]
-            keys = (
-                ((values >> np.uint64(low) & np.uint64(mask))[:, None] ^ kept).reshape(-1).astype(np.uint16)
-            )
-            place = np.argsort(keys, kind="stable") // len(kept)
-            parts.append((values[place], place.astype(np.int32), np.bincount(keys, minlength=mask + 1)))
-        # A row for each piece and, unless many ask, each flip: the table of all pieces begins a piece's at its base.
-        self._low, self._keep, self._flip, self._base = np.array(lookups, np.uint64).T[:, :, None].copy()
-        self._values, self._order, sizes = (np.concatenate(column) for column in zip(*parts, strict=True))
-        self._sizes = sizes.astype(np.int32)
-        self._starts = (sizes.cumsum() - sizes).astype(np.min_scalar_type(len(self._values)))
-
-    def near(self, asked: Values) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """(asker, value) by their places, for all pairs within the distance, each once, in order."""
-        asked = spread(asked)
-        # Piece by piece, so that a part of the table stays in a cache.
-        keys = (((asked >> self._low) & self._keep) ^ self._flip) + self._base
-        lookups = keys.reshape(-1).view(np.int64)
-        width = self._sizes.take(lookups)
-        some = np.flatnonzero(width)
-        width = width[some]
-        asker = np.repeat(some % max(1, len(asked)), width)
-        there = np.arange(len(asker))
-        there += np.repeat(self._starts.take(lookups[some]) - width.cumsum() + width, width)
-        near = np.flatnonzero(
-            np.bitwise_count(self._values.take(there) ^ asked.take(asker)) <= self._distance
-        )
-        pairs = np.unique(asker[near] * self._count + self._order[there[near]])
-        return pairs // max(1, self._count), pairs % max(1, self._count)
 
 
 def _pieces(asking: int, known: int, distance: int) -> int:

@@ -14,8 +14,9 @@ import numpy as np
 
 from .descriptors import WINDOWS, mirrored_hashes
 from .halves import HALF, Marks, pairs_between
-from .hamming import NearIndex, chunks, pairs_within, spread
+from .hamming import chunks, pairs_within, spread
 from .likeness import CONFIRMED_AT_ONCE, SIDES, Coded, Hashes, Mask, Pictures, Places, textured
+from .near_index import NearIndex
 
 Column = TypeVar("Column", Hashes, Places)
 

@@ -120,6 +120,9 @@ def _inspect_jpeg(content: Content, limits: Limits) -> Inspected:
         height, width, colours, sampling = simplejpeg.decode_jpeg_header(content, strict=False)
     except ValueError as error:
         raise _Refusal(Reason.DAMAGED, _one_line(error)) from error
+    except KeyError as error:
+        # What libjpeg did not find in the header is a key of simplejpeg's tables.
+        raise _Refusal(Reason.DAMAGED, "its jpeg header cannot be read") from error
     _check_size(width, height, limits)
     if width * height * _SCANNED_BYTES > DECODING_BYTES and _is_progressive(content):
         _check_memory(2 * _SCANNED_VALUES.get(colours, _SCANNED_VALUES.get(sampling, 4.0)), width, height)

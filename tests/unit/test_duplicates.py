@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagenet_builder import duplicates, hamming, likeness, nearby
+from imagenet_builder import duplicates, hamming, likeness, near_index, nearby
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
@@ -29,8 +29,9 @@ from imagenet_builder.descriptors import (
     stack,
 )
 from imagenet_builder.duplicates import HASH_MASK, clustering, clusters
-from imagenet_builder.hamming import NearIndex, pairs_between, pairs_within, spread
+from imagenet_builder.hamming import pairs_between, pairs_within, spread
 from imagenet_builder.likeness import LEAST_TEXTURE
+from imagenet_builder.near_index import NearIndex
 
 Grey = npt.NDArray[np.uint8]
 
@@ -263,8 +264,10 @@ def test_an_index_finds_every_value_near_one_that_is_asked_for_once(
     values = np.array([value & HASH_MASK for value in hashes.values()], np.uint64)
     asked = values[::2] ^ np.uint64(1 << 17)
     expected = np.argwhere(np.bitwise_count(asked[:, None] ^ values[None, :]) <= distance)
-    for many_ask in (False, True):
-        asker, place = NearIndex(values, distance, many_ask=many_ask).near(asked)
+    for many_ask, together in ((False, 0), (True, 0), (False, 2_048), (True, 2_048)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(near_index, "LOOKED_UP_TOGETHER", together)
+            asker, place = NearIndex(values, distance, many_ask=many_ask).near(asked)
         assert np.stack([asker, place], axis=1).tolist() == expected.tolist()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,30 @@ def test_pictures_are_looked_at_once_and_changed_ones_again(
     assert looked == ["0.JPEG"]
     assert changed.match(inspected(picture(500)))
     assert changed.match(inspected(picture(1))) is None
+
+
+def test_files_that_are_no_whole_pictures_are_named_once_and_not_by_the_hundred(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (dataset / "cut.jpg").write_bytes(picture(4)[:500])
+    (dataset / "page.jpg").write_bytes(b"<html>not found</html>")
+    with caplog.at_level(logging.INFO):
+        load_exclusion(["other"], tmp_path)
+    looking, problem, found = caplog.messages
+    assert looking == f"looking at 23 pictures in {dataset}, once"
+    assert problem == (
+        f"3 files in {dataset} are no whole pictures, so nothing is compared with them: "
+        "broken.jpg (damaged: Premature end of JPEG file), cut.jpg (damaged: its jpeg header cannot be read), "
+        "page.jpg (not-an-image: an HTML page)"
+    )
+    assert found == "20 pictures, and what nearly equals them, are excluded"
+    caplog.clear()
+    for number in range(9):
+        (dataset / f"{number}.png").write_bytes(b"")
+    with caplog.at_level(logging.INFO):
+        load_exclusion(["other"], tmp_path)
+    assert caplog.messages[0].startswith("looking at 9 pictures")
+    assert caplog.messages[1].endswith("4.png (not-an-image: empty) and 4 more")
 
 
 def test_a_cache_that_is_damaged_is_made_again(dataset: Path, tmp_path: Path) -> None:
