@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from ..marketplace_programs import form_question, question_form, selections
 from ..marketplace_server import RunningMarketplace, running_marketplace
 from ..marketplace_worker import html_question
 
@@ -36,6 +37,19 @@ PAGE = """
   parent.postMessage({ type: "hits:height", height: 420 }, "*");
 </script>
 """
+WIDE_FORM = question_form(
+    form_question("word", selections("Donaudampfschifffahrt" * 3)),
+    form_question(
+        "style",
+        selections("Donaudampfschifffahrt" * 3).replace("radiobutton", "dropdown"),
+        "<Text>Which?</Text>",
+    ),
+    form_question(
+        "file",
+        "<FileUploadAnswer><MinFileSizeInBytes>1</MinFileSizeInBytes><MaxFileSizeInBytes>9</MaxFileSizeInBytes>"
+        "</FileUploadAnswer>",
+    ),
+)
 TERMS = {
     "Title": "Which of these pictures show an umbrella?",
     "Description": "Look at 48 small pictures and say of each whether it shows an umbrella.",
@@ -204,4 +218,8 @@ def test_no_page_is_wider_than_its_window(market: RunningMarketplace, browser: B
     for path in ("/hits", f"/hits/{hit_id}", "/earnings", "/hits/3NONE", "/qualifications", "/messages"):
         page.goto(market.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    page.goto(f"{market.url}/hits/{make_hit(market, Title='A form', Question=WIDE_FORM)}")
+    page.frame_locator("#question").locator("input[type=file]").wait_for()
+    [frame] = [found for found in page.frames if "/frame/" in found.url]
+    assert frame.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
