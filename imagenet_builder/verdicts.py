@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ DECISIONS = tuple(Decision)
 # "Unsure" is evidence to the rules that take it; a picture that did not load or was reported says nothing of its label.
 LABELS = {Answer.YES: consensus.YES, Answer.NO: consensus.NO, Answer.UNSURE: consensus.ABSTAINED}
 UNSAID = -2
-LABEL_OF_ANSWER = np.array([LABELS.get(answer, UNSAID) for answer in ANSWERS], dtype=np.int64)
+# As narrow as labels are: there is one for each of millions of votes.
+LABEL_OF_ANSWER = np.array([LABELS.get(answer, UNSAID) for answer in ANSWERS], dtype=np.int8)
 
 TABLE_FOR_EACH = 4
 
@@ -149,7 +151,7 @@ def decide(asked: Asked, evidence: Evidence, finality: Finality = PROVISIONAL) -
     return found
 
 
-def _marked(marks: Mask, *columns: Integers) -> tuple[Integers, ...]:
+def _marked(marks: Mask, *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """The marked rows of each column; where all are marked the columns themselves: copies of all votes are large."""
     return columns if marks.all() else tuple(column[marks] for column in columns)
 
@@ -217,8 +219,8 @@ def _decide_group(
 
 
 def _votes(cast: Ballots, n_tasks: int) -> consensus.Votes:
-    label = LABEL_OF_ANSWER[cast.answer]
-    task, worker, label = _marked(label != UNSAID, cast.question, cast.worker, label)
+    said = LABEL_OF_ANSWER[cast.answer]
+    task, worker, label = _marked(said != UNSAID, cast.question, cast.worker, said)
     return consensus.Votes(task, worker, label, n_tasks=n_tasks)
 
 
@@ -232,7 +234,7 @@ def _with_controls(members: _Members, cast: Ballots, controls: Controls) -> cons
     said = label != UNSAID
     task, worker, label = task[said], worker[said], label[said]
     # A worker meets a control on many pages: the first answer counts, as everywhere.
-    number = np.unique(worker, return_inverse=True)[1].astype(np.int64)
+    number = np.unique(worker, return_inverse=True)[1].astype(np.int32)
     n_workers = int(number.max()) + 1 if number.size else 1
     counting = np.unique(task * n_workers + number, return_index=True)[1]
     known = np.full(n_questions + ids.size, consensus.UNKNOWN, dtype=np.int64)

@@ -97,11 +97,12 @@ class DawidSkene:
 
 def fit(votes: Votes) -> Fit:
     """Fit the model to all votes, abstentions included; the same votes in any order give the same fit."""
+    # First, so that the arrays of two fittings are never there together.
+    tied_share = _share_of_tied(votes) if (votes.truth() != UNKNOWN).any() else 0.0
     fitting = Fitting(votes)
     belief = fitting.free_workers()
     free = fitting.fit(belief)
     weight = _vote_weight(belief.belief[:, : fitting.n_labels])
-    tied_share = _share_of_tied(votes) if fitting.known.any() else 0.0
     if tied_share < LEAST_SHARE:
         return _averaged(free, free, 0.0, weight, fair=fitting.controls_are_fair)
     return _averaged(
