@@ -409,7 +409,7 @@ def test_one_author_s_pictures_are_on_one_side_unless_that_is_switched_off(
 
 @pytest.mark.parametrize(("authors", "divided"), [(2, True), (3, False)])
 def test_authors_who_copied_one_picture_are_kept_apart_and_who_is_on_several_sides_is_counted(
-    tmp_path: Path, wordnet_folder: Path, authors: int, divided: bool
+    tmp_path: Path, wordnet_folder: Path, capsys: pytest.CaptureFixture[str], authors: int, divided: bool
 ) -> None:
     rights = [Rights("by", "4.0", None, f"Author {number}") for number in range(authors)]
     verified = [
@@ -421,6 +421,14 @@ def test_authors_who_copied_one_picture_are_kept_apart_and_who_is_on_several_sid
     ]
     project = project_with(tmp_path / "project", wordnet_folder, [*verified, *copies])
     report = export(project, THREE, tmp_path / "release")
+    flags = ["--classes", "3", "--val", "2", "--test", "2", "--min-train", "3", "--max-train", "20"]
+    again = tmp_path / "again"
+    assert (
+        run(command_line.main, "--project", str(project.folder), "export", *flags, "--out", str(again)) == 0
+    )
+    said = capsys.readouterr().out
+    assert f"{report.counts.held_back} whose authors are in val or test" in said
+    assert ("(--divide-authors keeps them)" in said) == (report.counts.held_back > 0)
     sides: dict[str, set[str]] = {}
     for row in [*listed(report.folder), *open_sealed(report.folder, "test", report.test_keys[0])]:
         sides.setdefault(row["author"], set()).add(row["split"])
