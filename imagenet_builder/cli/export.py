@@ -168,9 +168,11 @@ def _show(report: ExportReport, as_json: bool) -> None:
         click.echo(f"{report.place}: {len(report.wnids)} classes")
         replicate = f", replicate {counts.replicate}" if counts.replicate else ""
         click.echo(f"train {counts.train}, val {counts.val}, test {counts.test}{replicate} pictures")
+        keeps = " (--divide-authors keeps them)" if counts.held_back else ""
         click.echo(
             f"left out: {counts.multi_label} of several classes, {counts.near_duplicates} near-duplicates of val or "
-            f"test, {counts.held_back} whose authors are in val or test, {counts.surplus} beyond the size of train"
+            f"test, {counts.held_back} whose authors are in val or test{keeps}, "
+            f"{counts.surplus} beyond the size of train"
         )
         if counts.divided_authors:
             click.echo(f"authors or pages on several sides, for want of others: {counts.divided_authors}")

@@ -80,10 +80,10 @@ def plan_release(project: Project, request: ExportRequest) -> Plan:
             len(set(named) - set(categories)) if named is not None else max(0, wanted - len(categories))
         )
         raise TooFewClasses(_too_few(choice, wanted, unselected, supply, request), shortfalls)
-    maker_of = None if request.divide_authors else made.makers(cluster_of)
+    makers = None if request.divide_authors else made.makers(cluster_of)
     released = {wnid: usable[wnid] for wnid in choice.wnids}
     key = ranking_key(project.secret, request.seed)
-    division = divide(released, supply.images, cluster_of, labels, sizes, key, maker_of)
+    division = divide(released, supply.images, cluster_of, labels, sizes, key, makers)
     pictures, places = named_pictures(choice.wnids, supply.images, division, key)
     release = _release(project.settings.project.name, graph, choice, pictures)
     divided = 0 if request.divide_authors else made.divided(division.images, division.splits)

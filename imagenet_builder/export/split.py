@@ -6,7 +6,8 @@ moves out of each of val, test and replicate and one out of a full train split, 
 
 One maker's pictures stay on one side, in all classes: val, test and replicate are filled with whole makers, at first
 with those who have few pictures, and everybody else's are train's. Classes take their turn by wnid, and what an earlier
-one decided of a maker holds. Where a class cannot be filled like that, makers are divided.
+one decided of a maker holds. A cluster of several makers goes where they all are, and is held back where they are on
+several sides. Where a class cannot be filled like that, makers are divided.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from imagenet_builder.records import Split
 
 from .choose import Sizes, shared_clusters
 from .description import SPLITS
+from .together import Makers
 
 Rows = npt.NDArray[np.int64]
 TRAIN, VAL, TEST, REPLICATE = map(SPLITS.index, (Split.TRAIN, Split.VAL, Split.TEST, Split.REPLICATE))
-# Where a maker stands that no class has placed yet.
-UNDECIDED = 255
+# Where a maker stands that no class has placed yet, and a cluster whose makers are on several sides.
+UNDECIDED, NOWHERE = 255, 254
 
 # A maker with more than this part of what a class needs is held out only when others do not suffice.
 FEW = 10
@@ -74,20 +76,21 @@ def divide(
     labels: Mapping[int, Collection[str]],
     sizes: Sizes,
     key: bytes,
-    maker_of: Rows | None = None,
+    makers: Makers | None = None,
 ) -> Division:
     """Divide the pictures of every class into val, test, replicate and train.
 
     `pictures` maps a wnid to places in `images` (SHA-256, as hexadecimal bytes), `cluster_of` a place to its cluster of
-    near-duplicates, `maker_of` to its maker, from 0 up; without it every cluster is a maker. `labels` maps a cluster to
+    near-duplicates; without `makers` every cluster is a maker's of its own. `labels` maps a cluster to
     all categories that it was accepted for, if it is several. `key` is that of `ranking_key`. A cluster gives a
     held-out split one picture; in train all its pictures may stand. Raises ValueError for a class with too few clusters
     of its own, which `choose` does not let through.
     """
-    if maker_of is None:
-        maker_of = cluster_of
+    if makers is None:
+        makers = Makers(cluster_of, {})
     shared = np.fromiter(shared_clusters(labels, pictures), np.int64)
-    side_of = bytearray([UNDECIDED]) * (1 + int(maker_of.max(initial=-1)))
+    most = max([int(makers.first.max(initial=-1)), *map(max, makers.others.values())])
+    side_of = bytearray([UNDECIDED]) * (1 + most)
     placed: list[_Placed] = []
     multi_label = [np.zeros(0, np.int64)]
     near_duplicates = surplus = held_back = 0
@@ -97,9 +100,10 @@ def divide(
         groups = _in_order(pictures[wnid][~is_shared], images, cluster_of, key)
         if len(groups) < sizes.needed:
             raise ValueError(f"{wnid} has {len(groups)} distinct pictures and needs {sizes.needed}")
-        makers: list[int] = maker_of[[group[0] for group in groups]].tolist()
-        _take_sides(makers, sizes, side_of)
-        parts = _Parts([side_of[maker] for maker in makers], sizes)
+        made_by = _made_by(pictures[wnid], makers)
+        own = [frozenset().union(*map(made_by.__getitem__, group)) for group in groups]
+        _take_sides([maker for some in own if len(some) == 1 for maker in some], sizes, side_of)
+        parts = _Parts([_side(some, side_of) for some in own], sizes)
         train = list(_most_distinct_first([groups[place] for place in parts.train]))
         near_duplicates += sum(len(groups[place]) - 1 for part in parts.held_out.values() for place in part)
         held_back += sum(len(groups[place]) for place in parts.held_back)
@@ -110,6 +114,11 @@ def divide(
     rows, classes, splits = map(np.concatenate, zip(*placed, strict=True))
     shared_pictures = len(np.unique(np.concatenate(multi_label)))
     return Division(rows, classes, splits, shared_pictures, near_duplicates, surplus, held_back)
+
+
+def _made_by(images: Rows, makers: Makers) -> dict[int, tuple[int, ...]]:
+    firsts = zip(images.tolist(), makers.first[images].tolist(), strict=True)
+    return {image: (first, *makers.others.get(image, ())) for image, first in firsts}
 
 
 _Placed = tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.uint8]]
@@ -123,8 +132,8 @@ def _placed(rows: Sequence[int], label: int, split: int) -> _Placed:
 def _take_sides(makers: Sequence[int], sizes: Sizes, side_of: bytearray) -> None:
     """Give every maker of a class a side, unless an earlier class did.
 
-    `makers` has the maker of every cluster, in order. A maker is held out only if that leaves enough for the rest of
-    the class, and at first only if it has few clusters and all of them find room.
+    `makers` has the maker of every cluster of a single one, in order. A maker is held out only if that leaves enough
+    for the rest of the class, and at first only if it has few clusters and all of them find room.
     """
     clusters = Counter(makers)
     have = Counter[int]()
@@ -158,13 +167,25 @@ def _take_sides(makers: Sequence[int], sizes: Sizes, side_of: bytearray) -> None
             side_of[maker] = TRAIN
 
 
+def _side(makers: Collection[int], side_of: bytearray) -> int:
+    """Where a cluster of these makers goes; who has no side yet, because this is all there is of theirs, follows."""
+    sides = {side_of[maker] for maker in makers} - {UNDECIDED}
+    if len(sides) > 1:
+        return NOWHERE
+    side = sides.pop() if sides else TRAIN
+    for maker in makers:
+        side_of[maker] = side
+    return side
+
+
 class _Parts:
     """The places of a class's clusters in every split, exactly of their sizes, and of those held back."""
 
     def __init__(self, sides: Sequence[int], sizes: Sizes) -> None:
         places: dict[int, list[int]] = {split: [] for split in range(len(SPLITS))}
         for place, side in enumerate(sides):
-            places[side].append(place)
+            if side != NOWHERE:
+                places[side].append(place)
         self.train = places[TRAIN]
         self.held_out = {
             VAL: places[VAL][: sizes.val],

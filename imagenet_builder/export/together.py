@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,52 +23,93 @@ NOBODY = frozenset(
 NO_MARK = 0
 
 
+class Makers(NamedTuple):
+    """Who made images, as numbers from 0 up: `first` has one maker of each; `others` those of images by several."""
+
+    first: Places
+    others: Mapping[int, Sequence[int]]
+
+
 class MakersFound:
     """Gathers who made images and where they were shown, then says which belong together."""
 
     def __init__(self) -> None:
         self._images: list[Places] = [np.zeros(0, np.int64)]
-        self._marks: list[Marks] = [np.zeros(0, np.uint64)]
+        self._authors: list[Marks] = [np.zeros(0, np.uint64)]
+        self._pages: list[Marks] = [np.zeros(0, np.uint64)]
 
     def take(self, places: Places, authors: Iterable[str | None], pages: Iterable[str | None]) -> None:
         """Images by their places, -1 for those that do not matter; an image may come several times.
 
         Authors are compared without regard to case and spaces.
         """
-        for told in (map(_author_mark, authors), map(_page_mark, pages)):
-            marks = np.fromiter(told, np.uint64, len(places))
-            said = (places >= 0) & (marks != NO_MARK)
-            self._images.append(places[said])
-            self._marks.append(marks[said])
+        by = np.fromiter(map(_author_mark, authors), np.uint64, len(places))
+        shown = np.fromiter(map(_page_mark, pages), np.uint64, len(places))
+        said = (places >= 0) & ((by != NO_MARK) | (shown != NO_MARK))
+        self._images.append(places[said])
+        self._authors.append(by[said])
+        self._pages.append(shown[said])
 
-    def makers(self, cluster_of: Places) -> Places:
-        """For each image a number, from 0 up, for all that share an author or a page with it, directly or through
-        others; `cluster_of` has a number for each image, equal in a cluster: near-duplicates belong together as well.
+    def makers(self, cluster_of: Places) -> Makers:
+        """A maker is all authors that share a page and all pages that share an author, directly or through others.
+
+        `cluster_of` has a number for each image, equal in a cluster of near-duplicates. A cluster is one maker's if at
+        most one of those in it made anything else. Where several did (a copy under another name), its images keep
+        theirs: if such clusters joined makers, in a large collection nearly everybody would be one.
         """
+        images, makers = self._made(len(cluster_of))
+        _, cluster = np.unique(cluster_of, return_inverse=True)
+        several, only = _of_clusters(cluster[images], makers)
+        first = only[cluster]
+        among = several[cluster[images]]
+        others: dict[int, list[int]] = {}
+        for image, maker in zip(images[among].tolist(), makers[among].tolist(), strict=True):
+            others.setdefault(image, []).append(maker)
+        for image, own in others.items():
+            first[image] = own[0]
+        return Makers(first, {image: own[1:] for image, own in others.items() if len(own) > 1})
+
+    def divided(self, images: Places, splits: npt.NDArray[np.uint8]) -> int:
+        """How many authors and pages have pictures in several splits, of these images in these splits."""
+        told, marks = np.concatenate(self._images * 2), np.concatenate([*self._authors, *self._pages])
+        split_of = np.full(1 + max(told.max(initial=-1), images.max(initial=-1)), len(SPLITS))
+        split_of[images] = splits
+        placed = (split_of[told] < len(SPLITS)) & (marks != NO_MARK)
+        _, name = np.unique(marks[placed], return_inverse=True)
+        sides = np.unique(name * len(SPLITS) + split_of[told[placed]])
+        return int((np.bincount(sides // len(SPLITS)) > 1).sum())
+
+    def _made(self, count: int) -> tuple[Places, Places]:
+        """Each of so many images beside each of its makers, by image; an image of nobody's is a maker's of its own."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        _, cluster = np.unique(cluster_of, return_inverse=True)
-        _, name = np.unique(np.concatenate(self._marks), return_inverse=True)
-        edges = (cluster[np.concatenate(self._images)], len(cluster) + name)
-        size = len(cluster) + len(name)
-        graph = coo_array((np.ones(len(name), np.int8), edges), shape=(size, size))
-        _, together = connected_components(graph, directed=False)
-        _, maker = np.unique(together[cluster], return_inverse=True)
-        return maker.astype(np.int64)
-
-    def divided(self, images: Places, splits: npt.NDArray[np.uint8]) -> int:
-        """How many authors and pages have pictures in several splits, of these images in these splits.
-
-        Not how many makers: a maker is many authors where near-duplicates join them.
-        """
         told = np.concatenate(self._images)
-        split_of = np.full(1 + max(told.max(initial=-1), images.max(initial=-1)), len(SPLITS))
-        split_of[images] = splits
-        placed = split_of[told] < len(SPLITS)
-        _, name = np.unique(np.concatenate(self._marks)[placed], return_inverse=True)
-        sides = np.unique(name * len(SPLITS) + split_of[told[placed]])
-        return int((np.bincount(sides // len(SPLITS)) > 1).sum())
+        authors, pages = np.concatenate(self._authors), np.concatenate(self._pages)
+        names, name = np.unique(np.concatenate([authors, pages]), return_inverse=True)
+        by, shown = name[: len(told)], name[len(told) :]
+        both = (authors != NO_MARK) & (pages != NO_MARK)
+        edges = (by[both], shown[both])
+        graph = coo_array((np.ones(both.sum(), np.int8), edges), shape=(len(names), len(names)))
+        _, together = connected_components(graph, directed=False)
+        makers = together[np.where(authors != NO_MARK, by, shown)].astype(np.int64)
+        nobody = np.setdiff1d(np.arange(count), told)
+        most = int(makers.max(initial=-1)) + 1
+        pairs = np.concatenate([told * (most + count) + makers, nobody * (most + count) + most + nobody])
+        images, found = np.divmod(np.unique(pairs), most + count)
+        _, numbers = np.unique(found, return_inverse=True)
+        return images, numbers.astype(np.int64)
+
+
+def _of_clusters(cluster: Places, maker: Places) -> tuple[npt.NDArray[np.bool_], Places]:
+    """Of each cluster, whether several of its makers made anything outside it, and the one who did, if there is one,
+    else any; `cluster` and `maker` are who made what is where."""
+    count = int(maker.max(initial=-1)) + 1
+    where, who = np.divmod(np.unique(cluster * count + maker), max(1, count))
+    elsewhere = np.bincount(who, minlength=count)[who] > 1
+    order = np.lexsort((who, ~elsewhere, where))
+    _, first = np.unique(where[order], return_index=True)
+    return np.bincount(where, elsewhere) > 1, who[order][first]
 
 
 @lru_cache(maxsize=1 << 14)

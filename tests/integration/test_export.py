@@ -407,23 +407,35 @@ def test_one_author_s_pictures_are_on_one_side_unless_that_is_switched_off(
     assert "may be on several sides" in (out / "README.md").read_text()
 
 
-def test_authors_on_several_sides_are_counted_one_by_one_although_near_duplicates_join_them(
-    tmp_path: Path, wordnet_folder: Path
+@pytest.mark.parametrize(("authors", "divided"), [(2, True), (3, False)])
+def test_authors_who_copied_one_picture_are_kept_apart_and_who_is_on_several_sides_is_counted(
+    tmp_path: Path, wordnet_folder: Path, capsys: pytest.CaptureFixture[str], authors: int, divided: bool
 ) -> None:
-    rights = [Rights("by", "4.0", None, f"Author {number}") for number in range(3)]
+    rights = [Rights("by", "4.0", None, f"Author {number}") for number in range(authors)]
     verified = [
-        Verified(one.wnid, one.content, rights=rights[number % 3])
-        for number, one in enumerate(some_pictures({TENCH: 20, GOLDFISH: 21, UMBRELLA: 19}))
+        Verified(one.wnid, one.content, rights=rights[number % authors])
+        for number, one in enumerate(some_pictures({TENCH: 21, GOLDFISH: 21, UMBRELLA: 21}))
     ]
-    for number, one in enumerate(rights):
-        verified.append(Verified(TENCH, picture(0, quality=70 + number), rights=one))
-    project = project_with(tmp_path / "project", wordnet_folder, verified)
+    copies = [
+        Verified(TENCH, picture(0, quality=70 + number), rights=one) for number, one in enumerate(rights)
+    ]
+    project = project_with(tmp_path / "project", wordnet_folder, [*verified, *copies])
     report = export(project, THREE, tmp_path / "release")
+    flags = ["--classes", "3", "--val", "2", "--test", "2", "--min-train", "3", "--max-train", "20"]
+    again = tmp_path / "again"
+    assert (
+        run(command_line.main, "--project", str(project.folder), "export", *flags, "--out", str(again)) == 0
+    )
+    said = capsys.readouterr().out
+    assert f"{report.counts.held_back} whose authors are in val or test" in said
+    assert ("(--divide-authors keeps them)" in said) == (report.counts.held_back > 0)
     sides: dict[str, set[str]] = {}
     for row in [*listed(report.folder), *open_sealed(report.folder, "test", report.test_keys[0])]:
         sides.setdefault(row["author"], set()).add(row["split"])
-    assert report.counts.divided_authors == sum(len(found) > 1 for found in sides.values()) == 3
-    assert "but for 3 without whom a class could not be filled" in (report.folder / "README.md").read_text()
+    several = sum(len(found) > 1 for found in sides.values())
+    assert (report.counts.divided_authors, several > 0) == (several, divided)
+    told = f"but for {several} without whom" if divided else "pictures are on one side."
+    assert told in (report.folder / "README.md").read_text()
 
 
 def test_only_admitted_licences_are_exported(tmp_path: Path, wordnet_folder: Path) -> None:

@@ -16,7 +16,7 @@ from imagenet_builder.export import split as splitting
 from imagenet_builder.export.choose import Sizes, shared_clusters
 from imagenet_builder.export.description import SPLITS
 from imagenet_builder.export.split import keyed_ranks, ranking_key
-from imagenet_builder.export.together import MakersFound
+from imagenet_builder.export.together import Makers, MakersFound
 from imagenet_builder.records import Split
 
 SIZES = Sizes(val=2, test=3, min_train=2, max_train=6)
@@ -98,7 +98,7 @@ def divide(
         {clusters[cluster]: wnids for cluster, wnids in labels.items() if len(wnids) > 1},
         SIZES,
         key_of(seed),
-        np.array([number_of[maker_of[sha256]] for sha256 in shas]) if maker_of is not None else None,
+        Makers(np.array([number_of[maker_of[one]] for one in shas]), {}) if maker_of is not None else None,
     )
     wnids = sorted(pictures)
     rows = zip(found.images.tolist(), found.labels.tolist(), found.splits.tolist(), strict=True)
@@ -314,6 +314,26 @@ def test_a_prolific_maker_is_train_s_while_others_fill_val_and_test() -> None:
     assert division.held_back == 0
 
 
+def test_a_cluster_of_several_makers_goes_where_they_are_or_stays_out() -> None:
+    shas = [sha(number) for number in range(60)]
+    maker_of = {sha256: f"maker {place % 20}" for place, sha256 in enumerate(shas)}
+    # Every maker has a picture that another one's is like: as one maker they would have to be divided.
+    cluster_of = {sha256: sha256 for sha256 in shas}
+    cluster_of |= {shas[place + 1]: shas[place] for place in range(0, 40, 2)}
+    division = divide({"n1": shas}, cluster_of, 0, maker_of)
+    assert all(len(found) == 1 for found in sides_of(division, maker_of).values())
+    side = {maker: found.pop() for maker, found in sides_of(division, maker_of).items()}
+    placed = {one.sha256 for one in division.placements}
+    apart = 0
+    for place in range(0, 40, 2):
+        pair = shas[place : place + 2]
+        if len({side.get(maker_of[one]) for one in pair}) > 1:
+            assert placed.isdisjoint(pair)
+            apart += 2
+    assert apart > 0
+    assert division.held_back >= apart
+
+
 def test_a_single_maker_is_divided_as_if_there_were_none() -> None:
     shas = [sha(number) for number in range(30)]
     alone = {sha256: sha256 for sha256 in shas}
@@ -322,36 +342,42 @@ def test_a_single_maker_is_divided_as_if_there_were_none() -> None:
     assert set(division.placements) == set(divided({"n1": shas}, alone).placements)
 
 
-def test_pictures_are_joined_by_author_page_and_near_duplicates() -> None:
+def test_pictures_are_joined_by_author_and_page_and_near_duplicates_only_to_who_made_nothing_else() -> None:
     known = [
         ("a", "Ada  Example", None),
         ("b", None, "https://x.example/1"),
         ("c", "ada example", None),
-        ("d", None, "https://x.example/1"),
+        ("d", "Emmy", "https://x.example/1"),
+        ("d", "Emmy", "https://x.example/2"),
         ("e", "Unknown author", None),
         ("f", "unknown", None),
         ("g", "Grace", None),
         ("g", "Linus", None),
         ("h", "linus", None),
+        ("i", "Emmy", None),
+        ("e", "Grace", None),
         # Of no picture that matters.
         ("", "Grace", "https://x.example/1"),
     ]
 
-    def joined(rows: list[tuple[str, str | None, str | None]]) -> dict[str, int]:
+    def joined(rows: list[tuple[str, str | None, str | None]]) -> list[frozenset[int]]:
         made = MakersFound()
         for some in (rows[:4], rows[4:]):
             names, authors, pages = zip(*some, strict=True)
-            made.take(np.array(["abcdefgh".find(name) if name else -1 for name in names]), authors, pages)
-        # a and b are one cluster.
-        found = made.makers(np.array([0, 0, 2, 3, 4, 5, 6, 7]))
-        assert set(found.tolist()) == set(range(len(set(found.tolist()))))
-        return dict(zip("abcdefgh", found.tolist(), strict=True))
+            made.take(np.array(["abcdefghi".find(name) if name else -1 for name in names]), authors, pages)
+        # Two makers with other pictures are in the cluster of a and b, one without in that of f and h.
+        first, others = made.makers(np.array([0, 0, 2, 3, 4, 5, 6, 5, 8]))
+        return [frozenset([maker, *others.get(image, ())]) for image, maker in enumerate(first.tolist())]
 
-    found = joined(known)
-    assert found["a"] == found["b"] == found["c"] == found["d"]
-    assert found["g"] == found["h"]
-    assert len({found[one] for one in "aefg"}) == 4
-    assert joined(known[::-1]) == found
+    a, b, c, d, e, f, g, h, i = joined(known)
+    assert a == c
+    assert b == d == i
+    # Grace has e and Linus h, and both have g; nobody else has f, which is like h.
+    assert f == h
+    assert e | h == g
+    assert [len(one) for one in (a, b, e, f, g)] == [1, 1, 1, 1, 2]
+    assert len(a | b | g) == 4
+    assert joined(known[::-1]) == [a, b, c, d, e, f, g, h, i]
 
 
 def test_every_author_and_page_on_several_sides_is_counted_however_they_are_joined() -> None:
