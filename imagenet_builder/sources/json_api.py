@@ -24,7 +24,8 @@ Parameters = Mapping[str, str | int]
 
 
 class JsonApi:
-    """One service. `interval` is the least number of seconds between the starts of two requests, `most` their number.
+    """One service. `interval` is the least number of seconds between the starts of two requests, `most` their number
+    in a run.
 
     `remedy` says what to correct when the service refuses the caller. Parameters and headers, which may hold keys,
     never get into an error. `sleep`, `clock` and `random_number` are stand-ins in tests.
