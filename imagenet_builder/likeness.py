@@ -39,8 +39,6 @@ LEAST_TEXTURE = 8
 # Pairs that are confirmed in one go, and pictures whose windows are hashed in one go: each takes some kilobytes.
 CONFIRMED_AT_ONCE = 20_000
 HASHED_AT_ONCE = 1_024
-
-
 NOWHERE = np.zeros(0, np.int64)
 
 
