@@ -33,7 +33,11 @@ def remembered_clusters(
     place = folder / FOLDER / f"{_method()}.npz"
     before = _read(place)
     now = clustering(hashes, descriptors, before)
-    if before is None or not np.array_equal(before.names, now.names):
+    same = (
+        np.array_equal(getattr(before, field), getattr(now, field))
+        for field in ("names", "hashes", "described")
+    )
+    if before is None or not all(same):
         _write(place, now)
     return now.clusters()
 

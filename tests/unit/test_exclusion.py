@@ -7,14 +7,26 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from imagenet_builder import exclusion
 from imagenet_builder.crawl.inspect import inspect
 from imagenet_builder.crawl.limits import Limits
+from imagenet_builder.descriptors import (
+    SAME,
+    WINDOWS,
+    correlation,
+    hashes_of,
+    looks_of,
+    mirrored_hashes,
+    mirrored_looks,
+    stack,
+)
+from imagenet_builder.duplicates import NEAR
 from imagenet_builder.errors import ProjectError
-from imagenet_builder.exclusion import load_exclusion
+from imagenet_builder.exclusion import Exclusion, load_exclusion
 from imagenet_builder.records import Inspected
 from tests.mediawiki_server import picture
 
@@ -81,6 +93,42 @@ def test_crops_and_captions_are_excluded_whichever_side_has_them(
     excluded = load_exclusion(["other"], tmp_path)
     matches = [excluded.match(inspected(picture(seed))) for seed in range(20)]
     assert sum(match == name for match, name in zip(matches, names, strict=True)) >= 14
+
+
+def test_what_is_excluded_is_what_comparing_every_pair_finds() -> None:
+    originals = [Image.open(io.BytesIO(picture(seed))).convert("RGB") for seed in range(12)]
+    changes: list[Callable[[Image.Image], Image.Image]] = [
+        corner,
+        captioned,
+        ImageOps.mirror,
+        lambda one: one,
+    ]
+    images = [inspected(saved(change(one))) for one in originals for change in changes]
+    known = stack(
+        [inspected(saved(change(one))).descriptor for one in originals[:8] for change in (corner, captioned)]
+    )
+    excluded = Exclusion([str(place) for place in range(len(known))], known)
+
+    def alike(one: bytes, other: bytes) -> float:
+        """How much one picture, or its mirror image, is like a window in the other whose hash is near."""
+        rows, there = stack([one]), stack([other])
+        hashes, looks = hashes_of(rows), looks_of(rows)
+        sides = [(hashes, looks), (mirrored_hashes(hashes), mirrored_looks(looks))]
+        return max(
+            float(correlation(look, looks_of(there, window), window)[0])
+            if int(np.bitwise_count(asked ^ hashes_of(there, window))[0]) <= NEAR
+            else 0.0
+            for asked, look in sides
+            for window in range(len(WINDOWS))
+        )
+
+    matches = excluded.matches(images)
+    for image, match in zip(images, matches, strict=True):
+        pairs = [(image.descriptor, row.tobytes()) for row in known]
+        likes = [max(alike(one, other), alike(other, one)) for one, other in pairs]
+        assert (match is not None) == (max(likes) >= SAME)
+        assert match is None or likes[int(match)] == pytest.approx(max(likes), abs=1e-5)
+    assert 0 < matches.count(None) < len(images)
 
 
 def test_pictures_are_looked_at_once_and_changed_ones_again(

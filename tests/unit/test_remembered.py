@@ -81,8 +81,11 @@ def test_a_picture_whose_descriptor_changed_is_compared_again(tmp_path: Path) ->
     assert remembered_clusters(tmp_path, hashes, descriptors)["0002"] == "0001"
     other_hashes, other_rows = pictures(1, seed=9)
     hashes["0002"], descriptors["0002"] = other_hashes["9000"], other_rows["9000"]
+    [kept] = (tmp_path / FOLDER).iterdir()
+    written = kept.read_bytes()
     assert remembered_clusters(tmp_path, hashes, descriptors)["0002"] == "0002"
     assert stack([descriptors["0002"]]).any()
+    assert kept.read_bytes() != written, "the next time it is known"
 
 
 def test_no_pictures_have_no_clusters(tmp_path: Path) -> None:
