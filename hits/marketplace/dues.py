@@ -65,6 +65,7 @@ ANYTHING_DUE = sa.or_(
 """Whether `settle_due` has anything to do; takes the parameters of `at`."""
 
 ASKED_ALONE = sa.select(ANYTHING_DUE)
+"""The question as a statement of its own."""
 
 
 def at(now: datetime) -> dict[str, datetime]:
