@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from hits import database
 from imagenet_builder.config import SETTINGS_NAME, load_settings
@@ -57,3 +62,10 @@ def add_categories(project: Project, *wnids: str, first: int = 0) -> None:
                 for position, wnid in enumerate(wnids, start=first)
             ],
         )
+
+
+def insert_columns(connection: sa.Connection, table: sa.Table, columns: Sequence[NDArray[Any]]) -> None:
+    """Append arrays to a table, one array a column, in the table's order."""
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    names = table.c.keys()
+    connection.execute(table.insert(), [dict(zip(names, row, strict=True)) for row in rows])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -103,19 +103,6 @@ def _arrays(content: bytearray, number: int) -> list[NDArray[np.int64]]:
 
 def _text(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> str:
     return str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
-
-
-def load_columns(connection: sa.Connection, table: sa.Table, columns: Sequence[Column]) -> None:
-    """Append arrays to a table of eight-byte numbers, one array a column, in the table's order."""
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "postgresql":
-        copy_in(connection, table, dict(zip(table.c.keys(), columns, strict=True)))
-        # Without it the planner takes the table for a large one, and reads others whole.
-        connection.exec_driver_sql(f"ANALYZE {table.name}")
-        return
-    places = ", ".join("?" * len(columns))
-    values = zip(*(column.tolist() for column in columns), strict=True)
-    driver.executemany(f"INSERT INTO {table.name} VALUES ({places})", values)
 
 
 def copy_in(

@@ -102,7 +102,8 @@ def _numbered_pages(assignment: Integers) -> tuple[Integers, Integers, Integers]
     starts = np.flatnonzero(np.diff(assignment, prepend=-1))
     length = np.diff(starts, append=assignment.size)
     pages, page = np.unique(assignment[starts], return_inverse=True)
-    return pages, np.repeat(page, length), np.bincount(page, length, pages.size)
+    pictures = np.bincount(page, length, pages.size).astype(np.int64)
+    return pages, np.repeat(page, length), pictures
 
 
 def _known(connection: sa.Connection, question: Integers) -> Integers:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 
@@ -18,7 +17,6 @@ from imagenet_builder.aggregate import aggregate, settle_verdicts
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.project import Project
 from imagenet_builder.store import verdicts as store
-from imagenet_builder.store.columns import load_columns, read_columns
 from imagenet_builder.store.tables import (
     assignments,
     controls,
@@ -308,28 +306,6 @@ def test_a_page_that_was_given_up_ends_the_wait_of_its_questions(project: Projec
         connection.execute(hits.update().where(hits.c.id == 1).values(state="abandoned"))
     aggregate(project)
     assert {row[6] for row in written(project)} == {True}
-
-
-def test_columns_come_back_as_they_were_loaded(project: Project) -> None:
-    metadata = sa.MetaData()
-    table = sa.Table(
-        "loaded",
-        metadata,
-        sa.Column("one", sa.BigInteger),
-        sa.Column("two", sa.Double),
-        prefixes=["TEMPORARY"],
-    )
-    one = np.array([0, -1, 2**62, 7], dtype=np.int64)
-    two = np.array([0.1, -1e300, 0.0, np.pi])
-    with database.reading(project.engine) as connection:
-        table.create(connection)
-        load_columns(connection, table, [one, two])
-        load_columns(connection, table, [one[:0], two[:0]])
-        back = read_columns(connection, sa.select(table.c.one, table.c.two), "if")
-        none = read_columns(connection, sa.select(table.c.one).where(table.c.one == 5), "i")
-    assert back[0].tolist() == one.tolist()
-    assert back[1].tolist() == two.tolist()
-    assert none[0].tolist() == []
 
 
 def test_votes_by_answer_are_tallied_in_the_right_columns(project: Project) -> None:

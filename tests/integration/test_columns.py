@@ -12,11 +12,11 @@ from hits import database
 from imagenet_builder.store.columns import (
     copy_in,
     integer,
-    load_columns,
     moment_field,
     read_columns,
     read_numbers,
 )
+from tests.builder_store import insert_columns
 
 numbers = sa.Table(
     "numbers",
@@ -32,7 +32,7 @@ def filled(url: str) -> sa.Engine:
     with database.writing(engine) as connection:
         numbers.create(connection)
         whole = np.arange(5000, dtype=np.int64) * 10**14 - 7
-        load_columns(connection, numbers, [whole, np.sqrt(np.arange(5000.0))])
+        insert_columns(connection, numbers, [whole, np.sqrt(np.arange(5000.0))])
     return engine
 
 
@@ -70,7 +70,7 @@ def test_many_rows_come_back_in_stretches_of_a_number_of_theirs(store_url: str) 
         table.create(connection)
         nothing = read_numbers(connection, query, table.c.place, 3)
         whole = np.array([-(2**62), 2**62, 0, 5, 7, -1, 12])
-        load_columns(connection, table, [np.array([1, 2, 3, 4, 20, 21, 22]), whole])
+        insert_columns(connection, table, [np.array([1, 2, 3, 4, 20, 21, 22]), whole])
         place, back = read_numbers(connection, query.order_by(table.c.place), table.c.place, 3)
         later, _ = read_numbers(connection, query.order_by(table.c.place), table.c.place, 3, after=20)
     assert [column.size for column in nothing] == [0, 0]

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from hits import database
 from imagenet_builder.store import stretches
-from imagenet_builder.store.columns import integer, load_columns
+from imagenet_builder.store.columns import integer
+from imagenet_builder.store.engine import MIGRATIONS, open_store
 from imagenet_builder.store.stretches import along, among, read_chosen
+from tests.builder_store import insert_columns
 
 metadata = sa.MetaData()
 asked = sa.Table(
@@ -18,6 +20,7 @@ asked = sa.Table(
     sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("question", sa.BigInteger, index=True),
 )
+
 FIRST, LAST = 10_000, 20_000
 
 
@@ -28,12 +31,12 @@ def engine(store_url: str) -> sa.Engine:
     row = np.arange(2 * (LAST - FIRST))
     with database.writing(engine) as connection:
         metadata.create_all(connection)
-        load_columns(connection, asked, [row, FIRST + row // 2])
+        insert_columns(connection, asked, [row, FIRST + row // 2])
         connection.exec_driver_sql("ANALYZE")
     return engine
 
 
-def rows_of(source: sa.FromClause) -> sa.Select[tuple[int, int]]:
+def rows_of(source: sa.FromClause) -> sa.Select[int, int]:
     return sa.select(integer(asked.c.id), integer(asked.c.question)).select_from(source)
 
 
@@ -85,3 +88,11 @@ def test_a_change_meets_the_chosen_ids_alone(engine: sa.Engine) -> None:
         assert connection.execute(change).rowcount == 6
         changed = connection.scalars(sa.select(asked.c.id).where(asked.c.question == 1).order_by(asked.c.id))
         assert changed.all() == [2, 3, 4, 5, 10_000, 10_001]
+
+
+def test_a_store_on_postgresql_compiles_no_statements(postgres_url: str) -> None:
+    database.upgrade(database.open_engine(postgres_url), MIGRATIONS)
+    with database.reading(open_store(postgres_url)) as connection:
+        assert connection.exec_driver_sql("SHOW jit").scalar() == "off"
+        connection.rollback()
+        assert connection.exec_driver_sql("SHOW jit").scalar() == "off"
