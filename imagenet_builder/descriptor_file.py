@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,14 @@ class DescriptorRows:
         return self._count - 1
 
     def __getitem__(self, row: int) -> bytes:
+        return self.stacked([row])
+
+    def stacked(self, rows: Iterable[int]) -> bytes:
+        """The descriptors in these rows, end to end."""
         if self._waiting:
             self._write()
-        return os.pread(self._number, BYTES, row * BYTES)
+        read, number = os.pread, self._number
+        return b"".join([read(number, BYTES, row * BYTES) for row in rows])
 
     def _write(self) -> None:
         try:
@@ -68,6 +73,10 @@ class DescriptorFile(Mapping[str, bytes]):
     def __getitem__(self, name: str) -> bytes:
         return self._rows[self._row_of[name]]
 
+    def stacked(self, names: Iterable[str]) -> bytes:
+        """The descriptors of these pictures, end to end."""
+        return self._rows.stacked(map(self._row_of.__getitem__, names))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._row_of)
 
@@ -90,11 +99,18 @@ class DescriptorColumn(Mapping[str, bytes]):
         self._names, self._row_of, self._rows = names, row_of, rows
 
     def __getitem__(self, name: str) -> bytes:
+        return self._rows[self._row(name)]
+
+    def stacked(self, names: Iterable[str]) -> bytes:
+        """The descriptors of these pictures, end to end."""
+        return self._rows.stacked(map(self._row, names))
+
+    def _row(self, name: str) -> int:
         encoded = name.encode()
         place = self._names.searchsorted(encoded)
         if place == len(self._names) or self._names[place] != encoded or self._row_of[place] == NO_ROW:
             raise KeyError(name)
-        return self._rows[int(self._row_of[place])]
+        return int(self._row_of[place])
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode() for name in self._names[self._row_of != NO_ROW].tolist())

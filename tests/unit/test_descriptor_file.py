@@ -27,6 +27,9 @@ def test_what_was_added_is_read_back_in_any_order_and_between_additions(
         assert kept[f"picture {number // 2}"] == descriptor(number // 2)
     assert list(kept) == [f"picture {number}" for number in range(700)]
     assert all(kept[f"picture {number}"] == descriptor(number) for number in reversed(range(700)))
+    some = [f"picture {number}" for number in (5, 699, 5, 0)]
+    assert kept.stacked(some) == b"".join(map(kept.__getitem__, some))
+    assert kept.stacked([]) == b""
     assert kept.get("another", b"") == b""
     assert "another" not in kept
 
@@ -73,4 +76,7 @@ def test_a_column_of_names_answers_as_a_dictionary_does() -> None:
     assert dict(column) == {"b": descriptor(1), "f": descriptor(2)}
     assert len(column) == 2
     assert [column.get(name) for name in "acdegi"] == [None] * 6
+    assert column.stacked("fbf") == descriptor(2) + descriptor(1) + descriptor(2)
+    with pytest.raises(KeyError, match="d"):
+        column.stacked(["b", "d"])
     assert dict(DescriptorColumn(names[:0], row_of[:0], rows)) == {}
