@@ -39,9 +39,7 @@ class DescriptorRows:
         return self._count - 1
 
     def __getitem__(self, row: int) -> bytes:
-        if self._waiting:
-            self._write()
-        return os.pread(self._number, BYTES, row * BYTES)
+        return self.stacked([row])
 
     def stacked(self, rows: Iterable[int]) -> bytes:
         """The descriptors of these rows, end to end."""
@@ -73,16 +71,18 @@ class StoredDescriptors(Mapping[str, bytes]):
 
     def stacked(self, names: Iterable[str]) -> bytes:
         """The descriptors of these pictures, end to end; each has one."""
-        return self._rows.stacked(map(self.row, names))
+        return self._rows.stacked(map(self._row_there, names))
 
     def __getitem__(self, name: str) -> bytes:
-        row = self.row(name)
-        if row == NO_ROW:
-            raise KeyError(name)
-        return self._rows[row]
+        return self._rows[self._row_there(name)]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.row(name) != NO_ROW
+
+    def _row_there(self, name: str) -> int:
+        if (row := self.row(name)) == NO_ROW:
+            raise KeyError(name)
+        return row
 
 
 class DescriptorFile(StoredDescriptors):

@@ -78,4 +78,6 @@ def test_a_column_of_names_answers_as_a_dictionary_does() -> None:
     assert [column.get(name) for name in "acdegi"] == [None] * 6
     assert [name for name in "abcdefghi" if name in column] == ["b", "f"]
     assert column.stacked("fbf") == descriptor(2) + descriptor(1) + descriptor(2)
+    with pytest.raises(KeyError, match="d"):
+        column.stacked(["b", "d"])
     assert dict(DescriptorColumn(names[:0], row_of[:0], rows)) == {}
