@@ -177,16 +177,18 @@ class Fetcher:
         except ForbiddenAddress as error:
             return Download(refusal=Failed(Reason.FORBIDDEN_ADDRESS, False, str(error)))
         robots: str | None = None
+        there = self._hosts[f"{host}:{port}"]
         if not for_robots:
-            state, failure = await self._robots.judge(str(address.origin()), str(address))
+            origin = str(address.origin())
+            state, failure = await self._robots.judge(origin, str(address))
             robots = state.value
             if failure is not None:
                 failure = dataclasses.replace(failure, detail=f"robots.txt: {failure.detail}")
                 return Download(refusal=failure, robots=robots)
             if state is RobotsState.DISALLOWED:
-                return Download(refusal=Rejected(Reason.ROBOTS, str(address.origin())), robots=robots)
+                return Download(refusal=Rejected(Reason.ROBOTS, origin), robots=robots)
+            there.keep_apart(self._robots.crawl_delay(origin))
         try:
-            there = self._hosts[f"{host}:{port}"]
             async with there.turn():
                 download = await self._in_turn(
                     lambda: self._asker.ask(address, there, most_bytes, conditions, robots, cut=for_robots)

@@ -71,6 +71,10 @@ class Robots:
         allowed = rules.can_fetch(url, AGENT_TOKEN)
         return RobotsState.ALLOWED if allowed else RobotsState.DISALLOWED, None
 
+    def crawl_delay(self, origin: str) -> float:
+        """Seconds between requests that the robots.txt of `origin`, by which a URL was judged, asks for; 0 if none."""
+        return self._known[origin].result()[0].crawl_delay(AGENT_TOKEN) or 0.0
+
     async def _read(self, url: str) -> tuple[Protego, Failed | None]:
         from protego import Protego
 

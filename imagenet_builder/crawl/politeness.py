@@ -100,6 +100,11 @@ class Host:
         self._paused_until = clock()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    def keep_apart(self, seconds: float) -> None:
+        """Never start requests quicker after one another than the site asks for, up to LONGEST_DELAY."""
+        self._least_delay = max(self._least_delay, min(seconds, LONGEST_DELAY))
+        self.delay = max(self.delay, self._least_delay)
+
     @property
     def pause(self) -> float:
         """Seconds that are left of the pause that the host asked for."""

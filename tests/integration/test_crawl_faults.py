@@ -8,6 +8,7 @@ import hashlib
 import json
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -303,6 +304,15 @@ def test_a_missing_robots_file_allows_and_a_failing_one_closes_the_site_for_now(
         [ended] = outcomes(project).values()
         assert (ended.state, ended.reason, ended.robots) == outcome
         assert ended.retryable == (status == 503)
+
+
+def test_pictures_are_asked_for_no_quicker_than_robots_txt_wants(server: FaultServer, tmp_path: Path) -> None:
+    server.robots = "User-agent: *\nCrawl-delay: 0.4\n"
+    project = project_for(tmp_path, server)
+    began = time.monotonic()
+    run(project, *(f"{server.address}/good?seed={number}" for number in range(4)))
+    assert {row.state for row in outcomes(project).values()} == {"stored"}
+    assert time.monotonic() - began >= 3 * 0.4
 
 
 def test_licences_decide_before_anything_is_fetched_and_can_be_changed(

@@ -40,6 +40,25 @@ async def test_robots_rules_are_obeyed(text: str, path: str, state: RobotsState)
     assert await robots(text).judge(ORIGIN, ORIGIN + path) == (state, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", 0),
+        ("User-agent: *\nCrawl-delay: 2.5\nDisallow: /private/", 2.5),
+        ("User-agent: imagenet-builder\nCrawl-delay: 3\n\nUser-agent: *\nCrawl-delay: 9", 3),
+        ("User-agent: otherbot\nCrawl-delay: 9", 0),
+        ("User-agent: *\nCrawl-delay: soon", 0),
+        ("User-agent: *\nCrawl-delay: -3", 0),
+        ("User-agent: *\nCrawl-delay: nan", 0),
+        ("User-agent: *\nCrawl-delay: inf", 0),
+    ],
+)
+async def test_the_delay_that_a_robots_file_asks_for_is_read(text: str, seconds: float) -> None:
+    read = robots(text)
+    await read.judge(ORIGIN, f"{ORIGIN}/a.jpg")
+    assert read.crawl_delay(ORIGIN) == seconds
+
+
 async def test_a_robots_file_that_cannot_be_had_closes_the_site_for_now() -> None:
     failure = Failed(Reason.SERVER_ERROR, True, "HTTP 503")
     assert await robots(failure=failure).judge(ORIGIN, f"{ORIGIN}/a.jpg") == (

@@ -123,6 +123,22 @@ async def test_requests_start_at_least_the_delay_apart() -> None:
     assert [later - earlier for earlier, later in itertools.pairwise(starts)] == [2.0, 2.0, 2.0]
 
 
+async def test_a_site_that_asks_for_a_delay_gets_it_whatever_happens_but_none_without_end() -> None:
+    clock = Clock()
+    gentle = host(clock, connections=4, delay=1.0)
+    gentle.keep_apart(0.0)
+    assert gentle.delay == 1.0
+    gentle.keep_apart(5.0)
+    starts = []
+    for _ in range(3 * RECOVERY):
+        async with gentle.turn():
+            starts.append(clock())
+        gentle.satisfied()
+    assert min(later - earlier for earlier, later in itertools.pairwise(starts)) == 5.0
+    gentle.keep_apart(86_400.0)
+    assert gentle.delay == LONGEST_DELAY
+
+
 async def test_trouble_slows_a_host_and_retry_after_pauses_it() -> None:
     clock = Clock()
     gentle = host(clock)
