@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from .errors import ProjectError
 from .setting_values import read_section, refuse_unknown_variables
 
 SETTINGS_NAME = "imagenet-builder.toml"
+_LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost):(?P<port>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ class MarketplaceSettings:
     """Where HITs go. `endpoint` speaks the MTurk API; the rest describes the marketplace that `serve` runs.
 
     `public_url` is how workers reach the site; `frame_url` must be another *hostname* for the same
-    server, because cookies ignore ports; `pictures_url` is where HIT pictures are served. E-mail goes through
+    server, because cookies ignore ports; `pictures_url` is where HIT pictures are served. What is not set of the
+    three is on this machine, at the port of `endpoint` where that is on it too. E-mail goes through
     `mail_server` (`smtp://host:25`, `smtps://host:465`) or as files into `mail_folder`; notifications go to public
     addresses and to `allow_destinations` (`host:port`). Limits are those of `hits.marketplace.settings`.
     """
@@ -189,9 +192,9 @@ class MarketplaceSettings:
     endpoint: str = "http://127.0.0.1:8700"
     live_endpoint: str = ""
     store: str = "sqlite:///marketplace.sqlite3"
-    public_url: str = "http://127.0.0.1:8700"
-    frame_url: str = "http://localhost:8700"
-    pictures_url: str = "http://127.0.0.1:8700/pictures"
+    public_url: str = ""
+    frame_url: str = ""
+    pictures_url: str = ""
     balance_cents: int = 1_000_000
     mail_folder: str = ""
     mail_server: str = ""
@@ -204,6 +207,17 @@ class MarketplaceSettings:
     pages_per_minute: int = 600
     calls_per_second: int = 100
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+
+    def __post_init__(self) -> None:
+        here = _LOOPBACK.match(self.endpoint)
+        port = here["port"] if here else "8700"
+        addresses = {
+            "public_url": f"http://127.0.0.1:{port}",
+            "frame_url": f"http://localhost:{port}",
+            "pictures_url": f"http://127.0.0.1:{port}/pictures",
+        }
+        for name, address in addresses.items():
+            object.__setattr__(self, name, getattr(self, name) or address)
 
 
 @dataclass(frozen=True, slots=True)

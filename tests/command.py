@@ -142,9 +142,4 @@ def store_dump(project: Path, name: str = "store.sqlite3") -> list[str]:
 
 def marketplace_settings(port: int) -> dict[str, object]:
     """The settings section of a project whose own marketplace answers on `port`."""
-    return {
-        "endpoint": f"http://127.0.0.1:{port}",
-        "public_url": f"http://127.0.0.1:{port}",
-        "frame_url": f"http://localhost:{port}",
-        "pictures_url": f"http://127.0.0.1:{port}/pictures",
-    }
+    return {"endpoint": f"http://127.0.0.1:{port}"}

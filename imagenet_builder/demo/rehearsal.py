@@ -200,9 +200,6 @@ width = 330
 
 [marketplace]
 endpoint = "http://127.0.0.1:{port}"
-public_url = "http://127.0.0.1:{port}"
-frame_url = "http://localhost:{port}"
-pictures_url = "http://127.0.0.1:{port}/pictures"
 
 [export]
 val = {plan.held_out}

@@ -67,6 +67,31 @@ def test_a_mistake_in_the_environment_is_named(
         load_settings(written(tmp_path, ""), {variable: value})
 
 
+@pytest.mark.parametrize(
+    ("settings", "addresses"),
+    [
+        ("", ("http://127.0.0.1:8700", "http://localhost:8700", "http://127.0.0.1:8700/pictures")),
+        (
+            'endpoint = "http://localhost:9123/"',
+            ("http://127.0.0.1:9123", "http://localhost:9123", "http://127.0.0.1:9123/pictures"),
+        ),
+        (
+            'endpoint = "http://127.0.0.1:9123"\nframe_url = "http://127.0.0.2:9123"',
+            ("http://127.0.0.1:9123", "http://127.0.0.2:9123", "http://127.0.0.1:9123/pictures"),
+        ),
+        (
+            'endpoint = "https://mturk.example.org:9123"',
+            ("http://127.0.0.1:8700", "http://localhost:8700", "http://127.0.0.1:8700/pictures"),
+        ),
+    ],
+)
+def test_workers_go_where_the_own_marketplace_is(
+    tmp_path: Path, settings: str, addresses: tuple[str, str, str]
+) -> None:
+    read = load_settings(written(tmp_path, f"[marketplace]\n{settings}\n"), {}).marketplace
+    assert (read.public_url, read.frame_url, read.pictures_url) == addresses
+
+
 def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="cannot read"):
         load_settings(tmp_path / "absent.toml", {})
