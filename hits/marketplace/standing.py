@@ -31,6 +31,11 @@ class Shortfall:
         return qualifying.wanted_words(self.requirement)
 
     @property
+    def unwanted(self) -> bool:
+        """Whether she has a qualification that the work is not for."""
+        return self.requirement.comparator == "DoesNotExist"
+
+    @property
     def requestable(self) -> bool:
         """Whether it is a qualification that one can ask for."""
         system = self.requirement.qualification_type_id in qualifying.SYSTEM_TYPES

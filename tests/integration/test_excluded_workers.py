@@ -79,7 +79,7 @@ def test_a_bad_worker_is_paid_told_why_and_kept_from_new_pages(judged: Verificat
     cleo = SiteWorker(judged.marketplace.url, judged.marketplace.invite("cleo"))
     offer = cleo.get(f"/hits/{hit_id}").text
     assert "too many pictures whose answer is known were answered wrongly" in offer
-    assert "data-missing" in offer
+    assert "This work is for people without that qualification." in offer
     assert "were answered rightly" in cleo.get("/messages").text
     anna = SiteWorker(judged.marketplace.url, judged.marketplace.invite("ben"))
     assert "data-missing" not in anna.get(f"/hits/{hit_id}").text
