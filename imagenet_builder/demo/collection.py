@@ -18,8 +18,8 @@ from random import Random
 from urllib.parse import quote
 
 from imagenet_builder.demo.collection_words import (
-    ARTISTS,
     Licence,
+    any_artist,
     any_licence,
     any_setting,
     any_title,
@@ -249,7 +249,7 @@ class _Results:
             copy=copy,
             delivery=delivery,
             licence=any_licence(rng),
-            artist=rng.choice(ARTISTS),
+            artist=any_artist(rng),
             description=self._description(subject, also, right),
             categories=self._categories(right),
             uploaded=datetime(2012, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randrange(400_000_000)),

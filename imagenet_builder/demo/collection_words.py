@@ -13,6 +13,16 @@ ARTISTS = (
     "Maren Oldenkamp", "T. Bellweather", "Ikaro Sanz", "Fotowerk Lindau", "Oona Räsänen", "J. P. Quillfeather",
     "Beatriz Moçambo", "Nils-Ole Tveit", "Rukmini Dass", "Kestrel77", "Atelier Vonn", "Pavla Hrušková",
 )  # fmt: skip
+# Most people give a few pictures; a few give many.
+PROLIFIC_SHARE = 0.2
+GIVEN_NAMES = (
+    "Aino", "Bram", "Chiara", "Dilnoza", "Emeka", "Freya", "Goran", "Hanneke", "Ilse", "Jarmila", "Kwame", "Leonor",
+    "Mirek", "Noor", "Orla", "Piet", "Quique", "Ruta", "Sanjay", "Tove", "Umut", "Vesna", "Wen", "Yusra", "Zoltán",
+)  # fmt: skip
+FAMILY_NAMES = (
+    "Abelung", "Brandvold", "Castanho", "Dvořan", "Eskelin", "Fairwater", "Grünspan", "Hollerich", "Iversund",
+    "Jelavić", "Kortrijker", "Lindqvest", "Montserín", "Nakagusuku", "Oyelami", "Pettersund",
+)  # fmt: skip
 RIGHT_TITLES = (
     "{subject}", "{subject} in {place}", "{subject}, {place} {year}", "{subject} close-up", "A {subject} ({place})",
     "{place} {year} {subject}", "{subject} on display", "Old {subject} {place}",
@@ -64,6 +74,13 @@ LICENCES = (
 def any_licence(rng: Random) -> Licence:
     """A licence, as often as the wiki has it."""
     return rng.choices([licence for _, licence in LICENCES], [weight for weight, _ in LICENCES])[0]
+
+
+def any_artist(rng: Random) -> str:
+    """Who made a file."""
+    if rng.random() < PROLIFIC_SHARE:
+        return rng.choice(ARTISTS)
+    return f"{rng.choice(GIVEN_NAMES)} {rng.choice(FAMILY_NAMES)}"
 
 
 def any_title(rng: Random, subject: str, right: bool) -> str:
