@@ -17,7 +17,6 @@ def test_licences_that_are_asked_for_later_are_found_though_the_first_queries_ar
             tmp_path,
             wordnet={"folder": str(wordnet_folder)},
             inaturalist={"endpoint": f"{services.address}/v1"},
-            project={"contact": ""},
             crawl={"sources": ["inaturalist"], "attempts": 1},
         ).folder
         done(project, "synsets", "select", "fly_agaric")
@@ -40,4 +39,9 @@ def test_licences_that_are_asked_for_later_are_found_though_the_first_queries_ar
         "Amanita muscaria [cc0,by-nc,research]",
     }
     assert "Amanita muscaria [cc0,research] " in done(project, "candidates", "--queries").output
+
+
+def test_a_table_shows_the_names_of_settings_as_they_are(tmp_path: Path, wordnet_folder: Path) -> None:
+    settings = {"wordnet": {"folder": str(wordnet_folder)}, "project": {"contact": ""}}
+    project = empty_project(tmp_path, **settings).folder
     assert "set [project] contact in imagenet-builder.toml" in done(project, "doctor").output

@@ -35,7 +35,7 @@ def division_named(
 ) -> ReleasePictures:
     places = np.array([SPLITS.index(split) for split in splits], np.uint8)
     images = np.array(sorted(shas), "S64")
-    division = Division(np.searchsorted(images, shas), labels, places, 0, 0, 0, 0, 0)
+    division = Division(np.searchsorted(images, shas), labels, places, 0, 0, 0, 0)
     pictures, found = named_pictures(WNIDS, images, division, key)
     assert images[found].tolist() == pictures.images.tolist()
     return pictures
