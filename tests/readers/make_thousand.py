@@ -37,7 +37,7 @@ def thousand(wordnet: Path) -> Release:
     each = len(splits)
     shas = sorted(hashlib.sha256(str(number).encode()).hexdigest().encode() for number in range(1000 * each))
     labels = np.arange(1000, dtype=np.int32).repeat(each)
-    division = Division(np.arange(len(shas)), labels, np.tile(splits, 1000).astype(np.uint8), 0, 0, 0, 0, 0)
+    division = Division(np.arange(len(shas)), labels, np.tile(splits, 1000).astype(np.uint8), 0, 0, 0, 0)
     pictures, _ = named_pictures(wnids, np.array(shas), division, b"a key")
     ids = class_ids(wnids)
     classes = tuple(
