@@ -24,16 +24,14 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from export_store import FILE_BYTES, make_store
 from PIL import Image
 
 from hits import database
 from imagenet_builder.config import SETTINGS_NAME, load_settings
-from imagenet_builder.descriptors import BYTES
 from imagenet_builder.export import plan as plan_module
 from imagenet_builder.export import writing
 from imagenet_builder.export.choose import Sizes
@@ -47,17 +45,10 @@ from imagenet_builder.export.tar import tar_member, write_tar_end
 from imagenet_builder.export.target import FolderTarget
 from imagenet_builder.export.tree import Journal, Tree
 from imagenet_builder.project import Project
-from imagenet_builder.selection import category_of
-from imagenet_builder.store import categories, tables
-from imagenet_builder.store.engine import MIGRATIONS
+from imagenet_builder.store import categories
 from imagenet_builder.store.export import Places, Supply
-from wordnet_synsets.select import list_wnids
 
-FILE_BYTES = 100_000
 RELEASE = "release"
-A_CLASS = 1_280
-ROWS_AT_ONCE = 20_000
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def gnu_tar(folder: Path, out: Path) -> None:
@@ -155,73 +146,6 @@ def _figures(times: list[tuple[float, float]], beside: list[tuple[float, float]]
     }
 
 
-def made_store(folder: Path, pictures: int) -> Project:
-    """A project whose store has so many accepted pictures, without bytes."""
-    folder.mkdir()
-    (folder / SETTINGS_NAME).write_text("[project]\ncontact = 'benchmark@example.org'\n")
-    project = Project(folder, load_settings(folder / SETTINGS_NAME, {}))
-    database.upgrade(database.open_engine(project.store_url(project.settings.store.url)), MIGRATIONS)
-    classes = list_wnids("ilsvrc2012")[: max(1, pictures // A_CLASS)]
-    with database.writing(project.engine) as connection:
-        categories.select(connection, [category_of(project.graph[wnid]) for wnid in classes], NOW)
-        for number, wnid in enumerate(classes, start=1):
-            connection.execute(tables.queries.insert(), _query(number, wnid))
-    random = np.random.default_rng(1)
-    with database.writing(project.engine) as connection:
-        # Hashes come in no order: with the usual two megabytes every row would be a page read and written.
-        connection.exec_driver_sql("PRAGMA cache_size=-1000000")
-        for start in range(0, pictures, ROWS_AT_ONCE):
-            numbers = range(start, min(pictures, start + ROWS_AT_ONCE))
-            for table, rows in _rows(numbers, classes, random).items():
-                connection.execute(tables.metadata.tables[table].insert(), rows)
-    return project
-
-
-def _query(number: int, wnid: str) -> dict[str, Any]:
-    asked = {"exhausted": True, "found": 0, "known": 0, "asked_at": NOW}
-    return {"id": number, "wnid": wnid, "source": "folder", "words": wnid, "language": "en", **asked}
-
-
-def _rows(numbers: range, classes: Sequence[str], random: np.random.Generator) -> dict[str, list[Any]]:
-    hashes = random.integers(-(2**63), 2**63 - 1, len(numbers))
-    # Every hundredth is like the one before it, but for a bit.
-    hashes[1::100] = hashes[0::100][: len(hashes[1::100])] ^ 1
-    descriptors = random.integers(-127, 128, (len(numbers), BYTES), dtype=np.int8)
-    descriptors[1::100] = descriptors[0::100][: len(descriptors[1::100])]
-    rows: dict[str, list[Any]] = {name: [] for name in ("images", "candidates", "questions", "verdicts")}
-    for number, value, descriptor in zip(numbers, hashes.tolist(), descriptors, strict=True):
-        sha256 = (
-            f"{(number * 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251F86C6A11D0C18E95) % 2**256:064x}"
-        )
-        place = min(number // A_CLASS, len(classes) - 1)
-        row_id = number + 1
-        shape = {"format": "jpeg", "mode": "RGB", "width": 640, "height": 480, "orientation": 1}
-        rows["images"].append(
-            {
-                **shape, "sha256": sha256, "byte_count": FILE_BYTES, "perceptual_hash": value,
-                "descriptor": descriptor.tobytes(), "stored_at": NOW,
-            }
-        )  # fmt: skip
-        rows["candidates"].append(
-            {
-                "id": row_id, "wnid": classes[place], "url": f"https://pictures.example/{number}.jpg",
-                "query_id": place + 1, "source": "folder", "rank": 0, "title": f"Picture {number}",
-                "page_url": f"https://pictures.example/{number}", "licence": "by", "licence_version": "4.0",
-                "author": f"Author {number // 3}", "found_at": NOW, "state": "stored", "retryable": False,
-                "attempts": 1, "ended_at": NOW, "sha256": sha256,
-            }
-        )  # fmt: skip
-        rows["questions"].append({"id": row_id, "sha256": sha256, "wnid": classes[place], "asked_at": NOW})
-        rows["verdicts"].append(
-            {
-                "question_id": row_id, "decision": "accepted", "rule": "majority", "parameters": {},
-                "probability": 0.97, "yes": 3, "no": 0, "unsure": 0, "broken": 0, "report": 0, "final": True,
-                "decided_at": NOW,
-            }
-        )  # fmt: skip
-    return rows
-
-
 def planned(folder: Path) -> dict[str, float]:
     """Plan and write a release of the project in `folder`, but for the pictures' bytes; seconds and peak memory."""
     written = io.BytesIO()
@@ -268,7 +192,7 @@ def release_of(folder: Path, pictures: int) -> dict[str, dict[str, float]]:
     fresh = multiprocessing.get_context("spawn")
     place = folder / f"store-{pictures}"
     with fresh.Pool(1) as pool:
-        pool.apply(made_store_apart, (place, pictures))
+        pool.apply(make_store, (place, pictures))
     found = {}
     for name in ("first", "again"):
         with fresh.Pool(1) as pool:
@@ -282,11 +206,6 @@ def release_of(folder: Path, pictures: int) -> dict[str, dict[str, float]]:
         )
     shutil.rmtree(place)
     return found
-
-
-def made_store_apart(folder: Path, pictures: int) -> None:
-    """`made_store`, for another process, whose memory does not count."""
-    made_store(folder, pictures)
 
 
 def main() -> None:
