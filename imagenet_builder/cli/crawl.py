@@ -52,6 +52,11 @@ logger = logging.getLogger(__name__)
     help="Search nothing; ask whether stored pictures are still there and still the same.",
 )
 @click.option(
+    "--again",
+    is_flag=True,
+    help="Ask queries that had brought all they have from their beginning, for what came to their sources since.",
+)
+@click.option(
     "--executor",
     type=click.Choice(("local", "ray")),
     help="Where pictures are fetched and inspected: in this process, or by workers on a Ray cluster.",
@@ -67,6 +72,7 @@ def command(
     excluded: tuple[str, ...],
     retry: bool,
     refresh: bool,
+    again: bool,
     executor: str | None,
     as_json: bool,
 ) -> None:
@@ -80,6 +86,7 @@ def command(
       imagenet-builder crawl --category n02084071 --licence cc0,by
       imagenet-builder crawl --retry
       imagenet-builder crawl --refresh
+      imagenet-builder crawl --again
     """
     from imagenet_builder.config import override
     from imagenet_builder.crawl.crawl import crawl
@@ -87,6 +94,8 @@ def command(
 
     if retry and refresh:
         raise click.UsageError("--retry and --refresh are two runs: give one of them")
+    if again and (retry or refresh):
+        raise click.UsageError("--again searches, and --retry and --refresh do not: give one of them")
     settings = override(
         invocation.project.settings,
         "crawl",
@@ -98,7 +107,7 @@ def command(
     )
     project = dataclasses.replace(invocation.project, settings=settings)
     with _progress() as listener:
-        report = crawl(project, wnids=wnids, retry=retry, refresh=refresh, listener=listener)
+        report = crawl(project, wnids=wnids, retry=retry, refresh=refresh, again=again, listener=listener)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(report), indent=2))
     else:
@@ -189,6 +198,11 @@ def _show(report: CrawlReport) -> None:
         console.print(
             f"{report.dropped_queries} queries not asked on: what they brought was known or refused "
             "(`imagenet-builder candidates --queries`)"
+        )
+    if report.exhausted_queries and not report.pages:
+        console.print(
+            f"{report.exhausted_queries} queries had brought all they have before "
+            "(`imagenet-builder crawl --again` asks them from their beginning)"
         )
     if report.without_candidates:
         console.print(f"no usable candidate for {', '.join(report.without_candidates)}")

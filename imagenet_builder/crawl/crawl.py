@@ -51,6 +51,7 @@ def crawl(
     wnids: Sequence[str] = (),
     retry: bool = False,
     refresh: bool = False,
+    again: bool = False,
     sources: Sequence[Source] | None = None,
     listener: ProgressListener = ignore_progress,
     clock: Callable[[], datetime] = now_utc,
@@ -59,7 +60,8 @@ def crawl(
 
     `sources` are those that the settings name, unless given.
     With `retry` nothing is searched, and only candidates that failed and may succeed are fetched; with `refresh` only
-    the servers of stored ones are asked whether they still show the same. A stop by Ctrl-C or
+    the servers of stored ones are asked whether they still show the same; `again` asks queries that were exhausted
+    from their beginning: for what came to a source since. A stop by Ctrl-C or
     SIGTERM ends it within seconds, everything finished committed, with `interrupted` set in the report.
     Raises ProjectError, LockHeld, ImageStoreError, DatabaseError, WordNetError. Sources that failed are in the
     report: what others found is fetched nevertheless.
@@ -79,7 +81,7 @@ def crawl(
         with database.reading(project.engine) as connection:
             categories = _chosen(categories_sql.selected(connection), wnids)
         with rare_collections(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_crawl(project, sources, categories, retry, refresh, listener, clock))
+            return runner.run(_crawl(project, sources, categories, retry, refresh, again, listener, clock))
 
 
 async def _crawl(
@@ -88,6 +90,7 @@ async def _crawl(
     categories: Sequence[Category],
     retry: bool,
     refresh: bool,
+    again: bool,
     listener: ProgressListener,
     clock: Callable[[], datetime],
 ) -> CrawlReport:
@@ -99,7 +102,8 @@ async def _crawl(
     )
     with StoreThread(project.engine) as store, _stopped_by_signals(stop):
         searches = not retry and not refresh
-        await store.write(functools.partial(_begin, scope=scope, searches=searches, now=clock()))
+        begin = functools.partial(_begin, scope=scope, searches=searches, again=again, now=clock())
+        await store.write(begin)
         collector = Collector(project, store, sources, scope, tally, clock, listener)
         await collector.prepare(retry=retry, refresh=refresh)
         arrivals = Arrivals()
@@ -130,8 +134,10 @@ async def _crawl(
     return tally.report(categories=len(categories), interrupted=stop.is_set())
 
 
-def _begin(connection: Connection, scope: Scope, *, searches: bool, now: datetime) -> None:
+def _begin(connection: Connection, scope: Scope, *, searches: bool, again: bool, now: datetime) -> None:
     sql.apply_licences(connection, scope, now)
+    if again:
+        queries_sql.ask_again(connection, scope.wnids, scope.sources)
     if searches:
         queries_sql.begin_crawl(connection, scope.wnids, scope.sources)
 

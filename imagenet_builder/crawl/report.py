@@ -25,8 +25,9 @@ class CrawlReport:
     """One run: what was searched, how the fetched candidates ended, and what kept it from doing all.
 
     `without_candidates` are categories for which nothing at all is known after the run; `dropped_queries` counts the
-    queries that were not asked on because what they brought was of no use; `quota_reached` says that candidates were
-    left because the disk quota is used up.
+    queries that were not asked on because what they brought was of no use, `exhausted_queries` those that had brought
+    all they have before the run, of categories that want more; `quota_reached` says that candidates were left because
+    the disk quota is used up.
     """
 
     categories: int
@@ -38,6 +39,7 @@ class CrawlReport:
     interrupted: bool
     quota_reached: bool = False
     dropped_queries: int = 0
+    exhausted_queries: int = 0
 
     @property
     def stored(self) -> int:
@@ -68,6 +70,7 @@ class Tally:
     source_errors: list[str] = field(default_factory=list)
     quota_reached: bool = False
     dropped_queries: int = 0
+    exhausted_queries: int = 0
     ended: Counter[tuple[str, Reason | None]] = field(default_factory=Counter)
 
     def count(self, outcome: Outcome, *, refresh: bool = False) -> None:
@@ -102,4 +105,5 @@ class Tally:
             interrupted=interrupted,
             quota_reached=self.quota_reached,
             dropped_queries=self.dropped_queries,
+            exhausted_queries=self.exhausted_queries,
         )

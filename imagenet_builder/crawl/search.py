@@ -142,11 +142,9 @@ class Search:
             functools.partial(queries_sql.asked_queries, wnids=wnids, sources=[source.name])
         )
         current = {(query.wnid, queries_sql.kept_words(query)) for query in made}
-        return [
-            asked
-            for asked in known
-            if (asked.query.wnid, asked.query.words) in current and self._worth_asking(asked)
-        ]
+        asked_for = [asked for asked in known if (asked.query.wnid, asked.query.words) in current]
+        self.tally.exhausted_queries += sum(asked.exhausted for asked in asked_for)
+        return [asked for asked in asked_for if self._worth_asking(asked)]
 
     def _worth_asking(self, asked: AskedQuery) -> bool:
         if asked.exhausted:

@@ -124,6 +124,13 @@ def begin_crawl(connection: Connection, wnids: Sequence[str], sources: Sequence[
     update_rows(connection, queries, "id", counted)
 
 
+def ask_again(connection: Connection, wnids: Sequence[str], sources: Sequence[str]) -> None:
+    """Let the exhausted queries for `wnids` to `sources` begin anew; what they found stays theirs, and is not new."""
+    for chunk in chunks(wnids):
+        exhausted = sa.and_(_among(queries, chunk, sources), queries.c.exhausted)
+        connection.execute(queries.update().where(exhausted).values(exhausted=False, continuation=None))
+
+
 def end_crawl(connection: Connection, wnids: Sequence[str], sources: Sequence[str]) -> None:
     """The crawl that was under way with the queries for `wnids` to `sources` came to its end."""
     for chunk in chunks(wnids):

@@ -211,7 +211,9 @@ def test_a_dataset_is_made_by_hand_with_people_in_browsers(
         ("rejected", "licence"): 2,
         ("rejected", "too-small"): 2,
     }
-    assert "nothing to do" in done(project, "crawl").output
+    assert "nothing to do" in (rested := done(project, "crawl").output)
+    assert "(`imagenet-builder crawl --again` asks them from their beginning)" in " ".join(rested.split())
+    assert done(project, "crawl", "--again", "--json").document["new_candidates"] == 0
     assert "too-small" in done(project, "candidates", "--rejected").output
     label_controls(browser, project, shows, shots)
 

@@ -107,6 +107,44 @@ def test_one_pass_over_a_list_serves_all_categories(tmp_path: Path) -> None:
     assert len(file.spans) == spans
 
 
+def test_a_list_that_grew_is_read_again_when_asked_for_and_brings_what_was_added(tmp_path: Path) -> None:
+    project = project_for(tmp_path)
+    crawl(project, sources=[watched(project)[0]])
+    with (tmp_path / "list.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"{address(number)},a thing1,by\n" for number in (ROWS, ROWS + 1))
+    rested = crawl(project, sources=[watched(project)[0]])
+    assert (rested.pages, rested.exhausted_queries) == (0, 3)
+    again = crawl(project, again=True, wnids=WNIDS[1:3], sources=[watched(project)[0]])
+    assert (again.new_candidates, again.dropped_queries, again.exhausted_queries) == (2, 0, 0)
+    urls = {wnid: [url for url, _ in pairs] for wnid, pairs in found(project).items()}
+    assert urls == {wnid: [url for url, _ in pairs] for wnid, pairs in expected().items()} | {
+        WNIDS[1]: [address(number) for number in (*range(0, ROWS, 50), ROWS, ROWS + 1)]
+    }
+    # What a query had found before itself does not speak against it.
+    with database.reading(project.engine) as connection:
+        assert connection.scalar(sa.select(sa.func.sum(tables.queries.c.known))) == 0
+    # It read to the end: who was not asked again rests, and so does everybody once more.
+    assert crawl(project, sources=[watched(project)[0]]).exhausted_queries == 3
+
+
+def test_asking_again_goes_on_where_it_was_stopped_and_does_not_begin_once_more(tmp_path: Path) -> None:
+    project = project_for(tmp_path, per_category=ROWS // 2)
+    crawl(project, wnids=WNIDS[:1], sources=[watched(project)[0]])
+    with (tmp_path / "list.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"{address(number)},a thing0,by\n" for number in range(ROWS, ROWS + 40))
+    wanting = [
+        dataclasses.replace(
+            project, settings=override(project.settings, "crawl", per_category=ROWS // 2 + more)
+        )
+        for more in (20, 40)
+    ]
+    some = crawl(wanting[0], again=True, wnids=WNIDS[:1], sources=[watched(project)[0]])
+    assert some.new_candidates == 20
+    source, file = watched(project)
+    assert crawl(wanting[1], wnids=WNIDS[:1], sources=[source]).new_candidates == 20
+    assert file.spans[0][0] > ROWS / 2
+
+
 def test_reading_ends_when_every_category_has_enough_and_goes_on_when_more_is_wanted(tmp_path: Path) -> None:
     project = project_for(tmp_path, per_category=20)
     with database.writing(project.engine) as connection:
