@@ -34,7 +34,9 @@ def make_store(folder: Path, pictures: int) -> None:
     folder.mkdir()
     (folder / SETTINGS_NAME).write_text("[project]\ncontact = 'benchmark@example.org'\n")
     project = Project(folder, load_settings(folder / SETTINGS_NAME, {}))
-    database.upgrade(database.open_engine(project.store_url(project.settings.store.url)), MIGRATIONS)
+    engine = database.open_engine(project.store_url(project.settings.store.url))
+    database.upgrade(engine, MIGRATIONS)
+    engine.dispose()
     classes = list_wnids("ilsvrc2012")[: max(1, pictures // A_CLASS)]
     with database.writing(project.engine) as connection:
         categories.select(connection, [category_of(project.graph[wnid]) for wnid in classes], NOW)
@@ -48,8 +50,11 @@ def make_store(folder: Path, pictures: int) -> None:
     order = random.permutation(pictures)
     place = np.empty_like(order)
     place[order] = np.arange(pictures)
+    # Without its connections the file can be written without a log beside it.
+    project.engine.dispose()
     with closing(sqlite3.connect(project.engine.url.database or "")) as connection:
         # By the driver alone, without foreign keys: a question may be written before its picture.
+        connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-6000000")
         for start in range(0, pictures, ROWS_AT_ONCE):
@@ -58,8 +63,10 @@ def make_store(folder: Path, pictures: int) -> None:
             sha256s = [_sha256(at, pictures) for at in place[numbers.start : numbers.stop].tolist()]
             for table, rows in _answers(numbers, sha256s, classes):
                 _insert(connection, table, rows)
-            connection.commit()
+        # All at once: trees over hashes are changed everywhere by every part, and so would be written anew for each.
+        connection.commit()
         connection.execute("ANALYZE")
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _insert(connection: sqlite3.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
