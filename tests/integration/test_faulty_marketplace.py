@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hits import database
 from hits.errors import MarketplaceFaulty, RequestRefused
+from hits.marketplace import tables as market
+from hits.marketplace.settings import utc_now
 from hits.model import Answer
 from imagenet_builder import collecting
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.publish import publish
+from imagenet_builder.reconcile import LISTINGS, reconcile
 from imagenet_builder.store.tables import assignments, hits, reservations, verdicts
 from tests.faulty_marketplace import (
     Fault,
@@ -239,3 +243,56 @@ def test_an_assignment_that_was_rejected_by_hand_is_not_missed(
     client.reject_assignment(AssignmentId=refused, RequesterFeedback="not at all")
     report = aggregate(made.project)
     assert (report.collected.assignments, report.collected.unlisted, report.hits_closed) == (5, 0, 2)
+
+
+def lapse(made: Verification, hit_id: str) -> None:
+    """As a run left a page that was killed before it wrote its id down, so long ago that its token is forgotten."""
+    with database.writing(made.project.engine) as connection:
+        was_killed = {"state": "intended", "platform_hit_id": None, "published_at": None}
+        long_ago = utc_now() - timedelta(hours=30)
+        connection.execute(
+            hits.update().where(hits.c.platform_hit_id == hit_id).values(intended_at=long_ago, **was_killed)
+        )
+    with database.writing(made.marketplace.engine) as connection:
+        connection.execute(market.request_tokens.delete())
+
+
+def leaving_out(hit_ids: list[str], times: int) -> Fault:
+    """A list of HITs that lacks these, so many times."""
+    left = iter(range(times))
+
+    def change(found: dict[str, Any]) -> None:
+        found["HITs"] = [hit for hit in found["HITs"] if hit["HITId"] not in hit_ids]
+
+    return lambda _request, answer: None if next(left, None) is None else rewritten(answer, change)
+
+
+@pytest.mark.parametrize("other_too", [True, False])
+def test_a_page_that_a_list_leaves_out_once_is_not_created_again(
+    two_pages: tuple[Verification, FaultyMarketplace], other_too: bool
+) -> None:
+    made, proxy = two_pages
+    pages = list(made.pages())
+    lapse(made, pages[0])
+    proxy.faults["ListHITs"] = leaving_out(pages if other_too else pages[:1], 1)
+    publish(made.project)
+    assert len(made.marketplace.client().list_hits()["HITs"]) == 2
+    assert list(made.pages()) == pages
+
+
+def test_while_a_list_lacks_what_is_there_nothing_is_created_or_given_up(
+    two_pages: tuple[Verification, FaultyMarketplace],
+) -> None:
+    made, proxy = two_pages
+    first, second = made.pages()
+    proxy.faults["ListHITs"] = leaving_out([second], LISTINGS - 1)
+    report = reconcile(made.project, abandon=True)
+    assert (report.published, report.unknown, report.abandoned) == (2, 0, 0)
+    lapse(made, first)
+    for refused in (lambda: publish(made.project), lambda: reconcile(made.project, abandon=True)):
+        proxy.faults["ListHITs"] = leaving_out([first, second], LISTINGS)
+        with pytest.raises(MarketplaceFaulty, match="lists only some of its HITs"):
+            refused()
+    assert len(made.marketplace.client().list_hits()["HITs"]) == 2
+    proxy.faults.clear()
+    assert reconcile(made.project).found == 1
