@@ -29,6 +29,10 @@ class MarketplaceUnavailable(HitsError):
     """The marketplace did not answer, or refused the keys."""
 
 
+class MarketplaceFaulty(MarketplaceUnavailable):
+    """The marketplace was reached, but failed over this call, or answered what cannot be read."""
+
+
 class RequestRefused(HitsError):
     """The marketplace answered a request with an error.
 

@@ -133,7 +133,10 @@ class HitStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PublishedHit:
-    """A HIT as the platform knows it; reward in US cents, times aware UTC."""
+    """A HIT as the platform knows it; reward in US cents, times aware UTC.
+
+    `reviewed` assignments are approved or rejected.
+    """
 
     hit_id: str
     annotation: str
@@ -142,6 +145,7 @@ class PublishedHit:
     reward_cents: int
     created_at: datetime
     expires_at: datetime
+    reviewed: int
 
 
 class AssignmentStatus(StrEnum):

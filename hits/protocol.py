@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from .errors import MarketplaceUnavailable, RequestRefused
+from .errors import MarketplaceFaulty, MarketplaceUnavailable, RequestRefused
 from .model import Assignment, AssignmentStatus, HitStatus, PublishedHit
 
 CODE_PREFIX = "AWS.MechanicalTurk."
@@ -37,6 +37,7 @@ def speaks_protocol(endpoint_url: str, answer: dict[str, Any]) -> dict[str, Any]
 def translated(endpoint_url: str) -> Iterator[None]:
     """Turn botocore's errors into this package's, each one line."""
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -44,11 +45,30 @@ def translated(endpoint_url: str) -> Iterator[None]:
         raise _refusal(endpoint_url, error) from error
     except ParamValidationError as error:
         raise RequestRefused(_one_line(error), "InvalidParameterValue") from error
-    except (BotoCoreError, ValueError) as error:
-        raise MarketplaceUnavailable(
-            f"the marketplace at {endpoint_url} cannot be reached: {_one_line(error)}; "
-            "start it with `imagenet-builder marketplace serve`"
-        ) from error
+    except (BotoCoreError, ResponseParserError, ValueError) as error:
+        raise _failure(endpoint_url, error) from error
+
+
+def unreadable(endpoint_url: str, error: Exception) -> MarketplaceFaulty:
+    """An answer that is not what the protocol says."""
+    return MarketplaceFaulty(
+        f"the marketplace at {endpoint_url} gave an answer that cannot be read "
+        f"({type(error).__name__}: {_one_line(error)}); try again later, and look at its log"
+    )
+
+
+def _failure(endpoint_url: str, error: Exception) -> MarketplaceUnavailable:
+    """What an error of botocore's own means: that there was no answer, or one that it cannot read."""
+    from botocore.exceptions import BotoCoreError, PaginationError
+
+    # An address that cannot be one is a UnicodeError.
+    answered = isinstance(error, PaginationError) or not isinstance(error, BotoCoreError | UnicodeError)
+    if answered:
+        return unreadable(endpoint_url, error)
+    return MarketplaceUnavailable(
+        f"the marketplace at {endpoint_url} cannot be reached: {_one_line(error)}; "
+        "start it with `imagenet-builder marketplace serve`"
+    )
 
 
 def _refusal(endpoint_url: str, error: Any) -> MarketplaceUnavailable | RequestRefused:
@@ -67,7 +87,7 @@ def _refusal(endpoint_url: str, error: Any) -> MarketplaceUnavailable | RequestR
             f"what answers at {endpoint_url} is no marketplace (HTTP {code}); check the endpoint's address"
         )
     if code in _TRY_LATER or status >= 500:
-        return MarketplaceUnavailable(
+        return MarketplaceFaulty(
             f"the marketplace at {endpoint_url} failed: {_one_line(message)}; "
             "try again later, and look at its log"
         )
@@ -102,6 +122,7 @@ def published_hit(hit: dict[str, Any]) -> PublishedHit:
         reward_cents=cents_of(hit["Reward"]),
         created_at=_utc(hit["CreationTime"]),
         expires_at=_utc(hit["Expiration"]),
+        reviewed=int(hit.get("NumberOfAssignmentsCompleted", 0)),
     )
 
 

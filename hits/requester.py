@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import RequestRefused
+from .calls import Calls
+from .errors import MarketplaceUnavailable, RequestRefused
 from .model import Assignment, AssignmentStatus, HitStatus, HitTerms, PublishedHit
-from .protocol import (
-    already_exists,
-    cents_of,
-    published_hit,
-    speaks_protocol,
-    submission,
-    translated,
-)
+from .protocol import already_exists, cents_of, published_hit, submission
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
@@ -36,6 +29,7 @@ def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "
     """
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
     # botocore obeys HTTP_PROXY even for this machine itself, where no proxy can help.
     loopback = urlsplit(endpoint_url).hostname in {"127.0.0.1", "localhost", "::1"}
@@ -45,27 +39,30 @@ def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "
         read_timeout=READ_TIMEOUT_SECONDS,
         proxies={} if loopback else None,
     )
-    with translated(endpoint_url):
+    try:
         session = boto3.session.Session(
             aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region
         )
-        return Requester(session.client("mturk", endpoint_url=endpoint_url, config=config), endpoint_url)
+        client = session.client("mturk", endpoint_url=endpoint_url, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise MarketplaceUnavailable(f"{endpoint_url} cannot be a marketplace's address: {error}") from error
+    return Requester(Calls(client, endpoint_url))
 
 
 class Requester:
     """What publishing and collecting ask of a marketplace; threads may share one.
 
-    Every method may raise MarketplaceUnavailable (not reached, keys refused, out of order) or RequestRefused.
+    Every method may raise what `Calls` raises.
     """
 
-    def __init__(self, client: Any, endpoint_url: str) -> None:
-        self._client = client
-        self.endpoint_url = endpoint_url
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.endpoint_url = calls.endpoint_url
         self._hit_types: dict[tuple[object, ...], str] = {}
 
     def balance_cents(self) -> int:
         """Return the money that HITs can still be published for, in US cents."""
-        return cents_of(self._call("get_account_balance")["AvailableBalance"])
+        return self._calls.ask("get_account_balance", lambda answer: cents_of(answer["AvailableBalance"]))
 
     def create_hit(self, token: str, annotation: str, terms: HitTerms, question_xml: str) -> str:
         """Publish a HIT and return its id; with a `token` used within 24 h, the id of the HIT made with it.
@@ -74,8 +71,9 @@ class Requester:
         """
         hit_type_id = self._hit_type(terms)
         try:
-            made = self._call(
+            return self._calls.ask(
                 "create_hit_with_hit_type",
+                lambda made: str(made["HIT"]["HITId"]),
                 HITTypeId=hit_type_id,
                 MaxAssignments=terms.max_assignments,
                 LifetimeInSeconds=terms.lifetime,
@@ -87,32 +85,29 @@ class Requester:
             if not already_exists(refusal):
                 raise
             return self._made_before(refusal, token, annotation)
-        return str(made["HIT"]["HITId"])
 
     def hit(self, hit_id: str) -> PublishedHit:
         """Return a HIT as the marketplace knows it; RequestRefused (HITDoesNotExist) for an unknown one."""
-        return published_hit(self._call("get_hit", HITId=hit_id)["HIT"])
+        return self._calls.ask("get_hit", lambda found: published_hit(found["HIT"]), HITId=hit_id)
 
     def find_by_annotation(self, prefix: str) -> Iterator[PublishedHit]:
         """Yield this requester's HITs whose annotation begins with `prefix`; disposed ones are not listed."""
-        for hit in self._pages("list_hits", "HITs"):
-            if str(hit.get("RequesterAnnotation", "")).startswith(prefix):
-                yield published_hit(hit)
+        for hit in self._calls.each("list_hits", "HITs", published_hit):
+            if hit.annotation.startswith(prefix):
+                yield hit
 
     def reviewable(self) -> Iterator[str]:
         """Yield the ids of HITs that wait for review: all assignments submitted, or expired and none pending."""
-        for hit in self._pages("list_reviewable_hits", "HITs"):
-            yield str(hit["HITId"])
+        yield from self._calls.each("list_reviewable_hits", "HITs", lambda hit: str(hit["HITId"]))
 
     def assignments(
         self, hit_id: str, statuses: Iterable[AssignmentStatus] = tuple(AssignmentStatus)
     ) -> Iterator[Assignment]:
         """Yield a HIT's finished assignments in one of `statuses`, also before the HIT is reviewable."""
         wanted = [status.value for status in statuses]
-        for found in self._pages(
-            "list_assignments_for_hit", "Assignments", HITId=hit_id, AssignmentStatuses=wanted
-        ):
-            yield submission(found)
+        yield from self._calls.each(
+            "list_assignments_for_hit", "Assignments", submission, HITId=hit_id, AssignmentStatuses=wanted
+        )
 
     def approve(self, assignment_id: str) -> None:
         """Pay an assignment; one that is approved already is left as it is."""
@@ -130,7 +125,7 @@ class Requester:
     def extend(self, hit_id: str, additional: int, token: str) -> None:
         """Ask for `additional` more assignments of a HIT, once for each `token` (24 h)."""
         try:
-            self._call(
+            self._calls.tell(
                 "create_additional_assignments_for_hit",
                 HITId=hit_id,
                 NumberOfAdditionalAssignments=additional,
@@ -143,7 +138,7 @@ class Requester:
     def expire(self, hit_id: str) -> None:
         """Offer a HIT to nobody from now on; assignments in hand can still be submitted."""
         try:
-            self._call("update_expiration_for_hit", HITId=hit_id, ExpireAt=LONG_AGO)
+            self._calls.tell("update_expiration_for_hit", HITId=hit_id, ExpireAt=LONG_AGO)
         except RequestRefused:
             # Repeating an expiration may be refused; what counts is that the HIT has expired.
             if self.hit(hit_id).expires_at > datetime.now(UTC):
@@ -152,7 +147,7 @@ class Requester:
     def delete(self, hit_id: str) -> None:
         """Dispose of a HIT whose assignments are all approved or rejected; one that is gone stays gone."""
         try:
-            self._call("delete_hit", HITId=hit_id)
+            self._calls.tell("delete_hit", HITId=hit_id)
         except RequestRefused as refusal:
             if refusal.code == "HITDoesNotExist":
                 return
@@ -182,21 +177,27 @@ class Requester:
         )
 
     def _own_type(self, name: str, **making: object) -> str:
-        for found in self._pages(
+        for found, type_id in self._calls.each(
             "list_qualification_types",
             "QualificationTypes",
+            lambda known: (known["Name"], str(known["QualificationTypeId"])),
             Query=name,
             MustBeRequestable=False,
             MustBeOwnedByCaller=True,
         ):
-            if found["Name"] == name:
-                return str(found["QualificationTypeId"])
-        made = self._call("create_qualification_type", Name=name, QualificationTypeStatus="Active", **making)
-        return str(made["QualificationType"]["QualificationTypeId"])
+            if found == name:
+                return type_id
+        return self._calls.ask(
+            "create_qualification_type",
+            lambda made: str(made["QualificationType"]["QualificationTypeId"]),
+            Name=name,
+            QualificationTypeStatus="Active",
+            **making,
+        )
 
     def qualify(self, type_id: str, worker_id: str) -> None:
         """Give a worker a qualification, without a message; one that she has stays."""
-        self._call(
+        self._calls.tell(
             "associate_qualification_with_worker",
             QualificationTypeId=type_id,
             WorkerId=worker_id,
@@ -207,7 +208,7 @@ class Requester:
     def disqualify(self, type_id: str, worker_id: str, reason: str) -> None:
         """Take a qualification from a worker; one that she does not have stays away."""
         try:
-            self._call(
+            self._calls.tell(
                 "disassociate_qualification_from_worker",
                 QualificationTypeId=type_id,
                 WorkerId=worker_id,
@@ -220,22 +221,26 @@ class Requester:
     def delete_qualification_type(self, type_id: str) -> None:
         """Delete a qualification type; one that is gone stays gone."""
         try:
-            self._call("delete_qualification_type", QualificationTypeId=type_id)
+            self._calls.tell("delete_qualification_type", QualificationTypeId=type_id)
         except RequestRefused as refusal:
             if refusal.code != "QualificationTypeDoesNotExist":
                 raise
 
     def notify(self, worker_id: str, subject: str, text: str) -> None:
         """Send a worker a message."""
-        self._call("notify_workers", Subject=subject, MessageText=text, WorkerIds=[worker_id])
+        self._calls.tell("notify_workers", Subject=subject, MessageText=text, WorkerIds=[worker_id])
 
     def _review(self, status: AssignmentStatus, operation: str, **parameters: str) -> None:
         try:
-            self._call(operation, **parameters)
+            self._calls.tell(operation, **parameters)
         except RequestRefused:
             # An earlier run, or a retry of this very call, may have done it.
-            found = self._call("get_assignment", AssignmentId=parameters["AssignmentId"])["Assignment"]
-            if found["AssignmentStatus"] != status.value:
+            found = self._calls.ask(
+                "get_assignment",
+                lambda answer: str(answer["Assignment"]["AssignmentStatus"]),
+                AssignmentId=parameters["AssignmentId"],
+            )
+            if found != status.value:
                 raise
 
     def _hit_type(self, terms: HitTerms) -> str:
@@ -250,8 +255,9 @@ class Requester:
             terms.required,
         )
         if key not in self._hit_types:
-            made = self._call(
+            self._hit_types[key] = self._calls.ask(
                 "create_hit_type",
+                lambda made: str(made["HITTypeId"]),
                 Title=terms.title,
                 Description=terms.description,
                 Keywords=", ".join(terms.keywords),
@@ -277,7 +283,6 @@ class Requester:
                     for type_id, least in terms.required
                 ],
             )
-            self._hit_types[key] = str(made["HITTypeId"])
         return self._hit_types[key]
 
     def _made_before(self, refusal: RequestRefused, token: str, annotation: str) -> str:
@@ -292,19 +297,3 @@ class Requester:
             if found.annotation == annotation:
                 return str(hit_id)
         raise refusal
-
-    def _call(self, operation: str, **parameters: object) -> dict[str, Any]:
-        with translated(self.endpoint_url):
-            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-        return speaks_protocol(self.endpoint_url, answer)
-
-    def _pages(self, operation: str, key: str, **parameters: object) -> Iterator[dict[str, Any]]:
-        pages = iter(
-            self._client.get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": 100})
-        )
-        while True:
-            with translated(self.endpoint_url):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield from speaks_protocol(self.endpoint_url, page)[key]

@@ -28,6 +28,8 @@ def _remedy(cause: str) -> str:
     lowered = cause.lower()
     if "disk is full" in lowered or "no space" in lowered:
         return "free some disk space and run the command again: nothing committed is lost"
+    if "disk i/o error" in lowered:
+        return "check that its disk is neither full nor failing and run the command again"
     if "readonly" in lowered or "read-only" in lowered or "unable to open" in lowered:
         return "check that the folder exists and that you may write to it"
     if "no such table" in lowered or "no such column" in lowered or "does not exist" in lowered:

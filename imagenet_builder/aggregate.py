@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hits import database
 from hits.consensus import RULES
-from hits.errors import MarketplaceUnavailable
+from hits.errors import MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Decision
 
 from . import excluded_workers, marketplace_keys
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AGGREGATE_LOCK = "aggregate"
+
+# What one endpoint does, or lacks, holds neither the others nor the verdicts up; it is told at the end of the run.
+FAILURES = (MarketplaceUnavailable, RequestRefused, ProjectError)
+Failure = MarketplaceUnavailable | RequestRefused | ProjectError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,8 @@ def aggregate(
     whose verdict is not final. `finalise` decides every question that was ever asked, for good, from the votes there
     are. Workers whose answers give a reason are excluded from new work (`excluded_workers`). `now` (the wall clock, if
     None) is written beside what is stored. Raises LockHeld while another run aggregates, ProjectError for an unknown
-    rule; and, after everything else is done, MarketplaceUnavailable or ProjectError for an endpoint that did not
-    answer or has no keys.
+    rule; and, after everything else is done, MarketplaceUnavailable, RequestRefused or ProjectError for an endpoint
+    that did not answer, refused or has no keys.
     """
     with database.exclusive_lock(project.engine, AGGREGATE_LOCK):
         return _Aggregation(project, now or utc_now(), progress or _silent).run(rule, finalise)
@@ -117,14 +121,15 @@ class _Aggregation:
         with database.reading(self.engine) as connection:
             endpoints = payments.endpoints_at_work(connection)
         completed: list[int] = []
-        failures: list[MarketplaceUnavailable | ProjectError] = []
+        failures: list[Failure] = []
         for endpoint in endpoints:
             try:
                 requester = marketplace_keys.requester(self.project, endpoint)
                 completed += self.collecting.collect(requester, endpoint)
                 self.collecting.pay(requester, endpoint)
-            except (MarketplaceUnavailable, ProjectError) as error:
+            except FAILURES as error:
                 failures.append(error)
+        failures += self.collecting.faults
         excluded = self._review()
         failures += self._tell()
         changed = self.deciding.decide(completed, rule, finalise)
@@ -147,9 +152,9 @@ class _Aggregation:
             return 0
         return excluded_workers.review(self.engine, self.now, after=before)
 
-    def _tell(self) -> list[MarketplaceUnavailable | ProjectError]:
+    def _tell(self) -> list[Failure]:
         """Let the platforms know who gets no more work."""
-        failures: list[MarketplaceUnavailable | ProjectError] = []
+        failures: list[Failure] = []
         with database.reading(self.engine) as connection:
             endpoints = worker_store.endpoints_to_tell(connection)
         for endpoint in sorted(endpoints):
@@ -157,20 +162,20 @@ class _Aggregation:
                 requester = marketplace_keys.requester(self.project, endpoint)
                 name = self.project.settings.project.name
                 excluded_workers.tell(self.engine, requester, name, endpoint, self.now)
-            except (MarketplaceUnavailable, ProjectError) as error:
+            except FAILURES as error:
                 failures.append(error)
         return failures
 
-    def _delete_bars(self, endpoints: Sequence[str]) -> list[MarketplaceUnavailable | ProjectError]:
+    def _delete_bars(self, endpoints: Sequence[str]) -> list[Failure]:
         """Delete the qualifications that kept earlier voters from pages that have ended."""
-        failures: list[MarketplaceUnavailable | ProjectError] = []
+        failures: list[Failure] = []
         for endpoint in endpoints:
             with database.reading(self.engine) as connection:
                 ended = bars.bars_to_delete(connection, endpoint)
             for hit_id, type_id in ended:
                 try:
                     marketplace_keys.requester(self.project, endpoint).delete_qualification_type(type_id)
-                except (MarketplaceUnavailable, ProjectError) as error:
+                except FAILURES as error:
                     failures.append(error)
                     break
                 with database.writing(self.engine) as connection:
@@ -204,11 +209,16 @@ def _log(report: AggregateReport) -> None:
     fields = {
         "assignments": collected.assignments,
         "unreadable": collected.unreadable,
+        "unknown_pictures": collected.unknown_pictures,
+        "missing_pictures": collected.missing_pictures,
+        "repeated": collected.repeated,
         "votes": {answer.value: collected.votes[answer] for answer in Answer},
         "payments": collected.payments,
         "payments_refused": collected.payments_refused,
         "paid_cents": collected.paid_cents,
         "lost_hits": collected.lost_hits,
+        "faulty_hits": collected.faulty_hits,
+        "unlisted": collected.unlisted,
         "hits_closed": report.hits_closed,
         "hits_open": report.hits_open,
         "workers_excluded": report.workers_excluded,

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hits import database
-from hits.errors import RequestRefused
+from hits.errors import MarketplaceFaulty, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus
 
 from .answering import ReadPage, read_page
@@ -31,8 +31,11 @@ logger = logging.getLogger(__name__)
 
 # HITs whose assignments are stored in one transaction, so that it stays short.
 HITS_AT_ONCE = 50
-COLLECTABLE = (AssignmentStatus.SUBMITTED, AssignmentStatus.APPROVED)
+COLLECTABLE = frozenset({AssignmentStatus.SUBMITTED, AssignmentStatus.APPROVED})
+# A marketplace that fails over so many calls in a row fails over all of them.
+FAULTS_IN_A_ROW = 5
 
+Fault = MarketplaceFaulty | RequestRefused
 Progress = Callable[[str, int, int], None]
 
 
@@ -42,7 +45,8 @@ class Collected:
 
     `repeated` votes are a worker's second on a question; `unknown_pictures` and `missing_pictures` are answers
     to pictures that are not on the page, and pictures of the page without an answer; `lost_hits` are published,
-    but their marketplace does not know them.
+    but their marketplace does not know them; of `faulty_hits` it could not say what was answered, and `unlisted`
+    assignments it has, but does not list: both are asked for again by the next run.
     """
 
     assignments: int = 0
@@ -57,16 +61,31 @@ class Collected:
     payments_refused: int = 0
     paid_cents: int = 0
     lost_hits: int = 0
+    faulty_hits: int = 0
+    unlisted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A HIT whose marketplace listed its assignments: those that are stored, and those of the list."""
+
+    hit: StoredHit
+    assignment_ids: set[str]
 
 
 class Collecting:
-    """One run's calls to marketplaces; `collected` counts what came of them."""
+    """One run's calls to marketplaces; `collected` counts what came of them.
+
+    `faults` are those that one page or one payment had: the others go on.
+    """
 
     def __init__(self, engine: sa.Engine, now: datetime, progress: Progress) -> None:
         self.engine = engine
         self.now = now
         self.progress = progress
         self.collected = Collected()
+        self.faults: list[Fault] = []
+        self._in_a_row = 0
 
     def collect(self, requester: Requester, endpoint: str) -> list[int]:
         """Store what is new of an endpoint's open HITs; returns the rows of HITs that bring nothing more."""
@@ -76,32 +95,39 @@ class Collecting:
             return []
         # Asked first: a HIT that was reviewable before its assignments were listed gets no others.
         over = set(requester.reviewable())
-        listed: list[StoredHit] = []
+        listed: list[Listed] = []
         for start in range(0, len(published), HITS_AT_ONCE):
             batch = published[start : start + HITS_AT_ONCE]
             listed += self._collect_batch(requester, endpoint, batch)
             self.progress("HITs", start + len(batch), len(published))
         with database.reading(self.engine) as connection:
-            counts = store.count_assignments(connection, [hit.id for hit in listed])
-        return [hit.id for hit in listed if hit.platform_hit_id in over or counts.get(hit.id, 0) >= hit.votes]
+            counts = store.count_assignments(connection, [one.hit.id for one in listed])
+        return [
+            one.hit.id
+            for one in listed
+            if counts.get(one.hit.id, 0) >= one.hit.votes
+            or (one.hit.platform_hit_id in over and self._is_whole(requester, one))
+        ]
 
-    def _collect_batch(
-        self, requester: Requester, endpoint: str, batch: Sequence[StoredHit]
-    ) -> list[StoredHit]:
+    def _collect_batch(self, requester: Requester, endpoint: str, batch: Sequence[StoredHit]) -> list[Listed]:
         ids = [hit.id for hit in batch]
         with database.reading(self.engine) as connection:
             slots = store.asked_slots(connection, ids)
             known = store.known_assignments(connection, ids)
-        listed: list[StoredHit] = []
+        listed: list[Listed] = []
         pages: list[ReadPage] = []
         for hit in batch:
             found = self._assignments(requester, hit)
             if found is None:
                 continue
-            listed.append(hit)
             # By id: a marketplace that lists an assignment twice must not have it counted twice.
-            new = {one.assignment_id: one for one in found if one.assignment_id not in known[hit.id]}
-            pages += [read_page(hit.id, slots[hit.id], one) for one in new.values()]
+            every = {one.assignment_id: one for one in found}
+            listed.append(Listed(hit, known[hit.id].union(every)))
+            pages += [
+                read_page(hit.id, slots[hit.id], one)
+                for one in every.values()
+                if one.assignment_id not in known[hit.id] and one.status in COLLECTABLE
+            ]
         with database.writing(self.engine) as connection:
             self.collected.repeated += store.store_assignments(
                 connection, endpoint, [page.collected for page in pages], self.now
@@ -111,15 +137,53 @@ class Collecting:
         return listed
 
     def _assignments(self, requester: Requester, hit: StoredHit) -> list[Assignment] | None:
-        """A HIT's finished assignments; None for a HIT that its marketplace does not know."""
+        """A HIT's finished assignments; None where its marketplace does not know it, or fails over it."""
         try:
-            return list(requester.assignments(hit.platform_hit_id or "", COLLECTABLE))
-        except RequestRefused as error:
-            if error.code != "HITDoesNotExist":
-                raise
+            found = list(requester.assignments(hit.platform_hit_id or ""))
+        except (MarketplaceFaulty, RequestRefused) as error:
+            self._bear_with(hit, error)
+            return None
+        self._in_a_row = 0
+        return found
+
+    def _bear_with(self, hit: StoredHit, error: Fault) -> None:
+        """Leave a HIT whose marketplace fails over it to the next run."""
+        if isinstance(error, RequestRefused) and error.code == "HITDoesNotExist":
             logger.warning("HIT %s is not known to %s any more", hit.platform_hit_id, hit.endpoint)
             self.collected.lost_hits += 1
-            return None
+            return
+        logger.warning("the answers to HIT %s could not be had: %s", hit.platform_hit_id, error)
+        self.collected.faulty_hits += 1
+        self._note_fault(error)
+
+    def _note_fault(self, error: Fault) -> None:
+        """Keep a fault for the end of the run; raises it if the marketplace does nothing else any more."""
+        self.faults.append(error)
+        self._in_a_row += 1
+        if self._in_a_row == FAULTS_IN_A_ROW:
+            raise error
+
+    def _is_whole(self, requester: Requester, listed: Listed) -> bool:
+        """Whether all that was handed in for a HIT which is over was listed: a listing may have left some out."""
+        hit, seen = listed.hit, listed.assignment_ids
+        if len(seen) >= hit.votes:
+            return True
+        try:
+            there = requester.hit(hit.platform_hit_id or "")
+            again = {one.assignment_id for one in requester.assignments(there.hit_id)}
+        except (MarketplaceFaulty, RequestRefused) as error:
+            self._bear_with(hit, error)
+            return False
+        # Over before its time is a page of which every assignment was handed in.
+        known = max(
+            len(seen | again), there.max_assignments if there.expires_at > self.now else there.reviewed
+        )
+        if known > len(seen):
+            logger.warning(
+                "HIT %s has %d assignments, of which %d were listed", there.hit_id, known, len(seen)
+            )
+            self.collected.unlisted += known - len(seen)
+        return known == len(seen)
 
     def _count(self, page: ReadPage) -> None:
         totals, stored = self.collected, page.collected
@@ -136,6 +200,13 @@ class Collecting:
                 stored.assignment.assignment_id,
                 stored.unreadable,
             )
+        elif page.unknown or page.missing:
+            logger.warning(
+                "assignment %s answers %d pictures that are not on its page, and leaves out %d that are",
+                stored.assignment.assignment_id,
+                page.unknown,
+                page.missing,
+            )
 
     def pay(self, requester: Requester, endpoint: str) -> None:
         """Approve what an endpoint still has to be told of."""
@@ -144,12 +215,17 @@ class Collecting:
         for number, payment in enumerate(owed, start=1):
             try:
                 requester.approve(payment.platform_assignment_id)
+            except MarketplaceFaulty as error:
+                logger.warning("assignment %s is not paid yet: %s", payment.platform_assignment_id, error)
+                self._note_fault(error)
+                continue
             except RequestRefused as error:
                 logger.warning("assignment %s is not paid: %s", payment.platform_assignment_id, error)
                 self.collected.payments_refused += 1
                 with database.writing(self.engine) as connection:
                     payments.record_refused(connection, payment, str(error))
                 continue
+            self._in_a_row = 0
             with database.writing(self.engine) as connection:
                 payments.record_paid(connection, payment, self.now)
             self.collected.payments += 1

@@ -12,6 +12,7 @@
     │   ├── PageTooLarge               a page over 65,535 bytes
     │   ├── AnswersUnreadable          an answer that is not our page's
     │   ├── MarketplaceUnavailable     no answer, or keys refused
+    │   │   └── MarketplaceFaulty      it failed over one call, or answered what cannot be read
     │   ├── RequestRefused             the protocol's own errors, with TurkErrorCode
     │   ├── SimulationError            the worker site misbehaved
     │   ├── marketplace.codec.ProtocolError    a request that is not the protocol's

@@ -190,7 +190,7 @@ class ImageStore:
             # obstore puts its diagnosis on the first line and a dump of its own types below.
             cause = str(error).strip().splitlines()[0]
             raise ImageStoreError(
-                f"cannot {verb} images in {self.name}: {cause}; {_remedy(str(error), self.is_folder)}"
+                f"cannot {verb} images in {self.name}: {cause}; {_remedy(verb, str(error), self.is_folder)}"
             ) from error
 
 
@@ -231,11 +231,12 @@ def _key(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}"
 
 
-def _remedy(cause: str, is_folder: bool) -> str:
+def _remedy(verb: str, cause: str, is_folder: bool) -> str:
     if os.strerror(errno.ENOSPC) in cause or os.strerror(errno.EDQUOT) in cause:
         return "free some disk space and run the command again: nothing committed is lost"
     if is_folder:
-        return "check that the folder exists and that you may write to it, and run the command again"
+        may = "write to it" if verb == "write" else "read it and every file in it"
+        return f"check that the folder exists and that you may {may}, and run the command again"
     if any(place in cause for place in INSTANCE_KEYS):
         return (
             "no keys are in the environment (AWS_…, GOOGLE_…, AZURE_…): set them, and run the command again"

@@ -22,7 +22,7 @@ from .errors import PublishError
 from .pages import PageMaker
 from .planning import Planner, Progress
 from .publication import PublishReport, PublishRequest, dollars, intent_cost
-from .reconcile import ANNOTATION_PREFIX, PUBLISH_LOCK, annotation, record_found, utc_now
+from .reconcile import PUBLISH_LOCK, annotation, list_whole, record_found, utc_now
 from .store import bars, ledger
 from .store import publish as store
 from .store.publish import HitIntent, StoredHit
@@ -123,7 +123,9 @@ class _Publication:
         lapsed = [hit for hit in waiting if self.clock() - hit.intended_at > TOKEN_LIFE]
         if not lapsed:
             return list(waiting)
-        listed = list(requester.find_by_annotation(ANNOTATION_PREFIX))
+        with database.reading(self.project.engine) as connection:
+            published = store.hits_in_state(connection, "published", endpoint=self.endpoint)
+        listed, _ = list_whole(requester, lapsed, published)
         found = record_found(self.project.engine, lapsed, listed)
         return [hit for hit in waiting if hit.id not in found]
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hits import database
+from hits.errors import MarketplaceFaulty, RequestRefused
+from hits.model import HitStatus
 
 from . import marketplace_keys
 from .store import publish as store
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 ANNOTATION_PREFIX = "imagenet-builder:"
 PUBLISH_LOCK = "publish"
+LISTINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,9 @@ def _reconcile_endpoint(
     published: Sequence[StoredHit],
     abandon_at: datetime | None,
 ) -> ReconcileReport:
-    listed = list(requester.find_by_annotation(ANNOTATION_PREFIX))
+    listed, absent = list_whole(requester, intended, published)
     found = record_found(engine, intended, listed)
-    known = {hit.hit_id for hit in listed}
-    unknown = [hit.id for hit in published if hit.platform_hit_id not in known]
+    unknown = [hit.id for hit in absent]
     if unknown and abandon_at is not None:
         with database.writing(engine) as connection:
             store.record_abandoned(connection, unknown, abandon_at)
@@ -103,6 +105,41 @@ def _reconcile_endpoint(
         unknown=len(unknown),
         abandoned=len(unknown) if abandon_at is not None else 0,
     )
+
+
+def list_whole(
+    requester: Requester, intended: Sequence[StoredHit], published: Sequence[StoredHit]
+) -> tuple[list[PublishedHit], list[StoredHit]]:
+    """Return the pipeline's HITs that a marketplace lists, and those of `published` that it does not know.
+
+    A list that leaves out what the marketplace has says nothing of what is not on it: it is asked for again. So is,
+    once, one that has not all of `intended`. Raises MarketplaceFaulty if it is never whole.
+    """
+    listed: dict[str, PublishedHit] = {}
+    for number in range(LISTINGS):
+        listed.update((hit.hit_id, hit) for hit in requester.find_by_annotation(ANNOTATION_PREFIX))
+        absent = [hit for hit in published if hit.platform_hit_id not in listed]
+        left_out = [hit for hit in absent if _is_there(requester, hit)]
+        if left_out:
+            logger.warning("the list of HITs leaves out %d that the marketplace has", len(left_out))
+            continue
+        annotations = {hit.annotation for hit in listed.values()}
+        if number or all(annotation(hit.token) in annotations for hit in intended):
+            return list(listed.values()), absent
+    raise MarketplaceFaulty(
+        f"the marketplace at {requester.endpoint_url} lists only some of its HITs, {LISTINGS} times over; "
+        "try again later: nothing was created or given up"
+    )
+
+
+def _is_there(requester: Requester, hit: StoredHit) -> bool:
+    """Whether the marketplace knows a HIT that it did not list."""
+    try:
+        return requester.hit(hit.platform_hit_id or "").status is not HitStatus.DISPOSED
+    except RequestRefused as refusal:
+        if refusal.code != "HITDoesNotExist":
+            raise
+        return False
 
 
 def record_found(

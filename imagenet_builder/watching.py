@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ from .reconcile import utc_now
 if TYPE_CHECKING:
     from .aggregate import AggregateReport
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "imagenet_builder_aggregate_"
 
 
@@ -24,8 +28,8 @@ def watched(
 ) -> AggregateReport:
     """Return what `run` returns; PATH.prom tells of it, PATH.heartbeat when it last ended well (None: no files).
 
-    A run that fails is told as well, then its error goes on; one that finds the lock held tells nothing: the run that
-    holds it will. Raises ProjectError if the files cannot be written.
+    A run that fails is told as well, if it can be, then its error goes on; one that finds the lock held tells nothing:
+    the run that holds it will. Raises ProjectError if the files of a run that ended well cannot be written.
     """
     if path is None:
         return run()
@@ -35,7 +39,11 @@ def watched(
     except LockHeld:
         raise
     except Exception:
-        _replace(path.with_name(f"{path.name}.prom"), _text(None, started, clock(), _last_success(path)))
+        try:
+            _replace(path.with_name(f"{path.name}.prom"), _text(None, started, clock(), _last_success(path)))
+        except ProjectError as error:
+            # What stopped the run may be what stops this: the run's own error is the one to be told.
+            logger.warning("%s", error)
         raise
     ended = clock()
     _replace(path.with_name(f"{path.name}.prom"), _text(report, started, ended, ended))
@@ -48,6 +56,8 @@ def _last_success(path: Path) -> datetime | None:
         return datetime.fromisoformat(path.with_name(f"{path.name}.heartbeat").read_text("utf-8").strip())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ProjectError(f"cannot read {path}.heartbeat: {error.strerror}") from error
     except ValueError as error:
         raise ProjectError(f"{path}.heartbeat holds no time: {error}; delete it") from error
 
@@ -74,10 +84,15 @@ def _lines(
     for name, help_text, value in (
         ("assignments", "Assignments that the last run collected.", collected.assignments),
         ("unreadable", "Of these, those that cannot be read.", collected.unreadable),
+        ("unknown_pictures", "Answers to pictures that are not on their page.", collected.unknown_pictures),
+        ("missing_pictures", "Pictures of answered pages without an answer.", collected.missing_pictures),
+        ("repeated_votes", "Votes that are a worker's second on a question.", collected.repeated),
         ("payments", "Payments that the last run made.", collected.payments),
         ("payments_refused", "Payments that were refused to it.", collected.payments_refused),
         ("payments_given_up", "Payments that no run tries any more.", report.payments_given_up),
         ("lost_hits", "Published HITs that their marketplace does not know.", collected.lost_hits),
+        ("faulty_hits", "Published HITs whose assignments could not be had.", collected.faulty_hits),
+        ("unlisted", "Assignments that their marketplace has but did not list.", collected.unlisted),
         ("hits_open", "HITs that may still bring votes.", report.hits_open),
         ("verdicts_changed", "Verdicts that the last run changed.", report.verdicts_changed),
         ("verdicts_provisional", "Verdicts that more votes may change.", report.provisional),
@@ -106,6 +121,8 @@ def _replace(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise ProjectError(
             f"cannot write {path}: {error.strerror}; correct `metrics` under [verification]"
         ) from error

@@ -112,6 +112,16 @@ def _oddities(report: AggregateReport) -> list[str]:
             "pages that their marketplace does not know",
             "see `imagenet-builder reconcile`",
         ),
+        (
+            collected.faulty_hits,
+            "pages whose answers their marketplace could not tell",
+            "the next run asks again",
+        ),
+        (
+            collected.unlisted,
+            "answered pages that their marketplace has but did not list",
+            "the next run asks again",
+        ),
         (left, "pictures that stayed undecided", "`publish-hits --again` asks about them once more"),
     ]
     return [f"note        {what}: {number} ({hint})" for number, what, hint in counted if number]

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Bars:
+    """Called with (stage, done, total); each stage has its own bar. Without a terminal (None) nothing is drawn."""
+
+    def __init__(self, drawn: Progress | None) -> None:
+        self._drawn = drawn
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if self._drawn is None:
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._drawn.add_task(stage, total=total)
+        self._drawn.update(self._tasks[stage], completed=done, total=total)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """No bars meanwhile: they are drawn over what is said and asked beside them."""
+        if self._drawn is not None:
+            self._drawn.stop()
+        yield
+        if self._drawn is not None:
+            self._drawn.start()
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function to call with (stage, done, total); each stage has its own bar, gone at the end."""
+def shown_progress() -> Iterator[Bars]:
+    """Yield bars that are gone at the end."""
     if not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield Bars(None)
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        tasks = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield advance
+    with Progress(console=Console(stderr=True), transient=True) as drawn:
+        yield Bars(drawn)

@@ -27,10 +27,8 @@ def cents_of(dollars: str) -> int:
 
 
 @click.command("publish-hits")
-@click.option(
-    "--sandbox", "where", flag_value="sandbox", help="On the project's own marketplace: play money."
-)
-@click.option("--live", "where", flag_value="live", help="On [marketplace] live_endpoint, for money.")
+@click.option("--sandbox", is_flag=True, help="On the project's own marketplace: play money.")
+@click.option("--live", is_flag=True, help="On [marketplace] live_endpoint, for money.")
 @click.option("--votes", type=click.IntRange(1), help="Workers a question.  [default: 3]")
 @click.option(
     "--page-size", type=click.IntRange(1), help="Pictures a page, controls included.  [default: 48]"
@@ -63,7 +61,8 @@ def cents_of(dollars: str) -> int:
 @click.pass_obj
 def command(
     invocation: Invocation,
-    where: str | None,
+    sandbox: bool,
+    live: bool,
     votes: int | None,
     page_size: int | None,
     controls: int | None,
@@ -91,8 +90,8 @@ def command(
     from imagenet_builder.config import override
     from imagenet_builder.publish import PublishRequest, publish
 
-    if where is None:
-        raise click.UsageError("say where: --sandbox (play money) or --live")
+    if sandbox == live:
+        raise click.UsageError("say where: either --sandbox (play money) or --live")
     project = dataclasses.replace(
         invocation.project,
         settings=override(
@@ -106,12 +105,17 @@ def command(
             most_votes=most_votes,
         ),
     )
-    request = PublishRequest(where == "live", again, dry_run, categories, reward, budget)
-    confirm = _confirm_live if request.live and not dry_run else None
-    if confirm is not None:
+    request = PublishRequest(live, again, dry_run, categories, reward, budget)
+    spends = request.live and not dry_run
+    if spends:
         _require_terminal()
-    with shown_progress() as progress:
-        report = publish(project, request, confirm=confirm, progress=progress)
+    with shown_progress() as bars:
+
+        def confirm(plan: PublishReport) -> None:
+            with bars.hidden():
+                _confirm_live(plan)
+
+        report = publish(project, request, confirm=confirm if spends else None, progress=bars)
     if as_json:
         click.echo(json.dumps(_document(report), indent=2))
     else:
@@ -188,7 +192,10 @@ def _lines(report: PublishReport) -> list[str]:
             f"budget     {dollars(report.budget_cents)}, {dollars(report.committed_cents)} of it committed before"
         )
     if report.balance_cents is not None:
-        lines.append(f"balance    {dollars(report.balance_cents)}")
+        short = not report.published and report.balance_cents < cost.total_cents
+        lines.append(
+            f"balance    {dollars(report.balance_cents)}" + (" (too little for this)" if short else "")
+        )
     if report.over_budget:
         lines.append(f"waiting    {report.over_budget} pictures, for lack of budget")
     if report.unshowable:

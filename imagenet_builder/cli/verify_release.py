@@ -40,6 +40,7 @@ def command(release: str, skip_near_duplicates: bool, as_json: bool) -> None:
         for problem in problems:
             click.echo(problem)
     if problems:
-        raise ReleaseError(f"{release} has {len(problems)} problems: get it again from where it came from")
+        many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ReleaseError(f"{release} has {many}: get it again from where it came from")
     if not as_json:
         click.echo(f"{release} is sound, checksum {digest}")

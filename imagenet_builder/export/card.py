@@ -9,6 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from imagenet_builder.records import Rights, Split
+from imagenet_builder.train.sealed import sealed_name
 
 from .description import Release
 from .facts import Facts, licence_name
@@ -87,6 +88,7 @@ def readme(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         class_sizes=class_sizes(release),
         rules=rule_list(facts),
         files="\n".join(FILES[name] for name in FILES if name in request.formats),
+        sealed=_sealed_line(release),
         loading=_loading(request),
         licences=licence_table(facts),
         cautions=cautions_text(facts),
@@ -97,6 +99,23 @@ def readme(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         replicate=replicate_row(plan),
     )
     return filled.encode()
+
+
+def _sealed_line(release: Release) -> str:
+    """The line of the list of files that names the sealed ones, with its line break; nothing where there are none."""
+    files, splits = sealed_files(release)
+    if not files:
+        return ""
+    return (
+        f"- {files}: labels, sources and votes of {splits}, encrypted;\n"
+        "  `imagenet-builder evaluate` scores with the key.\n"
+    )
+
+
+def sealed_files(release: Release) -> tuple[str, str]:
+    """The sealed files, and the hidden splits that they are of, as a sentence names them."""
+    hidden = [split for split in Split if split.hidden and release.of_split(split)]
+    return ", ".join(f"`{sealed_name(split)}`" for split in hidden), " and ".join(hidden)
 
 
 def replicate_row(plan: Plan) -> str:
@@ -145,7 +164,7 @@ def licence_table(facts: Facts) -> str:
 
 def _cell(text: str) -> str:
     # A source may say anything.
-    return " ".join(text.split()).replace("|", "\\|")
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def cautions_text(facts: Facts) -> str:

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from importlib.resources import files
 from string import Template
 
-from .card import authors_text, cautions_text, class_sizes, licence_table, rule_list
+from .card import authors_text, cautions_text, class_sizes, licence_table, rule_list, sealed_files
+from .description import Release
 from .facts import Facts
 from .plan import Plan
 from .request import ExportRequest
@@ -42,6 +43,7 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         licences=licence_table(facts),
         cautions=cautions_text(facts),
         likely=_likely(facts),
+        missing=_missing(release),
         tool=f"imagenet-builder {version('imagenet-builder')}",
     )
     return filled.encode()
@@ -80,6 +82,16 @@ def _likely(facts: Facts) -> str:
     return (
         f"By the rules that decided, {total / number:.1%} of the {round(number):,} labels that have a probability are "
         "right on average; the rules' assumptions are not checked by that."
+    )
+
+
+def _missing(release: Release) -> str:
+    files, splits = sealed_files(release)
+    if not files:
+        return "No: labels and sources of all pictures are here."
+    return (
+        f"Labels, sources, titles and votes of {splits} are sealed ({files}), so that a test\nstays a test: its makers "
+        f"keep the key. Authors and licences of {splits} are named without saying which picture is whose."
     )
 
 

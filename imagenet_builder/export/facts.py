@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from imagenet_builder.records import Rights
 from imagenet_builder.store.export import Crowd
 from imagenet_builder.store.provenance import Provenance
 
+# What a terminal obeys, and marks that turn the rest of a line around.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 # As `Provenance` ends.
 VOTES = ("yes", "no", "unsure", "broken", "report")
 
@@ -41,7 +45,7 @@ class Facts:
         for (licence, version, url), number in Counter(
             (one.rights.licence, one.rights.licence_version, one.rights.licence_url) for one in known
         ).items():
-            self.licences[licence_name(Rights(licence, version)), url or ""] += number
+            self.licences[licence_name(Rights(licence, version)), _address(url)] += number
         self.rules.update(one.rule for one in known)
         self.sources.update(one.source for one in known)
         votes = np.array([one[-len(VOTES) :] for one in known], np.int64)
@@ -58,6 +62,17 @@ class Facts:
         return [(name, url, number) for (name, url), number in found]
 
 
+def one_line(text: str | None) -> str:
+    """What a source says, on one line that is shown as it stands."""
+    return _OBEYED.sub("", " ".join((text or "").split()))
+
+
+def _address(text: str | None) -> str:
+    """An address of the web, which may become a link; of a source's other words none."""
+    address = one_line(text)
+    return address if _ADDRESS.fullmatch(address) else ""
+
+
 def licence_name(rights: Rights) -> str:
     """A licence as people write it: `CC BY-SA 4.0`, `CC0 1.0`, `public domain`."""
     return _written(rights.licence, rights.licence_version)
@@ -66,7 +81,7 @@ def licence_name(rights: Rights) -> str:
 @lru_cache(maxsize=1024)
 def _written(licence: str | None, licence_version: str | None) -> str:
     code = (licence or "").lower()
-    version = f" {licence_version}" if licence_version else ""
+    version = f" {one_line(licence_version)}" if licence_version else ""
     if not code:
         return "licence not stated"
     if code in {"pd", "pdm"}:
@@ -75,4 +90,4 @@ def _written(licence: str | None, licence_version: str | None) -> str:
         return f"CC0{version}"
     if code == "by" or code.startswith("by-"):
         return f"CC {code.upper()}{version}"
-    return f"{' '.join(code.split())}{version}"
+    return f"{one_line(code)}{version}"

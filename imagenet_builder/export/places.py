@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import shutil
 import tempfile
 import time
@@ -16,7 +17,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
 
 from imagenet_builder.errors import ReleaseError
 from imagenet_builder.images import BUCKET_SCHEMES
@@ -36,6 +36,7 @@ UPLOAD_PART = 16 << 20
 # same moment, Swift answers some without an ETag, which counts as failed.
 TRIED_AGAIN = (0.1, 0.3, 1.0)
 Answer = TypeVar("Answer")
+_SCHEME, _BUCKET = re.compile("[A-Za-z][A-Za-z0-9+.-]*"), re.compile("[a-z0-9]+://[^/]")
 
 
 class Place(Protocol):
@@ -258,12 +259,16 @@ def _first_line(error: Exception) -> str:
 
 
 def is_bucket(out: str) -> bool:
-    """Whether `out` is the address of a bucket, and not a folder; raises ReleaseError for one that is mistyped."""
-    scheme = urlsplit(out).scheme
-    if scheme not in BUCKET_SCHEMES:
+    """Whether `out` is the address of a bucket, and not a folder; raises ReleaseError for any other address."""
+    scheme, colon, rest = out.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
         return False
-    if not out.startswith(f"{scheme}://"):
-        raise ReleaseError(f"{out} is no address of a bucket; write {scheme}://BUCKET/FOLDER")
+    if scheme.lower() not in BUCKET_SCHEMES:
+        if rest.startswith("//"):
+            raise ReleaseError(f"{out} is no address of a bucket: give a folder, or s3://, gs:// or az://")
+        return False
+    if not _BUCKET.match(out):
+        raise ReleaseError(f"{out} is no address of a bucket; write {scheme.lower()}://BUCKET/FOLDER")
     return True
 
 

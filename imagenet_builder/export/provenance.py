@@ -29,7 +29,7 @@ from imagenet_builder.train.sealed import (
 )
 
 from .description import SPLITS, Release, ReleasePictures
-from .facts import VOTES, Facts, licence_name
+from .facts import VOTES, Facts, licence_name, one_line
 from .tree import Tree
 from .writing import Pictures
 
@@ -226,8 +226,8 @@ def _hexadecimal(digests: npt.NDArray[np.void]) -> list[str]:
 
 
 def _credit(file_name: str, known: Provenance) -> str:
-    title = _one_line(known.title) or "untitled"
-    where = _one_line(known.page_url or known.url)
+    title = one_line(known.title) or "untitled"
+    where = one_line(known.page_url or known.url)
     rights = known.rights
     return f'{file_name}: "{title}" by {_author(rights)}, {licence_name(rights)}, {where}\n'
 
@@ -239,8 +239,4 @@ def shuffled(credits: set[bytes], secret: bytes, mark: str) -> list[bytes]:
 
 
 def _author(rights: Rights) -> str:
-    return _one_line(rights.author or rights.credit) or "unknown author"
-
-
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+    return one_line(rights.author or rights.credit) or "unknown author"

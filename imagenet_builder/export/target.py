@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -49,6 +50,9 @@ class Target(Protocol):
         """Say that the store has the release on record: it stays, whatever happens next."""
 
 
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
+
+
 class FolderTarget:
     """A folder, written beside its place and renamed.
 
@@ -56,6 +60,8 @@ class FolderTarget:
     """
 
     def __init__(self, out: Path) -> None:
+        if out.name in {"", ".."}:
+            raise ReleaseError(f"{out} is no name for a release: give another --out")
         self._out = out
         self._beside = out.with_name(f".{out.name}.partial")
         self._published = self._settled = False
@@ -86,6 +92,8 @@ class FolderTarget:
             raise ReleaseError(
                 f"the name of {readable} is not UTF-8, as a release's must be: give another --out"
             ) from error
+        if _CONTROLS.search(self.name):
+            raise ReleaseError(f"the name {self.name!r} is not one line of text: give another --out")
         above = next(parent for parent in self._out.parents if parent.exists())
         if not above.is_dir():
             raise ReleaseError(f"{above} is a file, and no folder for {self._out}: give another --out")

@@ -132,11 +132,19 @@ def _unlisted(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         if not folders and not names:
             # Readers take an empty folder for a class without pictures.
-            yield f"{Path(parent).relative_to(folder).as_posix()} is an empty folder"
-        for name in sorted([*names, *(below for below in folders if Path(parent, below).is_symlink())]):
+            yield f"{_shown(Path(parent), folder)} is an empty folder"
+        for name in sorted(below for below in folders if Path(parent, below).is_symlink()):
+            yield f"{_shown(Path(parent, name), folder)} is a link to a folder"
+        for name in sorted(names):
             path = Path(parent, name).relative_to(folder).as_posix()
             if path not in sums and path not in {SUMS_NAME, MANIFEST_NAME}:
-                yield f"{path} is not listed in {SUMS_NAME}"
+                yield f"{_shown(Path(parent, name), folder)} is not listed in {SUMS_NAME}"
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """A path that anybody may have put there, on one line; as a literal where it is not text."""
+    text = path.relative_to(folder).as_posix()
+    return text if text.isprintable() else repr(text)
 
 
 def _check_files(
@@ -149,8 +157,10 @@ def _check_files(
         for number, ((path, expected), digest) in enumerate(zip(sums.items(), found, strict=True), start=1):
             if digest == expected:
                 sound.append(path)
+            elif digest is not None:
+                problems.append(f"{path} was changed")
             else:
-                problems.append(f"{path} is missing" if digest is None else f"{path} was changed")
+                problems.append(f"{path} is {'a link' if (folder / path).is_symlink() else 'missing'}")
             if progress is not None:
                 progress(number, len(sums))
     return sound

@@ -34,7 +34,8 @@ class Accepted:
 def pace(connection: sa.Connection) -> Pace | None:
     """How long a picture took on the latest pages that were timed; None if there are none.
 
-    By the page's own clock, but no longer than the worker had the page: a page can say anything.
+    By the page's own clock, but no longer than the worker had the page: a page can say anything. The platform's clock
+    says nothing where it was set back meanwhile.
     """
     a = assignments.c
     latest = (
@@ -46,13 +47,17 @@ def pace(connection: sa.Connection) -> Pace | None:
     )
     shown = sa.select(sa.func.count()).where(hit_questions.c.hit_id == latest.c.hit_id).scalar_subquery()
     taken = [
-        min(seconds, (submitted - accepted).total_seconds() or seconds) / pictures
+        _taken(seconds, (submitted - accepted).total_seconds()) / pictures
         for seconds, accepted, submitted, pictures in connection.execute(
             sa.select(latest.c.page_seconds, latest.c.accepted_at, latest.c.submitted_at, shown)
         )
         if pictures
     ]
     return Pace(median(taken), len(taken)) if taken else None
+
+
+def _taken(seconds: float, held: float) -> float:
+    return min(seconds, held) if held > 0 else seconds
 
 
 def accepted_by_category(connection: sa.Connection) -> dict[str, Accepted]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from imagenet_builder.records import Candidate, Reason
 
 from .bulk import insert_rows
 from .chunks import chunks
-from .storable import storable
+from .storable import MOST_URL_BYTES, storable, storable_url
 from .tables import (
     TOMBSTONE_KINDS,
     candidates,
@@ -76,13 +77,22 @@ def author_key(name: str | None) -> str:
     return " ".join((name or "").casefold().split())
 
 
+def target_key(target: str) -> str:
+    """What a tombstone keeps of an image, an address or an author; in place of what no index takes, its SHA-256."""
+    text = storable(target)
+    content = text.encode()
+    return text if len(content) <= MOST_URL_BYTES else f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def concerned_by(connection: Connection, kind: Kind, target: str) -> Concerned:
     """The images and candidates of an image, an address (the picture's, its original's or its page's) or an author."""
-    table = candidates.c
+    table, target = candidates.c, storable(target)
     if kind is Kind.IMAGE:
         condition: sa.ColumnElement[bool] = table.sha256 == target
     elif kind is Kind.URL:
-        condition = sa.or_(table.url == target, table.original_url == target, table.page_url == target)
+        condition = sa.or_(
+            table.url == storable_url(target), table.original_url == target, table.page_url == target
+        )
     else:
         credited = sa.select(sa.func.coalesce(table.author, table.credit)).distinct()
         names = [name for name in connection.scalars(credited) if author_key(name) == target]
@@ -169,7 +179,8 @@ def releases_with(connection: Connection, sha256s: Collection[str]) -> list[str]
 def lay(connection: Connection, stones: Iterable[tuple[Kind, str]], reason: str, now: datetime) -> None:
     """Lay tombstones; one that is there already keeps its reason and time."""
     rows = [
-        {"kind": str(kind), "target": target, "reason": reason, "laid_at": now} for kind, target in stones
+        {"kind": str(kind), "target": target_key(target), "reason": storable(reason), "laid_at": now}
+        for kind, target in stones
     ]
     insert_rows(connection, tombstones, rows)
 
@@ -224,7 +235,7 @@ def taken_down_urls(connection: Connection, page: Sequence[Candidate]) -> set[st
         author = author_key(candidate.rights.author or candidate.rights.credit)
         for kind, target in [*((Kind.URL, address) for address in addresses), (Kind.AUTHOR, author)]:
             if target:
-                targets.setdefault((str(kind), storable(target)), []).append(candidate.url)
+                targets.setdefault((str(kind), target_key(target)), []).append(candidate.url)
     found: set[str] = set()
     for chunk in chunks({target for _, target in targets}):
         rows = connection.execute(

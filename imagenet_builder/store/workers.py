@@ -131,8 +131,8 @@ def _pages(connection: sa.Connection, pages: Integers) -> tuple[Integers, NDArra
     if untimed.any():
         held = _held(connection, first)
         seconds[untimed] = [held[one] for one in row[untimed].tolist()]
-    # No time at all says that nobody measured it.
-    seconds[untimed & (seconds == 0)] = np.nan
+    # No time at all says that nobody measured it, and less than none that a clock was set back.
+    seconds[untimed & (seconds <= 0)] = np.nan
     return worker.astype(np.int64), seconds.astype(np.float64)
 
 

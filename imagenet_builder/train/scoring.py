@@ -89,7 +89,11 @@ def submission_text(content: bytes, name: str) -> str:
     try:
         return content.decode("ascii").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise TrainingError(f"{name} cannot be read as lines of class ids: {error}") from error
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise TrainingError(
+            f"{name}, line {line}: a byte {content[error.start]:#04x} is not of plain text; "
+            "lines of class ids, digits and blanks alone, are wanted"
+        ) from error
 
 
 def score(truth: Truth, submission: str, name: str, boxes: Path | None = None) -> Scores:
@@ -117,6 +121,10 @@ def _scores(truth: Truth, rows: Sequence[Sequence[int]], localization: tuple[flo
 def _parsed(
     truth: Truth, submission: str, name: str, parse: Callable[[list[str], str], list[Row]]
 ) -> list[Row]:
+    if not submission.strip():
+        raise TrainingError(
+            f"{name} is empty: a line is wanted for each of {truth.split}'s {len(truth.files)} pictures"
+        )
     # Only what ends a line for the devkit does: not form feeds and the like, as str.splitlines has it.
     rows = parse(submission.removesuffix("\n").split("\n"), name)
     if len(rows) != len(truth.files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,10 @@ def test_rewards_follow_the_time_that_pages_took(small: Verification) -> None:
     assert (dry.seconds_per_picture, dry.timed_pages) == (3.0, PAGES_TO_TRUST)
     least = 5 * 3.0 * settings.pay_per_hour_cents / 3600
     assert least <= dry.cost.reward_cents / dry.cost.assignments <= least + 1
+    with database.writing(small.project.engine) as connection:
+        # The platform's clock was set back while the page was answered: the page's own is left.
+        connection.execute(assignments.update().values(submitted_at=timed["accepted_at"] - timedelta(days=1)))
+    assert publish(small.project, PublishRequest(dry_run=True)).seconds_per_picture == 3.0
     with database.writing(small.project.engine) as connection:
         connection.execute(assignments.update().values(page_seconds=0.01))
     rushed = publish(small.project, PublishRequest(dry_run=True))

@@ -153,7 +153,9 @@ def test_boxes_are_scored_where_it_is_known_where_things_are(
         ("1\n" * 9 + "\n", "line 10 is blank"),
         ("1\n" * 8, "has 8 lines, val has 9 pictures"),
         ("1\n" * 8 + "1.5\n", "line 9: '1.5' is not a class id"),
-        ("é\n" * 9, "cannot be read as lines of class ids"),
+        ("1\né\n" + "1\n" * 7, "line 2: a byte 0xc3 is not of plain text; lines of class ids"),
+        ("", "is empty: a line is wanted for each of val's 9 pictures"),
+        ("\n\n", "is empty: a line is wanted for each of val's 9 pictures"),
         (None, "No such file"),
     ],
 )

@@ -185,6 +185,18 @@ def test_verdicts_follow_exclusions_and_their_end_though_the_clock_was_set_back(
         assert aggregate(made.project).verdicts_changed == 0
 
 
+def test_a_clock_that_was_set_back_while_pages_were_answered_makes_nobody_too_fast(
+    judged: Verification,
+) -> None:
+    aggregate(judged.project)
+    with database.writing(judged.project.engine) as connection:
+        yesterday = utc_now() - timedelta(days=1)
+        connection.execute(tables.assignments.update().values(page_seconds=None, submitted_at=yesterday))
+    with database.reading(judged.project.engine) as connection:
+        conducts = [line.conduct for line in excluded_workers.look_at_workers(connection)]
+    assert [(one.pages, one.hasty_pages, one.seconds) for one in conducts] == [(2, 0, None)] * 3
+
+
 def test_the_command_shows_accuracies_with_intervals_and_status_shows_alpha(judged: Verification) -> None:
     aggregate(judged.project)
     folder = judged.project.folder

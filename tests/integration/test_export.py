@@ -603,6 +603,9 @@ def test_the_ground_truth_is_in_the_order_of_file_names(project: Project, tmp_pa
         ("x" * 250, "cannot write the release .*xx: File name too long; give a shorter --out"),
         ("file/release", "/file is a file, and no folder for .*/file/release: give another --out"),
         ("file/in/release", "/file is a file, and no folder for .*/file/in/release: give another --out"),
+        ("/", "/ is no name for a release: give another --out"),
+        ("new/..", "/new/.. is no name for a release: give another --out"),
+        ("two\nlines", r"the name 'two\\nlines' is not one line of text: give another --out"),
         ("V\udcf6gel", "the name of .*/V�gel is not UTF-8, as a release's must be: give another --out"),
     ],
 )

@@ -273,4 +273,4 @@ def test_a_release_in_the_bucket_is_checked_and_compared_as_a_folder_is(
     assert run(command_line.main, "verify-release", address, "--skip-near-duplicates") == 1
     said = capsys.readouterr()
     assert "mds/val/shard.00000.mds was changed" in said.out
-    assert said.err.startswith(f"Error: {address} has 1 problems")
+    assert said.err.startswith(f"Error: {address} has 1 problem:")

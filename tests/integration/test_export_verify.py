@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_a_changed_file_is_named(release: Path, capsys: pytest.CaptureFixture[st
     assert run(command.main, str(release)) == 1
     said = capsys.readouterr()
     assert said.out == f"{victim.relative_to(release)} was changed\n"
-    assert "has 1 problems" in said.err
+    assert "has 1 problem:" in said.err
 
 
 def test_missing_extra_and_linked_files_are_named(release: Path) -> None:
@@ -86,9 +87,18 @@ def test_missing_extra_and_linked_files_are_named(release: Path) -> None:
     (release / "more").symlink_to(release / "train")
     problems = verify_release(release)
     assert f"{missing.relative_to(release)} is missing" in problems
-    assert f"{linked.relative_to(release)} is missing" in problems
+    assert f"{linked.relative_to(release)} is a link" in problems
     assert "extra.txt is not listed in SHA256SUMS" in problems
-    assert "more is not listed in SHA256SUMS" in problems
+    assert "more is a link to a folder" in problems
+
+
+def test_a_file_of_any_name_is_one_line(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(os.fsdecode(bytes(release / "train") + b"/bad\xff\x1b[2J\nname")).write_text("")
+    for arguments in ([], ["--json"]):
+        assert run(command.main, str(release), *arguments) == 1
+        said = capsys.readouterr()
+        assert "bad\\udcff\\x1b[2J\\nname' is not listed" in said.out.replace("\\\\", "\\")
+        assert len(said.err.splitlines()) == 1
 
 
 def test_an_empty_folder_is_named_because_readers_take_it_for_a_class(release: Path) -> None:

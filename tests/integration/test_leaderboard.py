@@ -183,8 +183,10 @@ async def test_handing_in_over_http_and_everything_that_is_refused(engine: sa.En
             await post(client, token, guesses(3)[:-2]),
             await post(client, token, "é\n".encode() * 20),
             await post(client, token, b"1\n" * 200_000),
+            await post(client, token, b""),
         ]
-        assert [status for status, _ in refused] == [403, 400, 422, 422, 422, 413]
+        assert [status for status, _ in refused] == [403, 400, 422, 422, 422, 413, 422]
+        assert "your file is empty: a line is wanted for each of" in refused[6][1]
         assert "your file, line 2 is blank" in refused[2][1]
         assert "your file has 19 lines, test has 20 pictures" in refused[3][1]
         assert (await client.post("/submissions", data=b"rubbish")).status in {400, 403}

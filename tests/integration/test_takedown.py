@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from PIL import Image, ImageOps
@@ -270,6 +271,31 @@ def test_an_author_or_an_address_that_was_taken_down_is_not_even_fetched(
     crawl(project, wnids=[GOLDFISH], sources=[ProposingSource(["http://127.0.0.1:9/one.jpg"])])
     (row,) = candidates(project, tables.candidates.c.url == "http://127.0.0.1:9/one.jpg")
     assert (row.state, row.reason, row.attempts) == ("rejected", "taken-down", 0)
+
+
+def test_addresses_and_authors_longer_than_an_index_takes_are_taken_down_and_stay_so(
+    project: Project, tmp_path: Path
+) -> None:
+    # Random letters: what an index compresses would fit.
+    letters = np.random.default_rng(0).bytes(6_000).hex()
+    page, author = f"https://pictures.example/{letters}", f"Zoë {letters}"
+    with database.writing(project.engine) as connection:
+        for row_id, values in ((1, {"page_url": page}), (2, {"author": author})):
+            connection.execute(
+                tables.candidates.update().where(tables.candidates.c.id == row_id).values(**values)
+            )
+    for target in (parse_target(page), parse_author(author.upper())):
+        assert len(take_down(project, target, "asked").images) == 1
+        assert take_down(project, target, "asked again").images == ()
+    longer = [f"https://other.example/{letters}", parse_target("https://n.example/\udcff")[1]]
+    for address in longer:
+        assert take_down(project, parse_target(address), "asked").images == ()
+    for wnid, name, content in ((TENCH, author, picture(961)), (GOLDFISH, f"{author[:-1]}?", picture(962))):
+        (tmp_path / wnid).mkdir()
+        (tmp_path / wnid / "new.jpg").write_bytes(content)
+        crawl(project, wnids=[wnid], sources=[Folder(tmp_path, Rights("by", "4.0", None, name))])
+    rows = candidates(project, tables.candidates.c.url.like("file:%"))
+    assert {row.wnid: row.state for row in rows} == {TENCH: "rejected", GOLDFISH: "stored"}
 
 
 def test_a_picture_on_a_page_is_not_shown_any_more_and_not_a_control(project: Project) -> None:

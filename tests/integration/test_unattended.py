@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from imagenet_builder.errors import ProjectError
 from imagenet_builder.publish import publish
 from imagenet_builder.store import tables
 from imagenet_builder.watching import watched
+from tests.adversity import small_disk
 from tests.command import PATIENCE, SCRIPT
 from tests.real_parts import free_port, need
 from tests.verification_project import DOG, Verification, verification
@@ -165,6 +167,34 @@ def test_files_that_cannot_be_written_are_one_line(published: Verification, tmp_
     (tmp_path / "figures").write_text("in the way")
     with pytest.raises(ProjectError, match=r"cannot write .*\[verification\]"):
         watched(tmp_path / "figures" / "aggregate", lambda: aggregate(published.project))
+
+
+def test_a_run_that_fails_tells_its_own_error_where_its_figures_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> Any:
+        raise ProjectError("the marketplace is gone")
+
+    (tmp_path / "figures").write_text("in the way")
+    with pytest.raises(ProjectError, match="is gone"):
+        watched(tmp_path / "figures" / "aggregate", fails)
+    assert "cannot read" in caplog.text
+    (tmp_path / "aggregate.heartbeat").write_text("")
+    with pytest.raises(ProjectError, match="is gone"):
+        watched(tmp_path / "aggregate", fails)
+    assert "holds no time" in caplog.text
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_written_figures(
+    published: Verification, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, 16):
+        with suppress(OSError):
+            (disk / "full").write_bytes(bytes(1_000_000))
+        with pytest.raises(ProjectError, match="No space left"):
+            watched(disk / "aggregate", lambda: aggregate(published.project))
+        assert [path.name for path in disk.iterdir()] == ["full"]
 
 
 def test_the_timer_of_readme_is_one_that_systemd_takes(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from imagenet_builder.export.card import hub_licences, readme
 from imagenet_builder.export.choose import Choice, Sizes
 from imagenet_builder.export.datasheet import datasheet
 from imagenet_builder.export.description import Release, ReleaseClass, ReleasePicture, ReleasePictures
-from imagenet_builder.export.facts import Facts, licence_name
+from imagenet_builder.export.documents import licences_text
+from imagenet_builder.export.facts import Facts, licence_name, one_line
 from imagenet_builder.export.formats.croissant import check_croissant, croissant
 from imagenet_builder.export.plan import Plan
 from imagenet_builder.export.request import Counts, ExportRequest
@@ -124,6 +125,36 @@ def test_whatever_a_source_calls_a_licence_the_table_stays_a_table() -> None:
         a_plan(), request("ilsvrc"), facts(Rights("mine | yours", None, "https://x.example/a|b"))
     ).decode()
     assert "| mine \\| yours | https://x.example/a\\|b | 1 |" in text
+
+
+def test_what_is_sealed_is_named_and_only_what_is_there() -> None:
+    both, no = a_plan(splits=tuple(Split)), a_plan(splits=tuple(Split)[:2])
+    for make in (readme, datasheet):
+        for plan, files in ((both, "`test.sealed`, `replicate.sealed`"), (a_plan(), "`test.sealed`")):
+            told = make(plan, request("ilsvrc"), facts(BY)).decode()
+            assert files in told
+            assert ("replicate.sealed" in told) is (plan is both)
+        assert b".sealed" not in make(no, request("ilsvrc"), facts(BY))
+
+
+def test_what_a_source_says_becomes_neither_markup_nor_a_link_nor_a_line() -> None:
+    hostile = facts(
+        Rights("by\x1b[31m", "4.0\n<b>", "javascript:alert(1)"), Rights("by", "3.0", "https://x.example/<i>")
+    )
+    for text in (readme(a_plan(), request("ilsvrc"), hostile), licences_text(hostile)):
+        told = text.decode()
+        assert not any(word in told for word in ("javascript:", "\x1b", "x.example"))
+    table = readme(a_plan(), request("ilsvrc"), hostile).decode()
+    assert "| by[31m 4.0 &lt;b> |  | 1 |" in table
+    assert len(licences_text(hostile).decode().splitlines()) == 4
+    document = croissant(a_plan().release, request("parquet", "croissant"), hostile, FILES)
+    assert json.loads(document)["license"] == ["CC BY 3.0", "by[31m 4.0 <b>"]
+
+
+def test_one_line_is_shown_as_it_stands() -> None:
+    assert one_line("a\u202e gpj\x1b[2J\r\nb\x85c\u2028d") == "a gpj[2J b c d"
+    assert one_line(None) == one_line("\x1b\u202e") == ""
+    assert one_line("שלום 😀 é") == "שלום 😀 é"
 
 
 def test_the_datasheet_tells_how_likely_labels_are_right_by_the_rules() -> None:

@@ -56,14 +56,30 @@ def test_what_the_system_takes_only_in_part_is_written_on(
     assert written(tmp_path, pieces)[0] == b"".join(pieces)
 
 
-@pytest.mark.parametrize("mistyped", ["s3:/bucket/release", "gs:release", "S3://bucket/release"])
+@pytest.mark.parametrize(
+    "mistyped", ["s3:/bucket/release", "gs:release", "S3://bucket/release", "s3://", "gs:///x"]
+)
 def test_a_mistyped_address_of_a_bucket_is_no_folder(mistyped: str) -> None:
     with pytest.raises(ReleaseError, match=r"write (s3|gs)://BUCKET"):
         is_bucket(mistyped)
 
 
 @pytest.mark.parametrize(
-    ("out", "bucket"), [("s3://bucket/a", True), ("releases/s3", False), ("/s3:/a", False)]
+    ("out", "bucket"),
+    [
+        ("s3://bucket/a", True),
+        ("s3://[x", True),
+        ("releases/s3", False),
+        ("/s3:/a", False),
+        ("./http://x", False),
+        ("a:b", False),
+    ],
 )
 def test_folders_and_buckets_are_told_apart(out: str, bucket: bool) -> None:
     assert is_bucket(out) is bucket
+
+
+@pytest.mark.parametrize("address", ["http://x.example/y", "file:///y", "gcs://bucket/y"])
+def test_an_address_of_anything_else_is_refused(address: str) -> None:
+    with pytest.raises(ReleaseError, match=r"give a folder, or s3://, gs:// or az://"):
+        is_bucket(address)

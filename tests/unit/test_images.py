@@ -86,6 +86,18 @@ def test_a_folder_that_vanishes_into_a_file_is_one_clear_line(tmp_path: Path) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_picture_that_cannot_be_read_is_named_and_no_right_to_write_is_asked_for(tmp_path: Path) -> None:
+    images = open_image_store("images", relative_to=tmp_path)
+    sha256 = images.put(b"picture")
+    path = tmp_path / "images" / sha256[:2] / sha256
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(ImageStoreError, match=rf"cannot read images .*{sha256}.* may read it") as caught:
+        images.get(sha256)
+    assert "write" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_write_beyond_what_may_be_written_leaves_no_file_under_the_name(tmp_path: Path) -> None:
     code = (
         "import resource, signal, pathlib\n"

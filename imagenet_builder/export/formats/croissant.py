@@ -124,7 +124,9 @@ def _responsible(facts: Facts) -> dict[str, Any]:
             "Workers saw the picture and the synset's definition and said whether it shows one.",
             *(f"{rule}: {RULE_TEXTS[rule]}." for rule in sorted(facts.rules) if rule in RULE_TEXTS),
         ],
-        "rai:annotationsPerItem": f"{each[0]} to {each[-1]} votes",
+        "rai:annotationsPerItem": f"{each[0]} votes"
+        if each[0] == each[-1]
+        else f"{each[0]} to {each[-1]} votes",
         "rai:dataLimitations": [
             "One label a picture; a picture may show more.",
             "Pictures are what searches found, not a sample of the world.",
