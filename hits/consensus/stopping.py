@@ -17,8 +17,8 @@ Integers = NDArray[np.int64]
 
 # Of the votes that a mean leaves, so many are asked for at once: what they say tells where the others are worth most.
 AT_ONCE = 0.5
-# But never fewer than one vote for so many tasks: the last few votes are not worth rounds of their own.
-TASKS_A_VOTE = 20
+# But where that is less than one vote for so many tasks, all: the last few votes are not worth rounds of their own.
+LEAST_TASKS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +81,10 @@ class Stopping:
             # First votes are not weighed against others: every task gets one.
             left = int(self.mean * n_tasks) - int(cast[unknown].sum()) - int(np.count_nonzero(first))
             coming = int(np.count_nonzero(waiting & unknown & ~first))
-            at_once = max(math.ceil(AT_ONCE * left), math.ceil(n_tasks / TASKS_A_VOTE))
-            number = max(min(at_once, left) - coming, 0)
+            at_once = math.ceil(AT_ONCE * left)
+            if at_once * LEAST_TASKS < n_tasks:
+                at_once = left
+            number = max(at_once - coming, 0)
             rows = np.flatnonzero(now & ~first)
             rest = rows[np.argsort(sure[rows], kind="stable")][number:]
             now[rest] = False

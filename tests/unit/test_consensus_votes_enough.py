@@ -248,6 +248,16 @@ def test_votes_that_say_nothing_of_the_label_are_paid_for_too() -> None:
     assert np.flatnonzero(Stopping(most=5, mean=2.0).wants(unvoted, cast=shown).now).tolist() == [100]
 
 
+def test_the_last_few_votes_of_a_mean_are_asked_for_at_once() -> None:
+    crowd = simulated_crowd(seed=9, n_tasks=400, votes_a_task=9, accuracy=(0.5, 0.7))
+    wanted = np.ones(400, dtype=np.int64)
+    asked = []
+    while (more := Stopping(target=0.99, most=9, mean=2.0).wanting(first_votes(crowd.votes, wanted))).any():
+        asked.append(int(more.sum()))
+        wanted = wanted + more
+    assert asked == [200, 100, 50, 25, 25]
+
+
 def test_a_mean_of_one_asks_for_first_votes_alone() -> None:
     crowd = simulated_crowd(seed=8, n_tasks=50, votes_a_task=1)
     assert not Stopping(mean=1.0).wanting(crowd.votes).any()
