@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -61,10 +62,8 @@ def report_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor
         "\nstopping against fixed votes and a majority, accuracy %; points above it with their 95 % interval"
     )
     print(f"{'instead of, set':42}{'fixed':>8}{'stopping':>10}{'votes':>8}{'above':>16}")
-    sets: dict[str, Callable[[int], Crowd]] = {
-        crowd.name: lambda seed, crowd=crowd: crowd for crowd in crowds
-    }
-    sets |= {name: lambda seed, name=name: simulated(name, seed) for name in SIMULATED}
+    sets: dict[str, Callable[[int], Crowd]] = {crowd.name: partial(_same, crowd) for crowd in crowds}
+    sets |= {name: partial(simulated, name) for name in SIMULATED}
     summary: dict[str, Any] = {}
     for controls, (fixed, stopping), (name, crowd) in product((True, False), STOPPING.items(), sets.items()):
         if np.bincount(crowd(0).task).max() < fixed:
@@ -84,3 +83,8 @@ def report_stopping(crowds: list[Crowd], seeds: range, pool: ProcessPoolExecutor
             "above": [round(float(above.mean()), 3), round(float(error), 3)],
         }
     return summary
+
+
+def _same(crowd: Crowd, seed: int) -> Crowd:
+    """A public set is the same for every seed; the draws of it differ."""
+    return crowd
