@@ -1,6 +1,6 @@
 """Consensus rules against crowd-kit's on public crowds whose truth is known.
 
-    python benchmarks/consensus.py --crowd FOLDER [--quick] [--jobs 2]
+    python benchmarks/consensus.py --crowd FOLDER [--quick] [--stopping] [--jobs 2]
 
 FOLDER (or the variable IMAGENET_BUILDER_CROWD) has a folder a set with answers.csv (worker,task,label) and
 truth.csv (task,truth). Each of 20 seeds draws three votes a task and makes one task in eight a control. Controls are
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from consensus_crowds import Crowd, Draw, draw, read_crowd
-from consensus_stopping import choose_stopping, report_stopping
+from consensus_stopping import report_stopping
 
 from hits import consensus
 
@@ -289,11 +289,7 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, help="a folder for what crowd-kit's rules say of each draw: computed once"
     )
-    parser.add_argument(
-        "--choose",
-        action="store_true",
-        help="only choose stopping policies, on the sets they are not judged by",
-    )
+    parser.add_argument("--stopping", action="store_true", help="only the stopping rule")
     arguments = parser.parse_args()
     folders = (
         sorted(path.parent for path in Path(arguments.crowd).glob("*/truth.csv")) if arguments.crowd else []
@@ -308,12 +304,10 @@ def main() -> int:
     slow, keep = arguments.slow_seeds, arguments.keep
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-    if arguments.choose:
+    if arguments.stopping:
         with ProcessPoolExecutor(arguments.jobs) as pool:
-            policies = choose_stopping(crowds, seeds, pool)
-        print(
-            json.dumps({"benchmark": "consensus", "stopping": [[one.target, one.most] for one in policies]})
-        )
+            found = report_stopping(crowds, seeds, pool)
+        print(json.dumps({"benchmark": "consensus", "seeds": len(seeds), "stopping": found}))
         return 0
     with ProcessPoolExecutor(arguments.jobs) as pool:
         three = compare(crowds, seeds, slow, VOTES_A_TASK, keep, pool)

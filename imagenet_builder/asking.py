@@ -36,7 +36,7 @@ def policy_of(settings: VerificationSettings) -> Policy:
     if settings.rounds:
         # A majority gives a question up when so many votes have made none; the other rules have no such number.
         most = settings.votes if settings.rule == "majority" else settings.most_votes
-        rounds = Rounds(settings.target, most)
+        rounds = Rounds(settings.target, most, settings.mean_votes or None)
     policy = Policy(settings.rule, settings.votes, rounds)
     try:
         policy.build()

@@ -240,6 +240,7 @@ class VerificationSettings:
     rounds: bool = False
     target: float = 0.9
     most_votes: int = 5
+    mean_votes: float = 0.0
     thumbnail_side: int = 300
     assignment_duration: int = 3600
     lifetime: int = 14 * 86400

@@ -97,6 +97,7 @@ class Planner:
             dry_run=self.request.dry_run,
             votes=self.policy.votes,
             most_votes=self.policy.rounds.most if self.policy.rounds else None,
+            mean_votes=self.policy.rounds.mean if self.policy.rounds else None,
             budget_cents=self.budget,
             seconds_per_picture=self._seconds_per_picture(),
             timed_pages=pages if pages >= PAGES_TO_TRUST else 0,

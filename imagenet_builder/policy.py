@@ -18,11 +18,17 @@ Mask = NDArray[np.bool_]
 class Rounds:
     """Ask for the next vote only where it can matter: until `target` is reached, at most `most` votes a question.
 
-    A majority is asked on until it is decided, whatever the target.
+    A majority is asked on until it is decided, whatever the target. With a `mean`, which only dawid-skene takes, all
+    questions together get no more than so many votes each on average, the least sure first.
     """
 
     target: float
     most: int
+    mean: float | None = None
+
+    def stopping(self) -> consensus.Stopping:
+        """Which questions dawid-skene asks on about. Raises ValueError for numbers that cannot be."""
+        return consensus.Stopping(self.target, self.most, self.mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,9 @@ class Policy:
     @property
     def document(self) -> dict[str, Any] | None:
         """The rounds as they are stored."""
-        return asdict(self.rounds) if self.rounds else None
+        if self.rounds is None:
+            return None
+        return {name: value for name, value in asdict(self.rounds).items() if value is not None}
 
     @property
     def learns(self) -> bool:
@@ -63,12 +71,14 @@ class Policy:
 
     def build(self) -> consensus.Rule:
         """The rule. Raises ValueError if there is none of that name, or a target or number of votes that is none."""
+        if self.rounds is not None and self.rounds.mean is not None and self.rule != "dawid-skene":
+            raise ValueError(f"a mean of votes is for the rule dawid-skene, not {self.rule}")
         if self.rule == "majority":
             return consensus.rule(self.rule, needed=self.deciding.votes)
         if self.rule == "dynamic" and self.rounds is not None:
             return consensus.rule(self.rule, threshold=self.rounds.target, most=self.rounds.most)
         if self.rounds is not None:
-            consensus.Stopping(self.rounds.target, self.rounds.most)
+            self.rounds.stopping()
         return consensus.rule(self.rule)
 
     @property
@@ -92,29 +102,32 @@ class Policy:
 
 
 def wanting(
-    policy: Policy, votes: consensus.Votes, found: consensus.Consensus, cast: NDArray[np.int64]
-) -> Mask:
-    """Mark the tasks of `votes` worth another vote under `policy`; none if it asks once.
+    policy: Policy,
+    votes: consensus.Votes,
+    found: consensus.Consensus,
+    cast: NDArray[np.int64],
+    waiting: Mask,
+) -> consensus.Wants:
+    """Say which tasks of `votes` are worth another vote under `policy`; none if it asks once.
 
     `found` is what the policy's rule says of them. `cast` counts all votes on each, also those that say nothing of
-    its label, against the most that it gets: a picture that nobody can see is not asked about for ever.
+    its label, against the most that it gets: a picture that nobody can see is not asked about for ever. The next
+    vote on the tasks `waiting` is on its way.
     """
     none: Mask = np.zeros(votes.n_tasks, dtype=np.bool_)
     if policy.rounds is None:
-        return none
+        return consensus.Wants(none, none)
+    if policy.rule == "dawid-skene":
+        return policy.rounds.stopping().wants(votes, cast=cast, waiting=waiting)
     left = policy.rounds.most - cast
     unknown: Mask = votes.truth() == consensus.UNKNOWN
-    if policy.rule == "dawid-skene":
-        stopping = consensus.Stopping(policy.rounds.target, policy.rounds.most)
-        return stopping.wanting(votes) & (left > 0)
+    open_still: Mask = unknown & ~found.decided & ~waiting & (left > 0)
     if policy.rule == "dynamic":
-        dynamic: Mask = unknown & ~found.decided & (left > 0)
-        return dynamic
+        return consensus.Wants(open_still, none)
     # A majority that even all votes that are left cannot make is given up.
     named = votes.label != consensus.ABSTAINED
     most = np.zeros(votes.n_tasks, dtype=np.int64)
     for label in range(votes.n_labels):
         chosen = named & (votes.label == label)
         most = np.maximum(most, np.bincount(votes.task[chosen].astype(np.int64), minlength=votes.n_tasks))
-    open_still: Mask = unknown & ~found.decided & (left > 0) & (2 * (most + left) > policy.rounds.most)
-    return open_still
+    return consensus.Wants(open_still & (2 * (most + left) > policy.rounds.most), none)

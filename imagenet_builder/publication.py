@@ -34,11 +34,12 @@ class PublishReport:
     """What is to be published (`cost` and the counts beside it), and what was.
 
     `questions` are asked for the first time, `asked_again` for one more vote. `votes` is what a first page asks for,
-    `most_votes` what a question can get in rounds. `resumed` of the pages were intended by an earlier run; the counts
-    of questions and controls are of the new pages, and `new_cents` is what first asking costs. `unshowable` pictures
-    have no thumbnail and were left out; `over_budget` questions wait for money. `committed_cents` is what was reserved
-    and spent before this run. A picture takes `seconds_per_picture` by the clocks of `timed_pages` pages, or by the
-    settings if that is 0. `expected_accepted` of the questions will be accepted, going by `decided` verdicts.
+    `most_votes` what a question can get in rounds, `mean_votes` what they get on average at most. `resumed` of the
+    pages were intended by an earlier run; the counts of questions and controls are of the new pages, and `new_cents`
+    is what first asking costs. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions
+    wait for money. `committed_cents` is what was reserved and spent before this run. A picture takes
+    `seconds_per_picture` by the clocks of `timed_pages` pages, or by the settings if that is 0. `expected_accepted`
+    of the questions will be accepted, going by `decided` verdicts.
     """
 
     endpoint: str
@@ -51,6 +52,7 @@ class PublishReport:
     resumed: int = 0
     votes: int = 0
     most_votes: int | None = None
+    mean_votes: float | None = None
     cost: Cost = NOTHING
     over_budget: int = 0
     unshowable: int = 0

@@ -72,7 +72,7 @@ NO_CONTROLS = Controls(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
 class Decided:
     """Verdicts by one rule: the decision by its place in DECISIONS, the probability of "yes" (NaN: no vote says).
 
-    `tally` has a column an answer, in the order of ANSWERS. `wanting` questions are worth another vote.
+    `tally` has a column an answer, in the order of ANSWERS. `wanting` questions are to get another vote now.
     """
 
     rule: str
@@ -193,18 +193,18 @@ def _decide_group(
     said = rule.decide(votes)
     # What a rule that learns still wants shows only when it was fitted to all votes.
     may_end = finality.fitted or not policy.learns
-    asks = np.zeros(n_questions, dtype=np.bool_)
-    if may_end:
-        cast_on = np.zeros(votes.n_tasks, dtype=np.int64)
-        cast_on[:n_questions] = tally.sum(axis=1)
-        asks = wanting(policy, votes, said, cast_on)[:n_questions]
-        asks |= members.in_subset & (cast_on[:n_questions] < SUBSET_VOTES)
+    none = np.zeros(n_questions, dtype=np.bool_)
+    wants = (
+        _wants(policy, members, votes, said, tally.sum(axis=1)) if may_end else consensus.Wants(none, none)
+    )
     label, named = said.label[:n_questions], said.votes[:n_questions]
     decision = np.full(n_questions, DECISIONS.index(Decision.UNDECIDED), dtype=np.int64)
     stands = said.decided[:n_questions]
     decision[stands & (label == consensus.YES)] = DECISIONS.index(Decision.ACCEPTED)
     decision[stands & (label == consensus.NO)] = DECISIONS.index(Decision.REJECTED)
-    final = np.full(n_questions, finality.everything) | (may_end & ~members.waiting & ~asks)
+    final = np.full(n_questions, finality.everything) | (
+        may_end & ~members.waiting & ~wants.now & ~wants.later
+    )
     kept = final | (tally.sum(axis=1) > 0)
     return Decided(
         rule=rule.name,
@@ -214,8 +214,18 @@ def _decide_group(
         probability=np.where(named > 0, said.probability[:n_questions, consensus.YES], np.nan)[kept],
         tally=tally[kept],
         final=final[kept],
-        wanting=(asks & ~members.waiting)[kept],
+        wanting=wants.now[kept],
     )
+
+
+def _wants(
+    policy: Policy, members: _Members, votes: consensus.Votes, said: consensus.Consensus, cast: Integers
+) -> consensus.Wants:
+    """Which questions want another vote; `votes` may have more tasks, the controls, after them."""
+    more = (0, votes.n_tasks - cast.size)
+    found = wanting(policy, votes, said, np.pad(cast, more), np.pad(members.waiting, more))
+    now = found.now[: cast.size] | (members.in_subset & ~members.waiting & (cast < SUBSET_VOTES))
+    return consensus.Wants(now, found.later[: cast.size])
 
 
 def _votes(cast: Ballots, n_tasks: int) -> consensus.Votes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .dawid_skene import DawidSkene
 from .dynamic import Dynamic
 from .majority import Majority
-from .stopping import Stopping
+from .stopping import Stopping, Wants
 from .votes import ABSTAINED, NO, UNKNOWN, YES, Consensus, Parameters, Rule, Votes
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Rule",
     "Stopping",
     "Votes",
+    "Wants",
     "rule",
 ]
 

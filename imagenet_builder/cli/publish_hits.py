@@ -54,6 +54,11 @@ def cents_of(dollars: str) -> int:
 )
 @click.option("--target", type=float, help="In rounds: stop a question at this probability.  [default: 0.9]")
 @click.option("--most-votes", type=click.IntRange(1), help="In rounds: stop a question here.  [default: 5]")
+@click.option(
+    "--mean-votes",
+    type=float,
+    help="In rounds, with dawid-skene: no more votes a question than this on average, the least sure first.",
+)
 @click.option("--category", "categories", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option("--again", is_flag=True, help="Also ask again about pictures that stayed undecided.")
 @click.option("--dry-run", is_flag=True, help="Show what would be published, and change nothing.")
@@ -71,6 +76,7 @@ def command(
     rounds: bool | None,
     target: float | None,
     most_votes: int | None,
+    mean_votes: float | None,
     categories: tuple[str, ...],
     again: bool,
     dry_run: bool,
@@ -103,6 +109,7 @@ def command(
             rounds=rounds,
             target=target,
             most_votes=most_votes,
+            mean_votes=mean_votes,
         ),
     )
     request = PublishRequest(live, again, dry_run, categories, reward, budget)
@@ -216,7 +223,8 @@ def _asked(report: PublishReport) -> str:
 def _votes(report: PublishReport) -> str:
     if report.most_votes is None:
         return f"{report.votes} a question"
-    return f"{report.votes} a question at first, at most {report.most_votes}"
+    mean = "" if report.mean_votes is None else f", {report.mean_votes:g} on average"
+    return f"{report.votes} a question at first, at most {report.most_votes}{mean}"
 
 
 def _reward(report: PublishReport) -> str:

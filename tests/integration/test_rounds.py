@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from hits.marketplace.settings import utc_now
 from hits.marketplace.working import CannotAccept
 from hits.model import Answer
-from imagenet_builder.aggregate import aggregate
+from imagenet_builder.aggregate import aggregate, settle_verdicts
 from imagenet_builder.config import override
 from imagenet_builder.controls import record_controls
 from imagenet_builder.errors import ProjectError
@@ -235,6 +236,33 @@ def test_dawid_skene_asks_on_until_the_target_or_the_most(tmp_path: Path, wordne
         assert publish(made.project).nothing
 
 
+def test_a_mean_of_votes_is_never_exceeded_however_often_one_publishes(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    settings = {"rule": "dawid-skene", "target": 0.95, "most_votes": 5, "mean_votes": 1.5, "page_size": 42}
+    with in_rounds(tmp_path, wordnet_folder, 40, **settings) as made:
+        first = publish(made.project)
+        assert (first.votes, first.most_votes, first.mean_votes) == (1, 5, 1.5)
+        stored = made.rows(sa.select(hits.c.rounds))
+        assert stored == [({"target": 0.95, "most": 5, "mean": 1.5},)]
+        generator = random.Random(1)
+        asked_again = []
+        for number in range(8):
+            for page in open_pages(made):
+                answer(made, f"worker {number}", page, lambda picture: generator.random() < 0.5)
+            aggregate(made.project)
+            again = publish(made.project)
+            if again.nothing:
+                break
+            asked_again.append(again.asked_again)
+            assert publish(made.project).nothing
+            # What was not asked yet is not ended by settling all verdicts, as an export does.
+            settle_verdicts(made.project)
+        # Half of the votes that the mean leaves, half of the rest, and so on; the least is one for twenty questions.
+        assert asked_again == [10, 5, 3, 2]
+        assert sum(votes_a_question(made).values()) == 60
+
+
 def test_the_dynamic_rules_subset_is_two_pages_of_five_votes_and_the_rest_begins_with_one(
     tmp_path: Path, wordnet_folder: Path
 ) -> None:
@@ -269,7 +297,12 @@ def test_the_dynamic_rules_subset_is_two_pages_of_five_votes_and_the_rest_begins
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
-    [({"target": 1.5, "rule": "dawid-skene"}, "target"), ({"rule": "dynamic", "target": 0.2}, "threshold")],
+    [
+        ({"target": 1.5, "rule": "dawid-skene"}, "target"),
+        ({"rule": "dynamic", "target": 0.2}, "threshold"),
+        ({"rule": "dawid-skene", "mean_votes": 7.0}, "mean"),
+        ({"rule": "majority", "mean_votes": 2.3}, "dawid-skene"),
+    ],
 )
 def test_a_policy_that_no_rule_takes_is_refused_before_anything_is_spent(
     tmp_path: Path, wordnet_folder: Path, settings: dict[str, object], complaint: str

@@ -267,6 +267,33 @@ def test_the_dynamic_rules_subset_wants_ten_votes_however_sure_it_is() -> None:
     assert not any(said[4] for said in found.values())
 
 
+def test_within_a_mean_of_votes_what_is_not_asked_now_stays_open_until_the_mean_is_spent() -> None:
+    policy = Policy("dawid-skene", 1, Rounds(target=0.95, most=5, mean=2.0))
+    generator = np.random.default_rng(0)
+    truth = generator.random(80) < 0.5
+    said = [
+        [(question, worker, YES if truth[question] != wrong else NO) for worker, wrong in enumerate(wrongs)]
+        for question, wrongs in enumerate(generator.random((80, 5)) < 0.3)
+    ]
+    cast = [votes[0] for votes in said]
+    policies = dict.fromkeys(range(80), policy)
+    found = verdicts(asked(policies), cast, Finality(fitted=True))
+    wanted = {question for question, one in found.items() if one[4]}
+    assert len(wanted) == 40
+    assert not any(one[3] for one in found.values())
+    # While these are out nothing else is asked, and nothing ends.
+    found = verdicts(asked(policies, waiting=sorted(wanted)), cast, Finality(fitted=True))
+    assert not any(one[4] or one[3] for one in found.values())
+    for _ in range(10):
+        cast += [said[question][found[question][2]["yes"] + found[question][2]["no"]] for question in wanted]
+        found = verdicts(asked(policies), cast, Finality(fitted=True))
+        wanted = {question for question, one in found.items() if one[4]}
+        if not wanted:
+            break
+    assert len(cast) == 160
+    assert all(one[3] for one in found.values())
+
+
 def test_ids_that_are_scattered_widely_are_found_too() -> None:
     far = 10**15
     votes = [*cast_on(1, [Answer.YES] * 3), *cast_on(far, [Answer.NO] * 3), *cast_on(far - 1, [Answer.NO])]

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hits.consensus import NO, YES, Dynamic, Stopping, Votes, rule
+from hits.consensus import NO, UNKNOWN, YES, Dynamic, Stopping, Votes, rule
 from hits.consensus.dawid_skene import fit
 from hits.consensus.dynamic import SUBSET_VOTES, VOTES_A_HIT, confidences, first_subset
 from hits.consensus.majority import count
@@ -167,7 +167,116 @@ def test_stopping_is_righter_than_three_votes_and_a_majority_for_fewer_votes(see
     assert ours > np.mean(three[unknown] == crowd.truth[unknown]) + 0.01
 
 
-@pytest.mark.parametrize(("target", "most"), [(0.5, 5), (1.0, 5), (0.9, 0), (0.9, 1.5)])
-def test_stopping_refuses_nonsense(target: float, most: int) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mean_of_votes_is_kept_to_and_goes_where_tasks_are_least_sure(seed: int) -> None:
+    crowd = simulated_crowd(seed=seed, n_tasks=800, votes_a_task=7, accuracy=(0.6, 0.9), controls=0.125)
+    unknown = crowd.votes.truth() == UNKNOWN
+    stopping = Stopping(target=0.95, most=7, mean=2.3)
+    wanted = np.where(unknown, 1, 3)
+    rounds = 0
+    while True:
+        votes = first_votes(crowd.votes, wanted)
+        wants = stopping.wants(votes)
+        if not wants.now.any():
+            break
+        sure = fit(votes).probability.max(axis=1)
+        assert not wants.later.any() or sure[wants.now].max() <= sure[wants.later].min()
+        assert not (wants.now & wants.later).any()
+        wanted = wanted + wants.now
+        rounds += 1
+        assert wanted[unknown].mean() <= 2.3
+    assert not wants.later.any()
+    assert 3 <= rounds <= 10
+    assert wanted[unknown].mean() > 2.25
+    assert wanted[unknown].max() > 3
+    assert (wanted[~unknown] == 3).all()
+    ours = np.mean(fit(votes).probability.argmax(axis=1)[unknown] == crowd.truth[unknown])
+    three = rule("majority").decide(first_votes(crowd.votes, np.full(800, 3))).label
+    assert ours > np.mean(three[unknown] == crowd.truth[unknown])
+
+
+def test_a_larger_mean_and_a_higher_target_ask_about_the_same_tasks_and_more() -> None:
+    crowd = simulated_crowd(seed=4, n_tasks=600, votes_a_task=2, accuracy=(0.6, 0.9), controls=0.1)
+    before = np.zeros(600, dtype=np.bool_)
+    for mean in (2.0, 2.1, 2.5, 3.0, 5.0):
+        asked = Stopping(target=0.95, most=7, mean=mean).wanting(crowd.votes)
+        assert asked[before].all()
+        assert asked.sum() > before.sum() or mean == 2.0
+        before = asked
+    without = Stopping(target=0.95, most=7).wanting(crowd.votes)
+    assert without[before].all()
+    before = np.zeros(600, dtype=np.bool_)
+    probability = fit(crowd.votes).probability
+    for target in (0.6, 0.7, 0.8, 0.9, 0.99):
+        asked = may_change(probability, np.full(600, 50), target=target, vote_weight=1.0)
+        assert asked[before].all()
+        assert not asked[probability.max(axis=1) >= target].any()
+        before = asked
+
+
+def test_votes_on_their_way_count_for_the_mean_and_are_not_asked_for_twice() -> None:
+    crowd = simulated_crowd(seed=6, n_tasks=600, votes_a_task=8, accuracy=(0.6, 0.9))
+    votes = first_votes(crowd.votes, np.ones(600, dtype=np.int64))
+    stopping = Stopping(target=0.95, most=7, mean=2.0)
+    first = stopping.wants(votes)
+    assert first.now.sum() == 300
+    # Asked again before anybody has answered, nothing more is asked, and nothing is given up.
+    again = stopping.wants(votes, waiting=first.now)
+    assert not again.now.any()
+    assert again.later.any()
+    # Each time that some answers are there, more are asked for; never more than the mean allows.
+    wanted, waiting = np.ones(600, dtype=np.int64), first.now
+    while waiting.any():
+        arrived = waiting & (np.cumsum(waiting) <= 100)
+        wanted = wanted + arrived
+        waiting = waiting & ~arrived
+        now = stopping.wants(first_votes(crowd.votes, wanted), waiting=waiting).now
+        assert not (now & waiting).any()
+        waiting = waiting | now
+        assert wanted.sum() + waiting.sum() <= 1200
+    assert wanted.sum() == 1200
+
+
+def test_votes_that_say_nothing_of_the_label_are_paid_for_too() -> None:
+    crowd = simulated_crowd(seed=7, n_tasks=100, votes_a_task=1)
+    cast = np.full(100, 2)
+    assert Stopping(target=0.95, most=5, mean=2.0).wanting(crowd.votes).any()
+    assert not Stopping(target=0.95, most=5, mean=2.0).wants(crowd.votes, cast=cast).now.any()
+    assert not Stopping(target=0.95, most=2).wants(crowd.votes, cast=cast).now.any()
+    unvoted = dataclasses.replace(crowd.votes, n_tasks=101, known=None)
+    shown = np.append(cast, 1)
+    assert np.flatnonzero(Stopping(most=5, mean=2.0).wants(unvoted, cast=shown).now).tolist() == [100]
+
+
+def test_the_last_few_votes_of_a_mean_are_asked_for_at_once() -> None:
+    crowd = simulated_crowd(seed=9, n_tasks=400, votes_a_task=9, accuracy=(0.5, 0.7))
+    wanted = np.ones(400, dtype=np.int64)
+    asked = []
+    while (more := Stopping(target=0.99, most=9, mean=2.0).wanting(first_votes(crowd.votes, wanted))).any():
+        asked.append(int(more.sum()))
+        wanted = wanted + more
+    assert asked == [200, 100, 50, 25, 25]
+
+
+def test_a_mean_of_one_asks_for_first_votes_alone() -> None:
+    crowd = simulated_crowd(seed=8, n_tasks=50, votes_a_task=1)
+    assert not Stopping(mean=1.0).wanting(crowd.votes).any()
+    unvoted = dataclasses.replace(crowd.votes, n_tasks=53, known=None)
+    assert np.flatnonzero(Stopping(mean=1.0).wanting(unvoted)).tolist() == [50, 51, 52]
+
+
+@pytest.mark.parametrize(
+    ("target", "most", "mean"),
+    [
+        (0.5, 5, None),
+        (1.0, 5, None),
+        (0.9, 0, None),
+        (0.9, 1.5, None),
+        (0.9, 5, 0.9),
+        (0.9, 5, 5.1),
+        (0.9, 5, float("nan")),
+    ],
+)
+def test_stopping_refuses_nonsense(target: float, most: int, mean: float | None) -> None:
     with pytest.raises(ValueError):
-        Stopping(target, most)
+        Stopping(target, most, mean)
