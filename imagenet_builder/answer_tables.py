@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 ANSWER_COLUMNS = ("worker", "task", "label")
 CONTROL_COLUMNS = ("task", "truth")
+# Between columns, besides the comma.
+SEPARATORS = (";", "\t")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +27,7 @@ class AnswerTable:
     """Votes read from files; task and label `i` of `votes` are `tasks[i]` and `labels[i]` of the files.
 
     `repeated` answers were a worker's second to a task and do not count; `unknown_controls` are controls for
-    tasks that nobody answered.
+    tasks that nobody answered; `unnamed` labels are the truth of controls, but in no answer.
     """
 
     votes: Votes
@@ -32,10 +35,11 @@ class AnswerTable:
     labels: tuple[str, ...]
     repeated: int
     unknown_controls: int
+    unnamed: tuple[str, ...]
 
 
 def read_answers(answers: Path, controls: Path | None, unsure: str | None = None) -> AnswerTable:
-    """Read answers (worker,task,label) and controls (task,truth) from CSV files.
+    """Read answers (worker,task,label) and controls (task,truth) from CSV files: commas, semicolons or tabs between.
 
     An empty label, or the label `unsure`, is "not sure". Raises AnswersError for a file that cannot be read, has
     no rows, misses a column, has empty workers or tasks, or names fewer than two labels; and for a control with two
@@ -49,7 +53,8 @@ def read_answers(answers: Path, controls: Path | None, unsure: str | None = None
     tasks = np.unique(counting["task"].to_numpy(dtype=str))
     workers = np.unique(counting["worker"].to_numpy(dtype=str))
     asked = {task: truth for task, truth in truths.items() if task in set(tasks.tolist())}
-    labels = sorted({*named.dropna().tolist(), *asked.values()}, key=_by_number)
+    said = set(named.dropna().tolist())
+    labels = sorted({*said, *asked.values()}, key=_by_number)
     if len(labels) < 2:
         raise AnswersError(f"{answers} names {len(labels)} label(s): there is nothing to decide between")
     number = {label: place for place, label in enumerate(labels)}
@@ -70,6 +75,7 @@ def read_answers(answers: Path, controls: Path | None, unsure: str | None = None
         tuple(labels),
         repeated=len(table) - len(counting),
         unknown_controls=len(truths) - len(asked),
+        unnamed=tuple(label for label in labels if label not in said),
     )
 
 
@@ -86,29 +92,63 @@ def _truths(controls: Path | None) -> dict[str, str]:
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        # As text: task 007 is not task 7, and "NA" may be a label.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
-    except FileNotFoundError as error:
-        raise AnswersError(f"{path} does not exist") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        expected, what = ", ".join(columns), str(error).strip().replace("\n", " ")
-        raise AnswersError(f"{path} is not a CSV file with the columns {expected}: {what}") from error
-    missing = [column for column in columns if column not in table.columns]
+    table = _parsed(path, columns)
+    # By their exact names, if they are there.
+    found = {str(name).strip().lower(): name for name in table.columns} | {
+        str(name): name for name in table.columns
+    }
+    missing = [column for column in columns if column not in found]
     if missing:
         raise AnswersError(
             f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
         )
     if table.empty:
         raise AnswersError(f"{path} has no rows")
-    table = table[list(columns)]
-    for column in columns[:2] if columns == ANSWER_COLUMNS else columns[:1]:
-        empty = np.flatnonzero((table[column].isna() | (table[column] == "")).to_numpy())
+    table = table[[found[column] for column in columns]].set_axis(list(columns), axis=1).fillna("")
+    for column in columns[:-1]:
+        empty = np.flatnonzero((table[column] == "").to_numpy())
         if empty.size:
             raise AnswersError(f"{path}, row {empty[0] + 2}: {column} is empty")
-    return table.fillna("")
+    return table
+
+
+def _parsed(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        with warnings.catch_warnings():
+            # Of rows with more values than columns: pandas would drop what is beyond.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # As text: task 007 is not task 7, and "NA" may be a label.
+            return pd.read_csv(
+                path,
+                sep=_separator(path),
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                index_col=False,
+            )
+    except FileNotFoundError as error:
+        raise AnswersError(f"{path} does not exist") from error
+    except OSError as error:
+        raise AnswersError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise AnswersError(f"{path} is not text in UTF-8; save it as such") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        expected, what = ", ".join(columns), str(error).strip().replace("\n", " ")
+        if isinstance(error, pd.errors.ParserWarning):
+            what = "its rows have more values than its head names columns"
+        raise AnswersError(f"{path} is not a CSV file with the columns {expected}: {what}") from error
+
+
+def _separator(path: Path) -> str:
+    """What stands between the columns of a file's head."""
+    # A pipe can be read only once.
+    if not path.is_file():
+        return ","
+    with path.open(encoding="utf-8-sig") as file:
+        head = file.readline()
+    return next((one for one in SEPARATORS if one in head and "," not in head), ",")
 
 
 def _by_number(label: str) -> tuple[int, float, str]:
@@ -155,11 +195,17 @@ def verdict_table(answers: AnswerTable, found: Consensus, *, distribution: bool)
 
 
 def write_verdicts(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of verdicts as CSV, whole or not at all; probabilities to six places."""
-    beside = path.with_name(f".{path.name}.part")
+    """Write a table of verdicts as CSV, whole or not at all; probabilities to six places.
+
+    What is there and is no file, such as a pipe, is written to and never replaced.
+    """
+    in_place = path.exists() and not path.is_file()
+    beside = path if in_place else path.with_name(f".{path.name}.part")
     try:
         table.to_csv(beside, index=False, float_format="%.6f")
-        beside.replace(path)
+        if not in_place:
+            beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        if not in_place:
+            beside.unlink(missing_ok=True)
         raise AnswersError(f"{path} cannot be written: {error.strerror or error}") from error

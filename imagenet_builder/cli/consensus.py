@@ -37,7 +37,8 @@ def command(
 ) -> None:
     """Decide any crowd's answers: worker,task,label in; task,label,probability,votes,decided out.
 
-    Labels may be any words or numbers, two or more. A worker's first answer to a task counts. No project is needed.
+    Labels may be any words or numbers, two or more. A worker's first answer to a task counts. Columns may stand in any
+    order, with commas, semicolons or tabs between. No project is needed.
 
     \b
     Examples:
@@ -52,6 +53,9 @@ def command(
         rule = consensus.rule(rule_name, **({} if precision is None else {"precision": precision}))
     except ValueError as error:
         raise AnswersError(str(error)) from error
+    for read in (answers, controls):
+        if read is not None and read.exists() and out.exists() and out.samefile(read):
+            raise AnswersError(f"{out} is read and would be written over; name another file for --out")
     table = read_answers(answers, controls, unsure)
     if table.repeated:
         click.echo(
@@ -61,6 +65,8 @@ def command(
         click.echo(
             f"note: {table.unknown_controls} controls are for tasks without answers; ignored", err=True
         )
+    for label in table.unnamed:
+        click.echo(f"note: {label!r} is the truth of controls, but no answer says it", err=True)
     found = rule.decide(table.votes)
     write_verdicts(verdict_table(table, found, distribution=distribution), out)
     click.echo(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +135,8 @@ def test_the_word_for_not_sure_is_no_label(tmp_path: Path) -> None:
         pytest.param("worker,task,label\n1,a,yes\n,a,no\n", "row 3: worker is empty", id="no worker"),
         pytest.param("worker,task,label\n1,a,yes\n2,a,yes\n", "nothing to decide", id="one label"),
         pytest.param("worker,task,label\n1,a,yes,3,4\n1,2,3,4,5,6\n", "not a CSV file", id="ragged"),
+        pytest.param("worker,task,label\n1,a,b,yes\n", "not a CSV file", id="an unquoted comma"),
+        pytest.param("worker;task\n1;2\n", "has no column label; it has worker, task", id="semicolons"),
     ],
 )
 def test_bad_answers_are_one_clear_line(
@@ -177,3 +181,52 @@ def test_a_file_that_is_not_there_an_unknown_rule_and_no_folder_to_write_to_are_
     assert "no parameter precision" in capsys.readouterr().err
     assert consensus(answers, "--rule", "majority", "--out", tmp_path / "no" / "v.csv") == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("worker;task;label\n1;x,1;yes\n2;x,1;yes\n1;y;no\n", id="semicolons"),
+        pytest.param("worker\ttask\tlabel\n1\tx,1\tyes\n2\tx,1\tyes\n1\ty\tno\n", id="tabs"),
+        pytest.param('\ufeffworker,task,label\n1,"x,1",yes\n2,"x,1",yes\n1,y,no\n', id="a byte order mark"),
+        pytest.param('Label,Task, Worker\r\nyes,"x,1",1\r\nyes,"x,1",2\r\nno,y,1\r\n', id="spreadsheet"),
+        pytest.param(
+            'worker,Task,task,label\n1,a,"x,1",yes\n2,b,"x,1",yes\n1,c,y,no\n', id="exact name first"
+        ),
+    ],
+)
+def test_tables_as_other_programs_write_them_are_read(tmp_path: Path, text: str) -> None:
+    out = tmp_path / "v.csv"
+    assert consensus(write(tmp_path / "a.csv", text), "--rule", "majority", "--out", out) == 0
+    assert read(out)[["task", "label", "votes"]].to_numpy().tolist() == [["x,1", "yes", 2], ["y", "no", 1]]
+
+
+def test_a_label_that_controls_alone_name_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = write(tmp_path / "a.csv", "worker,task,label\n1,x,yes\n2,x,no\n")
+    controls = write(tmp_path / "c.csv", "task,truth\nx,Yes\n")
+    given = ("--controls", controls, "--rule", "majority", "--out", tmp_path / "v.csv")
+    assert consensus(answers, *given) == 0
+    assert "'Yes' is the truth of controls, but no answer says it" in capsys.readouterr().err
+
+
+def test_what_is_read_or_is_no_file_is_never_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = write(tmp_path / "a.csv", "worker,task,label\n1,x,yes\n2,x,no\n1,y,no\n")
+    before = answers.read_text()
+    assert consensus(answers, "--rule", "majority", "--out", answers) == 1
+    assert "would be written over" in capsys.readouterr().err
+    assert answers.read_text() == before
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    taken: list[str] = []
+    reader = threading.Thread(target=lambda: taken.append(pipe.read_text()))
+    reader.start()
+    assert consensus(answers, "--rule", "majority", "--out", pipe) == 0
+    reader.join()
+    assert taken[0].splitlines()[0] == "task,label,probability,votes,decided"
+    assert pipe.is_fifo()
+    assert consensus(tmp_path, "--rule", "majority", "--out", tmp_path / "v.csv") == 1
+    assert "cannot be read: Is a directory" in capsys.readouterr().err
