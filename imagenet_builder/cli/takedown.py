@@ -56,15 +56,20 @@ def _show(found: Takedown) -> None:
         click.echo(f"{sha256}{'  near-duplicate' if sha256 in near else ''}")
     if len(everything) > SHOWN:
         click.echo(f"and {len(everything) - SHOWN:,} more (all of them with --json)")
-    click.echo(f"{verb}: {len(found.images):,} pictures, {len(near):,} near-duplicates of them")
+    if found.images or found.candidates:
+        click.echo(f"{verb}: {len(found.images):,} pictures, {len(near):,} near-duplicates of them")
+        click.echo(f"addresses that are not fetched again: {found.candidates:,}")
+    else:
+        click.echo(
+            f"the store knows nothing of it; later crawls {'keep' if found.done else 'will keep'} it out"
+        )
     if found.pages or found.unreached:
         click.echo(f"pages of questions that nobody gets any more: {found.pages:,}")
     if found.unreached:
         click.echo(
             f"pages that are still offered: {found.unreached:,}; start the marketplace and run it again"
         )
-    click.echo(f"addresses that are not fetched again: {found.candidates:,}")
     if found.releases:
         click.echo(f"releases that hold them: {', '.join(found.releases)}; export a new one")
     if not found.done:
-        click.echo("nothing was removed yet: leave --dry-run out")
+        click.echo("nothing was done yet: leave --dry-run out")

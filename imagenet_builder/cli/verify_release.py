@@ -26,6 +26,7 @@ def command(release: str, skip_near_duplicates: bool, as_json: bool) -> None:
     from imagenet_builder.cli.progress import shown_progress
     from imagenet_builder.errors import ReleaseError
     from imagenet_builder.export.fetched import on_disk
+    from imagenet_builder.export.leaks import ON_TWO_SIDES
     from imagenet_builder.export.verify import read_manifest, verify_release
 
     with on_disk(release) as folder, shown_progress() as advance:
@@ -41,6 +42,10 @@ def command(release: str, skip_near_duplicates: bool, as_json: bool) -> None:
             click.echo(problem)
     if problems:
         many = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ReleaseError(f"{release} has {many}: get it again from where it came from")
+        if all(problem.endswith(ON_TWO_SIDES) for problem in problems):
+            remedy = "its files are as they were written; tell its makers, or leave out one picture of each"
+        else:
+            remedy = "get it again from where it came from"
+        raise ReleaseError(f"{release} has {many}: {remedy}")
     if not as_json:
         click.echo(f"{release} is sound, checksum {digest}")

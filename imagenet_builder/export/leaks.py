@@ -20,6 +20,8 @@ SURELY_NEAR = 4
 SURELY_SAME = 0.9
 # As sure that nothing of a chain which the export may have cut is missed: pairs by which it may be longer here.
 LOOSELY_SAME = 0.8
+# How the line on a cluster of two sides ends.
+ON_TWO_SIDES = "are near-duplicates in different splits"
 
 
 class SplitLeaks:
@@ -57,7 +59,7 @@ class SplitLeaks:
         crowded = self._crowded() if leaks else set()
         for files in leaks:
             if not crowded.issuperset(files):
-                yield f"{' and '.join(files)} are near-duplicates in different splits"
+                yield f"{' and '.join(files)} {ON_TWO_SIDES}"
 
     def _crowded(self) -> set[str]:
         """The pictures in chains so long that the export may have cut them between two that are alike."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from imagenet_builder.errors import ReleaseError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "azure")
+BUCKET_SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "azure")
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class ReleaseFiles(Protocol):
@@ -112,9 +113,14 @@ class BucketFiles:
 
 
 def open_files(release: str | Path | ReleaseFiles) -> ReleaseFiles:
-    """The files of the release at a folder or an address; nothing is read yet."""
+    """The files of the release at a folder or an address; nothing is read yet.
+
+    Raises ReleaseError for an address of anything but a bucket.
+    """
     if not isinstance(release, str | Path):
         return release
-    if isinstance(release, str) and "://" in release and urlsplit(release).scheme in BUCKET_SCHEMES:
+    if isinstance(release, str) and _ADDRESS.match(release):
+        if release.partition(":")[0] not in BUCKET_SCHEMES:
+            raise ReleaseError(f"{release} cannot be read: give a folder, or s3://, gs:// or az://")
         return BucketFiles(release.rstrip("/"))
     return FolderFiles(Path(release))

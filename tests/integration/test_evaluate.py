@@ -196,6 +196,9 @@ def test_what_is_no_release_is_refused_in_one_line(
         assert len(said.splitlines()) == 1
     assert run(command_line.main, "evaluate", str(tmp_path / "nothing"), str(guesses)) == 1
     assert "is not a release" in capsys.readouterr().err
+    assert run(command_line.main, "evaluate", "http://127.0.0.1:9/first", str(guesses)) == 1
+    said = capsys.readouterr().err
+    assert said == "Error: http://127.0.0.1:9/first cannot be read: give a folder, or s3://, gs:// or az://\n"
 
 
 def test_a_release_in_any_format_has_a_hierarchy_and_without_its_kit_none(

@@ -142,7 +142,9 @@ def test_a_picture_on_two_sides_is_a_leak_even_if_all_is_signed_again(release: P
     ]
 
 
-def test_a_near_duplicate_on_two_sides_is_a_leak(release: Path) -> None:
+def test_a_near_duplicate_on_two_sides_is_a_leak_of_its_makers(
+    release: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train, test = first(release, f"train/{TENCH}"), first(release, "unlabelled")
     written = io.BytesIO()
     Image.open(train).save(written, "JPEG", quality=40)
@@ -152,6 +154,11 @@ def test_a_near_duplicate_on_two_sides_is_a_leak(release: Path) -> None:
     assert verify_release(release) == [
         f"{test.name} and {train.name} are near-duplicates in different splits"
     ]
+    assert run(command.main, str(release)) == 1
+    assert "has 1 problem: its files are as they were written; tell its makers" in capsys.readouterr().err
+    first(release, "val").write_bytes(b"x")
+    assert run(command.main, str(release)) == 1
+    assert "has 2 problems: get it again from where it came from" in capsys.readouterr().err
 
 
 def test_what_the_export_may_cut_of_a_long_chain_of_bare_pictures_is_no_leak(

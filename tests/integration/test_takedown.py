@@ -125,7 +125,7 @@ def test_a_look_ahead_tells_the_same_and_removes_nothing(
     assert all(project.images.exists(sha256) for sha256 in ahead["images"])
     assert candidates(project, tables.candidates.c.reason == "taken-down") == []
     assert run(command_line.main, *arguments, "--dry-run") == 0
-    assert "nothing was removed yet" in capsys.readouterr().out
+    assert "nothing was done yet" in capsys.readouterr().out
     assert run(command_line.main, *arguments, "--json") == 0
     done = json.loads(capsys.readouterr().out)
     assert done == ahead | {"done": True}
@@ -324,6 +324,21 @@ def test_a_picture_on_a_page_is_not_shown_any_more_and_not_a_control(project: Pr
 def test_nothing_is_taken_down_while_a_crawl_runs(project: Project) -> None:
     with database.exclusive_lock(project.engine, "crawl"), pytest.raises(LockHeld):
         take_down(project, parse_target(sha_of(picture(0))), "asked")
+
+
+@pytest.mark.parametrize("target", [["https://n.example/typo"], ["7" * 64], ["--author", "Nobody"]])
+def test_what_the_store_does_not_know_is_told_as_such_and_kept_out(
+    project: Project, capsys: pytest.CaptureFixture[str], target: list[str]
+) -> None:
+    arguments = ["--project", str(project.folder), "takedown", *target, "--reason", "x"]
+    assert run(command_line.main, *arguments, "--dry-run") == 0
+    assert capsys.readouterr().out.startswith(
+        "the store knows nothing of it; later crawls will keep it out\n"
+    )
+    assert run(command_line.main, *arguments) == 0
+    assert capsys.readouterr().out == "the store knows nothing of it; later crawls keep it out\n"
+    with database.reading(project.engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.tombstones)) == 1
 
 
 @pytest.mark.parametrize(
