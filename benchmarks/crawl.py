@@ -247,7 +247,7 @@ def count_broken(urls: list[str]) -> int:
 
 def medians(runs: list[Run], count: int) -> list[dict[str, float | str]]:
     """One line a tool, with the medians of its runs."""
-    lines = []
+    lines: list[dict[str, float | str]] = []
     for tool in dict.fromkeys(run.tool for run in runs):
         mine = [run for run in runs if run.tool == tool]
         lines.append(

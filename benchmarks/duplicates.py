@@ -64,9 +64,9 @@ def drawn(seed: int) -> Image.Image:
     image = Image.fromarray(np.moveaxis(pixels.clip(0, 255).astype(np.uint8), 0, 2))
     draw = ImageDraw.Draw(image)
     for _ in range(1 if faint else 4):
-        left, top = source.integers(0, width - 80), source.integers(0, height - 80)
-        size = source.integers(25, 80 if faint else 160, 2)
-        draw.ellipse((left, top, left + size[0], top + size[1]), tuple(source.integers(0, 256, 3).tolist()))
+        left, top = int(source.integers(0, width - 80)), int(source.integers(0, height - 80))
+        across, down = source.integers(25, 80 if faint else 160, 2).tolist()
+        draw.ellipse((left, top, left + across, top + down), tuple(source.integers(0, 256, 3).tolist()))
     return image
 
 
@@ -213,7 +213,8 @@ class ImageDedup(ImageHash):
 
 def distances(left: Hashes, right: Hashes) -> npt.NDArray[np.uint8]:
     """Hamming distances, len(left) × len(right)."""
-    return np.bitwise_count(left[:, None] ^ right[None, :])
+    counts: npt.NDArray[np.uint8] = np.bitwise_count(left[:, None] ^ right[None, :])
+    return counts
 
 
 def tools() -> dict[str, Any]:

@@ -167,8 +167,11 @@ def planned(folder: Path) -> dict[str, float]:
         clustering = cpu_seconds() - begun
         return clusters
 
-    writing.release_contents = contents
-    plan_module.cluster_places = timed_clusters
+    for module, name, instead in (
+        (writing, "release_contents", contents),
+        (plan_module, "cluster_places", timed_clusters),
+    ):
+        setattr(module, name, instead)
     project = Project(folder, load_settings(folder / SETTINGS_NAME, {}))
     with database.reading(project.engine) as connection:
         classes = len(categories.selected(connection))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,7 +96,7 @@ def _images(numbers: range, pictures: int, random: np.random.Generator) -> Itera
 
 
 def _answers(
-    numbers: range, sha256s: list[str], classes: list[str]
+    numbers: range, sha256s: list[str], classes: Sequence[str]
 ) -> Iterator[tuple[sa.Table, Iterator[dict[str, Any]]]]:
     """The candidate, question and verdict of each of these pictures."""
     pairs = list(zip(numbers, sha256s, strict=True))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from consensus import CONTROL_EVERY, Crowd, read_crowd
+from consensus_crowds import CONTROL_EVERY, Crowd, read_crowd
 
 from hits.consensus import NO, UNKNOWN, YES, Votes
 from hits.quality import Limits, Pages, measure, verdict_on

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 
+from hits.simulation import Shown
+
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -81,13 +83,13 @@ class Person:
         addresses = self.frame.locator(".picture img").evaluate_all("all => all.map((one) => one.src)")
         return [Path(urlsplit(address).path).stem for address in addresses]
 
-    def answer(self, truth: Mapping[str, bool]) -> int:
+    def answer(self, truth: Mapping[str, Shown]) -> int:
         """Answer the page by what is true, and submit it; returns its number of pictures."""
         names = self.shown()
         if self.hand == "keyboard":
-            self._answer_by_keyboard([truth[name] for name in names])
+            self._answer_by_keyboard([truth[name] is True for name in names])
         else:
-            self._answer_by_pointing([truth[name] for name in names])
+            self._answer_by_pointing([truth[name] is True for name in names])
         expect(self.page.get_by_role("heading", level=1)).to_contain_text("Thank you", timeout=PATIENCE)
         self.shoot("done")
         return len(names)

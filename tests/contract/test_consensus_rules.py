@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -246,8 +247,9 @@ def test_votes_out_of_range_or_shape_are_refused(
 )
 def test_known_labels_and_groups_out_of_range_or_shape_are_refused(named: dict[str, list[float]]) -> None:
     (name, values), one = *named.items(), np.array([0])
+    wrong: dict[str, Any] = {name: np.array(values)}
     with pytest.raises(ValueError, match=name):
-        Votes(one, one, one, 2, **{name: np.array(values)})
+        Votes(one, one, one, 2, **wrong)
 
 
 # --- majority ----------------------------------------------------------------------------------------------

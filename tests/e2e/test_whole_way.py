@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, expect
 
 from hits import database
+from hits.simulation import Shown
 from imagenet_builder.config import SETTINGS_NAME
 from imagenet_builder.demo.drawing import draw
 from imagenet_builder.project import find_project
@@ -130,7 +131,7 @@ def decided(project: Path) -> Truth:
     return {(row.sha256, row.wnid): row.decision == "accepted" for row in rows}
 
 
-def names_on_pages(project: Path, truth: Truth) -> dict[str, bool]:
+def names_on_pages(project: Path, truth: Truth) -> dict[str, Shown]:
     found = find_project(project)
     names = truth_by_picture_name(found.engine, truth)
     found.engine.dispose()

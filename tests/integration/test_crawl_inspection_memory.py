@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagenet_builder.crawl.inspect import Limits, inspect
-from imagenet_builder.executors.local import MEBIBYTE, ProcessPool
+from imagenet_builder.crawl.inspect import inspect
+from imagenet_builder.crawl.limits import Limits
+from imagenet_builder.executors.local import ProcessPool
+from imagenet_builder.executors.worker import MEBIBYTE
 from imagenet_builder.records import Inspected, Reason, Rejected
 
 MOST = 512 * MEBIBYTE
@@ -23,7 +25,7 @@ PROC = Path("/proc/self")
 pytestmark = pytest.mark.skipif(not (PROC / "clear_refs").exists(), reason="needs /proc with clear_refs")
 
 
-def inspect_and_measure(content: bytes) -> tuple[Inspected | Rejected, int]:
+def inspect_and_measure(content: bytes | memoryview) -> tuple[Inspected | Rejected, int]:
     """What came of it, and the most memory that this process had meanwhile, in bytes."""
     (PROC / "clear_refs").write_text("5")
     outcome = inspect(content, LIMITS)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ def crawl_here(folder: str, address: str, *paths: str) -> None:
 
 def command_here(folder: str, address: str, *paths: str) -> None:
     """The command line, with pictures of the fault server for a source."""
-    crawl_module.open_sources = lambda *_: (source(address, paths),)
+    setattr(crawl_module, "open_sources", lambda *_: (source(address, paths),))  # noqa: B010
     sys.exit(run_command(command_line.main, "--project", folder, "crawl"))
 
 
@@ -154,7 +155,7 @@ def test_random_kills_change_nothing(kills: int, tmp_path: Path) -> None:
     paths = tuple(rng.sample(everything := (*PATHS, *FAULTS, *many), len(everything)))
     with fault_server(delay=0.03) as server:
         # A query is dropped once one result in a hundred was of no use: the second phrase, and not the first.
-        drops = {"drop_after": 30, "drop_share": 0.01}
+        drops: dict[str, Any] = {"drop_after": 30, "drop_share": 0.01}
         undisturbed = project_for(tmp_path / "undisturbed", server, len(paths), **drops)
         assert crawl(undisturbed, sources=[source(server.address, paths)]).dropped_queries == len(WNIDS)
         killed = project_for(tmp_path / "killed", server, len(paths), **drops)
@@ -190,7 +191,7 @@ def crawl_poor_here(folder: str, address: str) -> None:
 def test_what_was_rejected_before_a_break_drops_no_query_after_it(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    drops = {"drop_after": 10, "drop_share": 0.5}
+    drops: dict[str, Any] = {"drop_after": 10, "drop_share": 0.5}
     with fault_server() as server:
         undisturbed = project_for(tmp_path / "undisturbed", server, **drops)
         crawl(undisturbed, sources=[poor_source(server.address)])
@@ -260,7 +261,7 @@ def test_a_second_crawl_at_once_leaves_with_75(tmp_path: Path) -> None:
 
 def test_a_crawl_on_postgresql_ends_as_one_on_sqlite(tmp_path: Path, postgres_url: str) -> None:
     with fault_server() as server:
-        settings = {"allow_addresses": [server.authority]}
+        settings: dict[str, object] = {"allow_addresses": [server.authority]}
         on_postgres = empty_project(tmp_path / "p", crawl=settings, store={"url": postgres_url})
         on_sqlite = empty_project(tmp_path / "s", crawl=settings)
         for project in (on_postgres, on_sqlite):

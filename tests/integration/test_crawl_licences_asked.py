@@ -42,6 +42,5 @@ def test_licences_that_are_asked_for_later_are_found_though_the_first_queries_ar
 
 
 def test_a_table_shows_the_names_of_settings_as_they_are(tmp_path: Path, wordnet_folder: Path) -> None:
-    settings = {"wordnet": {"folder": str(wordnet_folder)}, "project": {"contact": ""}}
-    project = empty_project(tmp_path, **settings).folder
+    project = empty_project(tmp_path, wordnet={"folder": str(wordnet_folder)}, project={"contact": ""}).folder
     assert "set [project] contact in imagenet-builder.toml" in done(project, "doctor").output

@@ -140,9 +140,9 @@ def test_asking_again_goes_on_where_it_was_stopped_and_does_not_begin_once_more(
     ]
     some = crawl(wanting[0], again=True, wnids=WNIDS[:1], sources=[watched(project)[0]])
     assert some.new_candidates == 20
-    source, file = watched(project)
+    source, going_on = watched(project)
     assert crawl(wanting[1], wnids=WNIDS[:1], sources=[source]).new_candidates == 20
-    assert file.spans[0][0] > ROWS / 2
+    assert going_on.spans[0][0] > ROWS / 2
 
 
 def test_reading_ends_when_every_category_has_enough_and_goes_on_when_more_is_wanted(tmp_path: Path) -> None:

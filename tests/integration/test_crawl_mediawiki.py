@@ -78,9 +78,10 @@ def test_a_real_mediawiki_is_crawled_end_to_end(project: Project, command: Comma
         UMBRELLA: (8, 3),
         MUSHROOM: (1, 0),
     }
-    c = tables.candidates.c
     with database.reading(project.engine) as connection:
-        rows = {row.title.removeprefix("File:"): row for row in connection.execute(sa.select(c))}
+        rows = {
+            row.title.removeprefix("File:"): row for row in connection.execute(sa.select(tables.candidates))
+        }
         queries = connection.execute(sa.select(tables.queries.c.words, tables.queries.c.exhausted)).all()
     originals = {picture.name: hashlib.sha256(picture.content).hexdigest() for picture in PICTURES}
     for name in ("Street scene 0.jpg", "Old umbrella.png", "Mushroom.jpg"):

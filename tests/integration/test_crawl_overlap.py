@@ -151,7 +151,7 @@ def test_a_full_quota_ends_a_search_that_would_go_on(server: FaultServer, tmp_pa
 def command_here(folder: str, address: str) -> None:
     """The command line, with a source that never ends its search for the second category."""
     urls = {FIRST: [f"{address}/good"], SECOND: []}
-    crawl_module.open_sources = lambda *_: (WaitingSource(urls, {SECOND: lambda: False}),)
+    setattr(crawl_module, "open_sources", lambda *_: (WaitingSource(urls, {SECOND: lambda: False}),))  # noqa: B010
     sys.exit(run_command(command_line.main, "--project", folder, "crawl"))
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ __all__ = ["in_one_process", "server"]
 
 def command_here(folder: str, port: str, *options: str) -> None:
     """The command line, with the pictures of many hosts for a source."""
-    crawl_module.open_sources = lambda *_: (source_at(port),)
+    setattr(crawl_module, "open_sources", lambda *_: (source_at(port),))  # noqa: B010
     sys.exit(run_command(command_line.main, "--project", folder, "crawl", "--executor", "ray", *options))
 
 
@@ -73,6 +74,11 @@ def test_hosts_are_spread_over_owners_and_what_is_no_address_has_one_too() -> No
         assert owner_of(url, 4) in range(4)
 
 
+def worked(server: FaultServer, number: int) -> bool:
+    """Whether workers run, and have asked so many times."""
+    return server.asked.total() >= number and bool(worker_pids())
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_lost_workers_batch_is_done_again_and_nothing_twice(
     server: FaultServer, in_one_process: Project, tmp_path: Path
@@ -83,7 +89,7 @@ def test_a_lost_workers_batch_is_done_again_and_nothing_twice(
     # Otherwise no redirect would lead from one worker to the other.
     assert len({owner_of(f"http://{host}/", 2) for host in HOSTS}) == 2
     for number in (10, 40):
-        soon(lambda number=number: server.asked.total() >= number and worker_pids())
+        soon(partial(worked, server, number))
         kill_worker()
     crawling.join(120)
     assert not crawling.is_alive()
@@ -139,7 +145,7 @@ def test_what_ray_says_of_a_lost_worker_stays_out_of_the_json_on_stdout(
     # The command's own cluster: only its driver is told of what happens there.
     project = on_cluster(tmp_path / "project", server, "", host_delay=0.3)
     with child(__name__, "command_here", str(project.folder), port_of(server), "--json") as process:
-        soon(lambda: ended(project, "stored") >= 5 and worker_pids())
+        soon(lambda: ended(project, "stored") >= 5 and bool(worker_pids()))
         kill_worker()
         answer, talk = process.communicate(timeout=120)
     assert process.returncode == 0, talk

@@ -35,7 +35,7 @@ def test_concurrent_writers_lose_no_update(engine: sa.Engine) -> None:
         for _ in range(20):
             with database.writing(engine) as connection:
                 value = connection.scalar(sa.select(counters.c.value).with_for_update())
-                connection.execute(counters.update().values(value=value + 1))
+                connection.execute(counters.update().values(value=(value or 0) + 1))
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:

@@ -91,9 +91,19 @@ async def fetch(site: Site, path: str) -> tuple[int, str, bytes]:
 
 
 async def test_a_category_is_answered_for_as_by_a_wiki_that_has_not_got_it(site: Site) -> None:
-    files = {"gcmtitle": "Category:Umbrellas", "gcmtype": "file", "gcmlimit": 50, "prop": "imageinfo"}
+    files: dict[str, str | int] = {
+        "gcmtitle": "Category:Umbrellas",
+        "gcmtype": "file",
+        "gcmlimit": 50,
+        "prop": "imageinfo",
+    }
     assert await ask(site, generator="categorymembers", **files) == {"batchcomplete": True}
-    below = {"cmtitle": "Category:Umbrellas", "cmtype": "subcat", "cmprop": "title", "cmlimit": 500}
+    below: dict[str, str | int] = {
+        "cmtitle": "Category:Umbrellas",
+        "cmtype": "subcat",
+        "cmprop": "title",
+        "cmlimit": 500,
+    }
     found = await ask(site, list="categorymembers", **below)
     assert found == {"batchcomplete": True, "query": {"categorymembers": []}}
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,11 @@ from imagenet_builder.errors import ReleaseError
 from imagenet_builder.export import leaks
 from imagenet_builder.export.choose import Sizes
 from imagenet_builder.export.documents import OWN_CHECKSUM, own_checksum
+from imagenet_builder.export.formats.ilsvrc import GROUND_TRUTH
 from imagenet_builder.export.published import Shown
 from imagenet_builder.export.release import export
 from imagenet_builder.export.request import ExportRequest
-from imagenet_builder.export.verify import GROUND_TRUTH, verify_release
+from imagenet_builder.export.verify import verify_release
 from imagenet_builder.records import Split
 from tests.export_parts import GOLDFISH, TENCH, project_with, some_pictures, thawed
 
@@ -170,7 +172,7 @@ def test_what_the_export_may_cut_of_a_long_chain_of_bare_pictures_is_no_leak(
             # Each bird is a little further than the one before: surely like it, and in the other split.
             content = bird(40 + 4 * place)
             split = (Split.TRAIN, Split.VAL)[place % 2]
-            near.add(Shown(f"{place:03}.JPEG", split, 0, str(place), lambda content=content: content))
+            near.add(Shown(f"{place:03}.JPEG", split, 0, str(place), partial(bytes, content)))
         return list(near.finish())
 
     assert len(told(80)) == 0

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,7 +157,7 @@ def test_a_board_belongs_to_one_release_and_a_token_to_one_team(tmp_path: Path, 
     assert first.encode() not in (tmp_path / "board.sqlite3").read_bytes()
 
 
-async def post(client: TestClient, token: str, content: bytes | None) -> tuple[int, str]:
+async def post(client: TestClient[Any, Any], token: str, content: bytes | None) -> tuple[int, str]:
     form = FormData()
     form.add_field("token", token)
     if content is not None:
@@ -247,7 +248,9 @@ def test_the_command_invites_and_serves_and_a_person_hands_in_with_a_browser(
     port, log = free_port(), tmp_path / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
-            [sys.executable, "-m", "imagenet_builder", *arguments, "--port", str(port)], stderr=file
+            [sys.executable, "-m", "imagenet_builder", *arguments, "--port", str(port)],
+            stderr=file,
+            text=True,
         )
     try:
         await_port(port, server, log)

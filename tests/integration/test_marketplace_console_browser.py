@@ -123,6 +123,6 @@ def test_every_field_and_table_of_the_console_has_a_name(
         assert page.locator("h1").count() == 1, path
         assert page.evaluate("document.documentElement.lang") == "en"
         for role in ("button", "link", "textbox", "progressbar", "table", "navigation"):
-            for element in page.get_by_role(role).all():  # type: ignore[arg-type]
+            for element in page.get_by_role(role).all():
                 snapshot = element.aria_snapshot().splitlines()[0]
                 assert '"' in snapshot or ":" in snapshot, f"{path}: a {role} without a name: {snapshot}"

@@ -207,7 +207,8 @@ def test_known_answers_approve_reject_and_extend(
         HITId=hit_id, RetrieveResults=False, PolicyLevels=["Assignment"]
     )
     assert (alone["AssignmentReviewReport"]["ReviewResults"], "HITReviewReport" in alone) == ([], False)
-    pages, token = 0, {}
+    pages = 0
+    token: dict[str, str] = {}
     while pages == 0 or token:
         page = client.list_review_policy_results_for_hit(HITId=hit_id, MaxResults=4, **token)
         token = {"NextToken": page["NextToken"]} if "NextToken" in page else {}
@@ -235,7 +236,7 @@ def test_a_plurality_approves_who_agrees_when_the_hit_is_reviewable(
     assert [status_of(client, one) for one in held] == ["Approved", "Approved", "Rejected"]
     report = client.list_review_policy_results_for_hit(HITId=hit_id, MaxResults=100)["HITReviewReport"]
     found = {(e["Key"], e["SubjectId"], e.get("QuestionId")): e["Value"] for e in report["ReviewResults"]}
-    assert found == {
+    expected: dict[tuple[str, str, str | None], str] = {
         ("AgreedAnswerFound", hit_id, "q1"): "true",
         ("AgreedAnswer", hit_id, "q1"): "dog",
         ("AnswerAgreementScore", hit_id, "q1"): "66",
@@ -248,6 +249,7 @@ def test_a_plurality_approves_who_agrees_when_the_hit_is_reviewable(
         **{("PluralityAnswersCorrect", one, None): count for one, count in zip(held, "110", strict=True)},
         **{("PluralityAnswersIncorrect", one, None): count for one, count in zip(held, "001", strict=True)},
     }
+    assert found == expected
 
 
 def test_what_another_policy_decided_is_done_or_failed(client: Any, workers: list[SiteWorker]) -> None:

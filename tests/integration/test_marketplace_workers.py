@@ -114,7 +114,8 @@ def test_a_bonus_pays_the_worker_and_the_fee_and_is_listed(
     assert balance(client)[0] == "9998.46"
     assert ada.main("/earnings")["data-approved-cents"] == "102"
     assert "Fast &amp; right" in ada.get("/messages").text
-    for where in ({"HITId": hit_id}, {"AssignmentId": assignment_id}):
+    places: tuple[dict[str, Any], ...] = ({"HITId": hit_id}, {"AssignmentId": assignment_id})
+    for where in places:
         paid = everything(client, "list_bonus_payments", "BonusPayments", **where)
         assert [entry["BonusAmount"] for entry in paid] == ["1.01", "0.01"]
         assert paid[0].pop("GrantTime")

@@ -23,6 +23,7 @@ from hits.simulation import (
     HURRIED,
     PROFILES,
     RANDOM,
+    Shown,
     SimulatedWorker,
     WorkerProfile,
     simulate,
@@ -105,7 +106,7 @@ async def test_workers_confused_by_siblings_say_yes_to_what_is_near_and_no_to_wh
 ) -> None:
     names = [f"{kind}-{place}" for place in range(16) for kind in ("shown", "near", "far")]
     requester, (hit_id,) = publish(marketplace, render(site.page(*names)), votes=2)
-    truth = {"shown": True, "near": "sibling", "far": False}
+    truth: dict[str, Shown] = {"shown": True, "near": "sibling", "far": False}
     crowd = invited(marketplace, CONFUSED, WorkerProfile("knowing", 1.0, 1.0, 0.0, 1.0))
     await simulate(crowd, lambda name: truth[name.partition("-")[0]], picture_sample=0)
     said: dict[bool, Counter[str]] = {}

@@ -78,7 +78,8 @@ def services() -> Iterator[PictureServices]:
 
 
 async def walk(source: Source, words: str) -> list[Candidate]:
-    query, found = Query(WNID, source.name, words), []
+    query = Query(WNID, source.name, words)
+    found: list[Candidate] = []
     async with aiohttp.ClientSession() as session:
         while True:
             page = await source.search(query, session)

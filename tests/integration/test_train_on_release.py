@@ -249,7 +249,15 @@ def test_two_processes_learn_from_as_many_pictures_as_one(release: Path, tmp_pat
     alone = train_release(release, tmp_path / "alone", dataclasses.replace(QUICK, epochs=2))
     options = "--arch small --size 32 --epochs 2 --batch-size 8 --learning-rate 0.01 --device cpu --workers 0 --json"
     done = in_two_processes(
-        *("-m", "imagenet_builder", "train", release, *options.split(), "--out", tmp_path / "shared")
+        *(
+            "-m",
+            "imagenet_builder",
+            "train",
+            str(release),
+            *options.split(),
+            "--out",
+            str(tmp_path / "shared"),
+        )
     )
     assert done.returncode == 0, done.stderr
     shared = json.loads(done.stdout)

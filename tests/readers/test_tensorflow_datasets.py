@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_every_label_of_the_thousand_s_val_is_read_right(tmp_path: Path) -> None
     builder = tfds.builder("imagenet2012", data_dir=str(tmp_path / "prepared"))
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archives)))
     name_of = builder.info.features["label"].int2str
-    found = {}
+    found: dict[str, Any] = {}
     for split, count in (("validation", 50_000), ("train", 1_000)):
         undecoded = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
         rows = list(tfds.as_numpy(undecoded))

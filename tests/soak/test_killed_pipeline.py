@@ -16,7 +16,7 @@ import pytest
 
 from hits import database
 from hits.marketplace import people
-from hits.simulation import SimulatedWorker, SimulationReport, WorkerProfile, simulate
+from hits.simulation import Shown, SimulatedWorker, SimulationReport, WorkerProfile, simulate
 from imagenet_builder.demo.drawing_classes import CLASSES
 from imagenet_builder.demo.stagehands import server, start_picture_site
 from imagenet_builder.demo.truth import read_truth_file, truth_of_questions
@@ -158,7 +158,7 @@ def go(project: Path, truth_file: Path, killer: Killer) -> Ending:
 class Answering(threading.Thread):
     """The crowd at work, beside the pipeline."""
 
-    def __init__(self, crowd: list[SimulatedWorker], names: dict[str, bool]) -> None:
+    def __init__(self, crowd: list[SimulatedWorker], names: dict[str, Shown]) -> None:
         super().__init__(daemon=True)
         self._crowd, self._names = crowd, names
         self.report: SimulationReport | None = None

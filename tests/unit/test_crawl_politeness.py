@@ -264,13 +264,14 @@ async def visit(gentle: Host, clock: Clock) -> float:
 async def test_failures_in_a_row_open_the_circuit_and_one_answer_closes_it() -> None:
     clock = Clock()
     gentle = host(clock)
+    states = []
     for _ in range(BREAK_AFTER - 1):
         gentle.failed()
-    assert not gentle.is_open
+    states.append(gentle.is_open)
     gentle.answered()
     for _ in range(BREAK_AFTER):
         gentle.failed()
-    assert gentle.is_open
+    assert [*states, gentle.is_open] == [False, True]
     assert await visit(gentle, clock) == 100.0 + FIRST_OPEN
     gentle.answered()
     assert not gentle.is_open

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagenet_builder import duplicates, hamming, likeness, near_index, nearby
+from imagenet_builder import descriptors, duplicates, hamming, likeness, near_index, nearby
 from imagenet_builder.descriptors import (
     BYTES,
     SAME,
@@ -179,8 +179,11 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
 ) -> None:
     def some(places: set[int]) -> tuple[dict[str, int], dict[str, bytes]]:
         chosen = {name for place, name in enumerate(pictures[0]) if place in places}
-        hashes, descriptors = ({name: of[name] for name in of if name in chosen} for of in pictures)
-        return hashes, descriptors
+        hashes, descriptors = pictures
+        return (
+            {name: found for name, found in hashes.items() if name in chosen},
+            {name: found for name, found in descriptors.items() if name in chosen},
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "CROWD", crowd)
@@ -194,7 +197,7 @@ def test_clusters_after_additions_and_removals_are_those_from_scratch(
 
 def test_only_new_pictures_and_broken_clusters_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    original = likeness.all_hashes_of
+    original = descriptors.all_hashes_of
 
     def noticing(rows: npt.NDArray[np.int8]) -> npt.NDArray[np.uint64]:
         looked.append(len(rows))
@@ -286,7 +289,8 @@ def faint(seed: int) -> np.ndarray:
     grey = 150.0 + 4 * np.sin(across / 9) + 3 * np.sin(down / 11 + across / 25)
     row, column = source.integers(8, 80), source.integers(8, 110)
     grey[row : row + 9, column : column + 14] = 20
-    return grey.clip(0, 255).astype(np.uint8)
+    picture: np.ndarray = grey.clip(0, 255).astype(np.uint8)
+    return picture
 
 
 def test_pictures_of_little_texture_do_not_chain() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,9 +64,9 @@ def request(*formats: str) -> ExportRequest:
     return ExportRequest(Sizes(1, 1, 1, 9), classes=1, formats=formats)
 
 
-def header(text: bytes) -> dict[str, object]:
+def header(text: bytes) -> dict[str, Any]:
     _, yaml_text, _ = text.decode().split("---\n", 2)
-    loaded: dict[str, object] = yaml.safe_load(yaml_text)
+    loaded: dict[str, Any] = yaml.safe_load(yaml_text)
     return loaded
 
 
@@ -102,7 +103,7 @@ def test_licences_that_the_hub_does_not_know_are_other_and_linked() -> None:
 )
 def test_the_header_points_to_one_kind_of_files(formats: tuple[str, ...], paths: list[str]) -> None:
     text = readme(a_plan(splits=(Split.TRAIN, Split.VAL)), request(*formats), facts(BY))
-    (config,) = header(text)["configs"]  # type: ignore[attr-defined]
+    (config,) = header(text)["configs"]
     assert config["config_name"] == "default"
     assert [one["path"] for one in config["data_files"]] == paths
     assert [one["split"] for one in config["data_files"]] == ["train", "validation"]

@@ -38,8 +38,8 @@ def test_the_first_candidate_of_the_category_is_named_else_the_first_of_any() ->
         (1, TENCH, -1),
     ]
     for some in (rows[:2], rows[2:]):
-        ids, wnids, places = zip(*some, strict=True)
-        origins.take(np.array(ids), wnids, np.array(places))
+        ids, of, at = zip(*some, strict=True)
+        origins.take(np.array(ids), of, np.array(at))
     wnids, places = [TENCH, GOLDFISH], np.array([0, 1, 1, 2])
     shown = [ReleasePicture(Split.TRAIN, wnids[n // 2], SHAS[place], n) for n, place in enumerate(places)]
     candidates, questions = origins.of(ReleasePictures.of(wnids, shown), places)

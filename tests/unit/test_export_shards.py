@@ -30,7 +30,7 @@ def a_release() -> Release:
         ReleaseClass(wnid, index, index + 1, "x.n.01", words, "a thing", 7, 2, 3)
         for index, (wnid, words) in enumerate(zip(WNIDS, WORDS, strict=True))
     )
-    pictures = []
+    pictures: list[ReleasePicture] = []
     for split, count in COUNTS.items():
         for number in range(3 * count):
             wnid = WNIDS[number // count if split is Split.TRAIN else number % 3]

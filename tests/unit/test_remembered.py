@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagenet_builder import remembered
+from imagenet_builder import descriptors as looks
+from imagenet_builder import duplicates, remembered
 from imagenet_builder.descriptors import BYTES, hashes_of, stack
 from imagenet_builder.duplicates import Clustering, clusters
 from imagenet_builder.errors import ProjectError
@@ -35,7 +36,7 @@ def test_what_was_known_is_gone_on_from_and_the_result_is_the_same(
 ) -> None:
     hashes, descriptors = pictures(30)
     known: list[Clustering | None] = []
-    original = remembered.clustering
+    original = duplicates.clustering
 
     def noticing(
         hashes: dict[str, int], descriptors: dict[str, bytes], before: Clustering | None
@@ -71,7 +72,7 @@ def test_what_another_method_found_is_not_gone_on_from(
 ) -> None:
     hashes, descriptors = pictures(9)
     remembered_clusters(tmp_path, hashes, descriptors)
-    monkeypatch.setattr(remembered.looks, "SAME", 0.5)
+    monkeypatch.setattr(looks, "SAME", 0.5)
     remembered_clusters(tmp_path, hashes, descriptors)
     assert len(list((tmp_path / FOLDER).iterdir())) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +34,8 @@ def status_of(project: Project) -> Status:
 
 
 def test_a_project_without_anything_stands_at_nought(project: Project) -> None:
-    nothing = {"pending": 0, "stored": 0, "rejected": 0, "failed": 0}
-    undecided = {"accepted": 0, "refused": 0, "undecided": 0, "open": 0, "alpha": None}
+    nothing: dict[str, Any] = {"pending": 0, "stored": 0, "rejected": 0, "failed": 0}
+    undecided: dict[str, Any] = {"accepted": 0, "refused": 0, "undecided": 0, "open": 0, "alpha": None}
     assert status_of(project) == Status(
         categories=(
             CategoryStatus(A, "thing0.n.01", **nothing, **undecided),

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,11 @@ EXPECTED = ["http://x.example/0", "http://x.example/1", "http://x.example/4", "h
 
 
 def table(folder: Path, kind: str) -> ListFile:
-    columns = {"URL": [f"http://x.example/{n}" for n in range(7)], "caption": CAPTIONS, "wnid": WNIDS}
+    columns: dict[str, Sequence[str | None]] = {
+        "URL": [f"http://x.example/{n}" for n in range(7)],
+        "caption": CAPTIONS,
+        "wnid": WNIDS,
+    }
     if kind == "parquet":
         return parquet(folder, "list.parquet", {name: list(values) for name, values in columns.items()}, 3)
     text = io.StringIO()
