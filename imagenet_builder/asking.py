@@ -36,6 +36,8 @@ def policy_of(settings: VerificationSettings) -> Policy:
     if settings.rounds:
         # A majority gives a question up when so many votes have made none; the other rules have no such number.
         most = settings.votes if settings.rule == "majority" else settings.most_votes
+        if settings.mean_votes and settings.rule != "dawid-skene":
+            raise ProjectError(f"[verification] mean_votes is for the rule dawid-skene, not {settings.rule}")
         rounds = Rounds(settings.target, most, settings.mean_votes or None)
     policy = Policy(settings.rule, settings.votes, rounds)
     try:

@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 class Rounds:
     """Ask for the next vote only where it can matter: until `target` is reached, at most `most` votes a question.
 
-    A majority is asked on until it is decided, whatever the target. With a `mean`, which only dawid-skene takes, all
+    A majority is asked on until it is decided, whatever the target. With a `mean`, which only dawid-skene heeds, all
     questions together get no more than so many votes each on average, the least sure first.
     """
 
@@ -71,8 +71,6 @@ class Policy:
 
     def build(self) -> consensus.Rule:
         """The rule. Raises ValueError if there is none of that name, or a target or number of votes that is none."""
-        if self.rounds is not None and self.rounds.mean is not None and self.rule != "dawid-skene":
-            raise ValueError(f"a mean of votes is for the rule dawid-skene, not {self.rule}")
         if self.rule == "majority":
             return consensus.rule(self.rule, needed=self.deciding.votes)
         if self.rule == "dynamic" and self.rounds is not None:

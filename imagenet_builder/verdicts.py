@@ -193,18 +193,16 @@ def _decide_group(
     said = rule.decide(votes)
     # What a rule that learns still wants shows only when it was fitted to all votes.
     may_end = finality.fitted or not policy.learns
-    none = np.zeros(n_questions, dtype=np.bool_)
-    wants = (
-        _wants(policy, members, votes, said, tally.sum(axis=1)) if may_end else consensus.Wants(none, none)
-    )
+    wants = consensus.Wants(np.zeros_like(members.waiting), np.zeros_like(members.waiting))
+    if may_end:
+        wants = _wants(policy, members, votes, said, tally.sum(axis=1))
     label, named = said.label[:n_questions], said.votes[:n_questions]
     decision = np.full(n_questions, DECISIONS.index(Decision.UNDECIDED), dtype=np.int64)
     stands = said.decided[:n_questions]
     decision[stands & (label == consensus.YES)] = DECISIONS.index(Decision.ACCEPTED)
     decision[stands & (label == consensus.NO)] = DECISIONS.index(Decision.REJECTED)
-    final = np.full(n_questions, finality.everything) | (
-        may_end & ~members.waiting & ~wants.now & ~wants.later
-    )
+    ended = may_end & ~members.waiting & ~wants.now & ~wants.later
+    final = np.full(n_questions, finality.everything) | ended
     kept = final | (tally.sum(axis=1) > 0)
     return Decided(
         rule=rule.name,

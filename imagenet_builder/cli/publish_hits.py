@@ -223,7 +223,7 @@ def _asked(report: PublishReport) -> str:
 def _votes(report: PublishReport) -> str:
     if report.most_votes is None:
         return f"{report.votes} a question"
-    mean = "" if report.mean_votes is None else f", {report.mean_votes:g} on average"
+    mean = "" if report.mean_votes is None else f" and {report.mean_votes:g} on average"
     return f"{report.votes} a question at first, at most {report.most_votes}{mean}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -292,6 +293,9 @@ def test_within_a_mean_of_votes_what_is_not_asked_now_stays_open_until_the_mean_
             break
     assert len(cast) == 160
     assert all(one[3] for one in found.values())
+    # Another rule may decide what was asked so; it has no use for the mean.
+    by_majority = dict.fromkeys(range(80), dataclasses.replace(policy, rule="majority"))
+    assert set(verdicts(asked(by_majority), cast)) == set(range(80))
 
 
 def test_ids_that_are_scattered_widely_are_found_too() -> None:
