@@ -17,7 +17,7 @@ from hits.marketplace.settings import utc_now
 from hits.model import Answer
 from imagenet_builder import collecting, excluded_workers
 from imagenet_builder.aggregate import aggregate
-from imagenet_builder.publish import publish
+from imagenet_builder.publish import PublishRequest, publish
 from imagenet_builder.reconcile import LISTINGS, reconcile
 from imagenet_builder.store import workers as worker_store
 from imagenet_builder.store.tables import assignments, hits, reservations, verdicts
@@ -338,3 +338,20 @@ def test_an_exclusion_that_cannot_be_told_holds_no_verdict_up(
     aggregate(made.project)
     with database.reading(made.project.engine) as connection:
         assert not worker_store.endpoints_to_tell(connection)
+
+
+def test_a_page_that_was_disposed_of_by_hand_is_missed_when_its_time_is_over_and_can_be_given_up(
+    two_pages: tuple[Verification, FaultyMarketplace], caplog: pytest.LogCaptureFixture
+) -> None:
+    made, _ = two_pages
+    first, second = made.pages()
+    client = made.marketplace.client()
+    client.update_expiration_for_hit(HITId=first, ExpireAt=datetime(2020, 1, 1))
+    client.delete_hit(HITId=first)
+    assert aggregate(made.project).collected.lost_hits == 0
+    report = aggregate(made.project, now=utc_now() + timedelta(days=15))
+    assert (report.collected.lost_hits, report.hits_open) == (1, 2)
+    assert first in caplog.text
+    assert second not in caplog.text
+    assert reconcile(made.project, abandon=True).abandoned == 1
+    assert publish(made.project, PublishRequest(dry_run=True)).questions == 6
