@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hits import database
@@ -111,10 +111,10 @@ class _Aggregation:
         self.project = project
         self.engine: sa.Engine = project.engine
         self.now = now
-        self.collecting = Collecting(self.engine, now, progress)
-        self.deciding = Deciding(
-            self.engine, now, ignore_excluded=project.settings.verification.ignore_excluded
-        )
+        verification = project.settings.verification
+        offered = timedelta(seconds=verification.lifetime + verification.assignment_duration)
+        self.collecting = Collecting(self.engine, now, offered, progress)
+        self.deciding = Deciding(self.engine, now, ignore_excluded=verification.ignore_excluded)
 
     def run(self, rule: str | None, finalise: bool) -> AggregateReport:
         _check_rule(rule)

@@ -9,12 +9,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hits import database
 from hits.errors import MarketplaceFaulty, RequestRefused
-from hits.model import Answer, Assignment, AssignmentStatus
+from hits.model import Answer, Assignment, AssignmentStatus, HitStatus
 
 from .answering import ReadPage, read_page
 from .store import aggregate as store
@@ -76,12 +76,14 @@ class Listed:
 class Collecting:
     """One run's calls to marketplaces; `collected` counts what came of them.
 
-    `faults` are those that one page or one payment had: the others go on.
+    `faults` are those that one page or one payment had: the others go on. `offered` is how long a page is on offer and
+    in a worker's hands at most.
     """
 
-    def __init__(self, engine: sa.Engine, now: datetime, progress: Progress) -> None:
+    def __init__(self, engine: sa.Engine, now: datetime, offered: timedelta, progress: Progress) -> None:
         self.engine = engine
         self.now = now
+        self.offered = offered
         self.progress = progress
         self.collected = Collected()
         self.faults: list[Fault] = []
@@ -93,6 +95,7 @@ class Collecting:
             published = publish_store.hits_in_state(connection, "published", endpoint=endpoint)
         if not published:
             return []
+        self._in_a_row = 0
         # Asked first: a HIT that was reviewable before its assignments were listed gets no others.
         over = set(requester.reviewable())
         listed: list[Listed] = []
@@ -102,12 +105,16 @@ class Collecting:
             self.progress("HITs", start + len(batch), len(published))
         with database.reading(self.engine) as connection:
             counts = store.count_assignments(connection, [one.hit.id for one in listed])
-        return [
-            one.hit.id
-            for one in listed
-            if counts.get(one.hit.id, 0) >= one.hit.votes
-            or (one.hit.platform_hit_id in over and self._is_whole(requester, one))
-        ]
+        completed: list[int] = []
+        for one in listed:
+            if counts.get(one.hit.id, 0) >= one.hit.votes:
+                completed.append(one.hit.id)
+            elif one.hit.platform_hit_id in over:
+                if self._is_whole(requester, one):
+                    completed.append(one.hit.id)
+            elif one.hit.intended_at + self.offered < self.now:
+                self._look_for(requester, one.hit)
+        return completed
 
     def _collect_batch(self, requester: Requester, endpoint: str, batch: Sequence[StoredHit]) -> list[Listed]:
         ids = [hit.id for hit in batch]
@@ -149,18 +156,31 @@ class Collecting:
     def _bear_with(self, hit: StoredHit, error: Fault) -> None:
         """Leave a HIT whose marketplace fails over it to the next run."""
         if isinstance(error, RequestRefused) and error.code == "HITDoesNotExist":
-            logger.warning("HIT %s is not known to %s any more", hit.platform_hit_id, hit.endpoint)
-            self.collected.lost_hits += 1
+            self._lose(hit)
             return
         logger.warning("the answers to HIT %s could not be had: %s", hit.platform_hit_id, error)
         self.collected.faulty_hits += 1
         self._note_fault(error)
 
+    def _lose(self, hit: StoredHit) -> None:
+        logger.warning("HIT %s is not known to %s any more", hit.platform_hit_id, hit.endpoint)
+        self.collected.lost_hits += 1
+
+    def _look_for(self, requester: Requester, hit: StoredHit) -> None:
+        """Name a HIT whose time is long over if its marketplace has disposed of it: it would never be over here."""
+        try:
+            there = requester.hit(hit.platform_hit_id or "")
+        except (MarketplaceFaulty, RequestRefused) as error:
+            self._bear_with(hit, error)
+            return
+        if there.status is HitStatus.DISPOSED:
+            self._lose(hit)
+
     def _note_fault(self, error: Fault) -> None:
         """Keep a fault for the end of the run; raises it if the marketplace does nothing else any more."""
         self.faults.append(error)
         self._in_a_row += 1
-        if self._in_a_row == FAULTS_IN_A_ROW:
+        if self._in_a_row >= FAULTS_IN_A_ROW:
             raise error
 
     def _is_whole(self, requester: Requester, listed: Listed) -> bool:

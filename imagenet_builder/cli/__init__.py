@@ -46,7 +46,7 @@ COMMANDS = {
     "demo": "Go the whole way, offline, in minutes.",
 }
 
-EXIT_FAILED, EXIT_SHORT, EXIT_LOCKED = 1, 3, 75
+EXIT_FAILED, EXIT_SHORT, EXIT_LOCKED, EXIT_STOPPED = 1, 3, 75, 130
 
 
 @dataclass
@@ -120,30 +120,55 @@ def main() -> None:
 
 def run(entry: Callable[..., Any], *arguments: str) -> int:
     """Call a click entry point; errors made for users become one line on stderr and an exit code."""
+    from . import logs
+
     try:
         result = entry(args=list(arguments) or None, prog_name="imagenet-builder", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("stopped", err=True)
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except Exception as error:
-        from . import logs
-
-        code = exit_code(error)
+        if logs.speak_json():
+            return _logged(error)
+        code = _shown(error)
         if code is None:
             raise
-        if logging.getLogger().isEnabledFor(logging.DEBUG):
-            logging.getLogger(__name__).debug("traceback", exc_info=error)
-        if logs.speak_json():
-            # Collectors read lines of one kind.
-            fields = {"exit_code": code}
-            logging.getLogger(__name__).error("%s", error, extra={"fields": fields})
-        else:
-            click.echo(f"Error: {error}", err=True)
         return code
     return result if isinstance(result, int) else 0
+
+
+def _shown(error: Exception) -> int | None:
+    """Tell people of an error, and return its exit code; None for a defect, whose traceback tells of it."""
+    if isinstance(error, click.exceptions.Abort):
+        click.echo("stopped", err=True)
+        return EXIT_STOPPED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    code = exit_code(error)
+    if code is not None:
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            logging.getLogger(__name__).debug("traceback", exc_info=error)
+        click.echo(f"Error: {error}", err=True)
+    return code
+
+
+def _logged(error: Exception) -> int:
+    """Tell collectors of an error, whatever it is, in a line of the one kind that they read; its exit code."""
+    code: int | None
+    if isinstance(error, click.exceptions.Abort):
+        code, message = EXIT_STOPPED, "stopped"
+    elif isinstance(error, click.ClickException):
+        code, message = error.exit_code, error.format_message()
+    else:
+        code, message = exit_code(error), str(error)
+    log = logging.getLogger(__name__)
+    is_defect = code is None
+    fields = {"exit_code": EXIT_FAILED if code is None else code}
+    log.error(
+        "%s",
+        f"{type(error).__name__}: {message}" if is_defect else message,
+        exc_info=error if is_defect or log.isEnabledFor(logging.DEBUG) else None,
+        extra={"fields": fields},
+    )
+    return fields["exit_code"]
 
 
 def exit_code(error: Exception) -> int | None:

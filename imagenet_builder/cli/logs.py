@@ -46,6 +46,8 @@ def set_up_logging(*, verbose: bool, json_lines: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if json_lines else logging.Formatter("%(message)s"))
     root.handlers[:] = [handler]
+    # What Python warns of is to be a line like any other.
+    logging.captureWarnings(json_lines)
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,13 +11,15 @@ import pytest
 
 from hits import database
 from hits.errors import MarketplaceFaulty, RequestRefused
+from hits.marketplace import people
 from hits.marketplace import tables as market
 from hits.marketplace.settings import utc_now
 from hits.model import Answer
-from imagenet_builder import collecting
+from imagenet_builder import collecting, excluded_workers
 from imagenet_builder.aggregate import aggregate
-from imagenet_builder.publish import publish
+from imagenet_builder.publish import PublishRequest, publish
 from imagenet_builder.reconcile import LISTINGS, reconcile
+from imagenet_builder.store import workers as worker_store
 from imagenet_builder.store.tables import assignments, hits, reservations, verdicts
 from tests.faulty_marketplace import (
     Fault,
@@ -90,7 +92,12 @@ def everything_is_in_order(made: Verification) -> None:
     paid = [status for (status,) in made.rows(assignments.select().with_only_columns(assignments.c.status))]
     assert paid == ["Approved"] * 6
     assert {state for (state,) in made.rows(hits.select().with_only_columns(hits.c.state))} == {"collected"}
-    assert made.count(verdicts, verdicts.c.decision == "accepted") == 12
+    standing = verdicts.c.superseded_at.is_(None)
+    assert (
+        made.count(verdicts, standing)
+        == made.count(verdicts, standing, verdicts.c.decision == "accepted")
+        == 12
+    )
     spent = sum(
         cents for (cents,) in made.rows(reservations.select().with_only_columns(reservations.c.cents))
     )
@@ -296,3 +303,55 @@ def test_while_a_list_lacks_what_is_there_nothing_is_created_or_given_up(
     assert len(made.marketplace.client().list_hits()["HITs"]) == 2
     proxy.faults.clear()
     assert reconcile(made.project).found == 1
+
+
+def test_a_clock_that_jumps_a_day_on_and_back_between_runs_changes_nothing(
+    two_pages: tuple[Verification, FaultyMarketplace],
+) -> None:
+    made, _ = two_pages
+    jumps = [timedelta(days=1), timedelta(days=-1), timedelta(0)]
+    paid = 0
+    for worker, jump in zip(WORKERS, jumps, strict=True):
+        answered(made, (worker,))
+        report = aggregate(made.project, now=utc_now() + jump)
+        paid += report.collected.payments
+        assert aggregate(made.project, now=utc_now() - jump).collected == collecting.Collected()
+    assert (paid, report.hits_open, report.provisional) == (6, 0, 0)
+    everything_is_in_order(made)
+
+
+def test_an_exclusion_that_cannot_be_told_holds_no_verdict_up(
+    two_pages: tuple[Verification, FaultyMarketplace],
+) -> None:
+    made, proxy = two_pages
+    answered(made, WORKERS[:1])
+    aggregate(made.project)
+    worker_id = people.invite(made.marketplace.engine, WORKERS[0]).worker_id
+    excluded_workers.exclude(made.project.engine, worker_id, "asked to", utc_now())
+    answered(made, WORKERS[1:])
+    proxy.faults["ListQualificationTypes"] = refusing
+    with pytest.raises(RequestRefused):
+        aggregate(made.project)
+    assert made.count(verdicts, verdicts.c.superseded_at.is_(None)) == 12
+    assert made.count(hits, hits.c.state == "collected") == 2
+    proxy.faults.clear()
+    aggregate(made.project)
+    with database.reading(made.project.engine) as connection:
+        assert not worker_store.endpoints_to_tell(connection)
+
+
+def test_a_page_that_was_disposed_of_by_hand_is_missed_when_its_time_is_over_and_can_be_given_up(
+    two_pages: tuple[Verification, FaultyMarketplace], caplog: pytest.LogCaptureFixture
+) -> None:
+    made, _ = two_pages
+    first, second = made.pages()
+    client = made.marketplace.client()
+    client.update_expiration_for_hit(HITId=first, ExpireAt=datetime(2020, 1, 1))
+    client.delete_hit(HITId=first)
+    assert aggregate(made.project).collected.lost_hits == 0
+    report = aggregate(made.project, now=utc_now() + timedelta(days=15))
+    assert (report.collected.lost_hits, report.hits_open) == (1, 2)
+    assert first in caplog.text
+    assert second not in caplog.text
+    assert reconcile(made.project, abandon=True).abandoned == 1
+    assert publish(made.project, PublishRequest(dry_run=True)).questions == 6

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -234,11 +237,37 @@ def test_compose_takes_the_compose_file_and_it_runs_what_it_should() -> None:
     assert services["pictures"]["command"][:2] == ["pictures", "serve"]
     assert services["marketplace"]["command"][:2] == ["marketplace", "serve"]
     assert "aggregate" in " ".join(services["aggregate"]["command"])
+    for service in services.values():
+        assert service["restart"] == "unless-stopped"
+        assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
     # Only the proxy is reached from outside.
     assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
     for name in ("marketplace", "pictures", "aggregate"):
         assert services[name]["environment"]["IMAGENET_BUILDER_STORE_URL"].startswith("postgresql://")
-        assert "store" in services[name]["depends_on"]
+        assert services[name]["depends_on"]["store"] == {"condition": "service_healthy"}
+
+
+def test_what_compose_asks_tells_whether_the_servers_answer_and_aggregation_runs(
+    published: Verification, tmp_path: Path
+) -> None:
+    services = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for name, port in (("marketplace", 8700), ("pictures", 8701)):
+        asks = services[name]["healthcheck"]["test"]
+        assert asks[:2] == ["CMD", "python"]
+        for there, code in ((urlsplit(published.marketplace.url).port, 0), (free_port(), 1)):
+            asked = [sys.executable, *(word.replace(str(port), str(there)) for word in asks[2:])]
+            assert subprocess.run(asked, capture_output=True, check=False).returncode == code
+    kind, line = services["aggregate"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    heartbeat = tmp_path / "figures" / "aggregate.heartbeat"
+    for age, code in ((None, 1), (20, 0), (40, 1)):
+        if age is not None:
+            heartbeat.parent.mkdir(exist_ok=True)
+            heartbeat.touch()
+            then = (datetime.now(UTC) - timedelta(minutes=age)).timestamp()
+            os.utime(heartbeat, (then, then))
+        asked = ["/bin/sh", "-c", line]
+        assert subprocess.run(asked, cwd=tmp_path, capture_output=True, check=False).returncode == code
 
 
 def test_the_proxy_reads_its_file_and_leads_both_names_to_the_servers(tmp_path: Path) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import click
 import pytest
 
 from hits.errors import DatabaseError, LockHeld
-from imagenet_builder.cli import COMMANDS, command_line, exit_code, run
-from imagenet_builder.errors import BuilderError, ShortOfRequest
+from imagenet_builder.cli import (
+    COMMANDS,
+    EXIT_FAILED,
+    EXIT_LOCKED,
+    EXIT_STOPPED,
+    command_line,
+    exit_code,
+    run,
+)
+from imagenet_builder.cli.logs import set_up_logging
+from imagenet_builder.errors import BuilderError, ProjectError, ShortOfRequest
 from wordnet_synsets.errors import UnknownSynset
 
 HEAVY = (
@@ -143,3 +155,35 @@ def test_verbose_adds_the_traceback(tmp_path: Path) -> None:
 def test_wrong_usage_leaves_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command_line.main, *arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "message"),
+    [
+        (ProjectError("no project here"), EXIT_FAILED, "no project here"),
+        (LockHeld("another run"), EXIT_LOCKED, "another run"),
+        (click.UsageError("no such option"), 2, "no such option"),
+        (click.exceptions.Abort(), EXIT_STOPPED, "stopped"),
+        (KeyError("HITId"), EXIT_FAILED, "KeyError: 'HITId'"),
+    ],
+)
+def test_for_collectors_whatever_ends_a_command_is_one_json_line(
+    capsys: pytest.CaptureFixture[str], raised: Exception, code: int, message: str
+) -> None:
+    @click.command()
+    def failing() -> None:
+        set_up_logging(verbose=False, json_lines=True)
+        warnings.warn("not to be read by people", UserWarning, stacklevel=1)
+        raise raised
+
+    before = logging.getLogger().handlers[:]
+    try:
+        assert run(failing.main, "--") == code
+    finally:
+        logging.getLogger().handlers[:] = before
+        logging.captureWarnings(False)
+    warned, ended = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert "not to be read by people" in warned["message"]
+    assert (ended["level"], ended["exit_code"], ended["message"]) == ("error", code, message)
+    # A defect keeps its traceback.
+    assert ("traceback" in ended) == isinstance(raised, KeyError)
