@@ -75,7 +75,7 @@ def command(
     from datetime import UTC, datetime
 
     from imagenet_builder.cli.serving import listen, serve_until_stopped
-    from imagenet_builder.leaderboard.board import Rules, open_board, usual_step
+    from imagenet_builder.leaderboard.board import Rules, is_invited, open_board, usual_step
     from imagenet_builder.leaderboard.board import invite as invite_team
     from imagenet_builder.leaderboard.site import Leaderboard, create_app
     from imagenet_builder.train.scoring import read_title, read_truth, release_digest
@@ -84,6 +84,8 @@ def command(
     place = board or _beside(release, split)
     engine = open_board(place, release_digest(release), split)
     if invite is not None:
+        if is_invited(engine, invite):
+            click.echo(f"{invite} had a token, which no longer works: this is the new one", err=True)
         click.echo(invite_team(engine, invite, datetime.now(UTC)))
         return
     rules = Rules(guesses, per_day, step or usual_step(len(truth.files)))

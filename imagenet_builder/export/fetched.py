@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from imagenet_builder.errors import ReleaseError
 
+from .documents import MANIFEST_NAME
 from .places import BucketPlace, is_bucket
 
 REQUESTS_AT_ONCE = 16
@@ -40,9 +41,13 @@ def on_disk(release: str, only: Collection[str] = ()) -> Iterator[Path]:
                     f"cannot fetch {path} of {release}: {error.strerror}; make room in the temporary folder (TMPDIR)"
                 ) from error
 
-        paths = [path for path in place.paths() if not only or path in only]
-        if not paths:
-            raise ReleaseError(f"{release} is not a release: there is nothing")
+        paths = place.paths()
+        if MANIFEST_NAME not in paths:
+            raise ReleaseError(f"{release} is not a release: there is no {MANIFEST_NAME}")
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
-            list(threads.map(fetch, paths))
-        yield folder
+            list(threads.map(fetch, [path for path in paths if not only or path in only]))
+        try:
+            yield folder
+        except ReleaseError as error:
+            # Nobody knows of this folder.
+            raise ReleaseError(str(error).replace(name, release.rstrip("/"))) from error

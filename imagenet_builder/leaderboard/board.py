@@ -140,7 +140,7 @@ def invite(engine: sa.Engine, name: str, now: datetime) -> str:
 
     Raises ReleaseError for a name that is empty, long or not in one line.
     """
-    name = " ".join(name.split())
+    name = _one_line(name)
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
         raise ReleaseError(f"a team's name has 1 to {LONGEST_NAME} letters, on one line")
     token = secrets.token_urlsafe(24)
@@ -150,6 +150,12 @@ def invite(engine: sa.Engine, name: str, now: datetime) -> str:
         if not changed.rowcount:
             connection.execute(teams.insert().values(name=name, invited_at=now, **hashed))
     return token
+
+
+def is_invited(engine: sa.Engine, name: str) -> bool:
+    """Whether a team of this name has a token, which another invitation would end."""
+    with database.reading(engine) as connection:
+        return bool(connection.scalar(sa.select(sa.exists().where(teams.c.name == _one_line(name)))))
 
 
 def team_of(engine: sa.Engine, token: str) -> Team | None:
@@ -225,6 +231,10 @@ def standings(engine: sa.Engine) -> list[Standing]:
         Standing(1 + errors.index(row.best), row.name, row.best, reached[row.name, row.best], row.number)
         for row in ordered
     ]
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())
 
 
 def _hash(token: str) -> str:

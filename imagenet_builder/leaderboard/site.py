@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from imagenet_builder.errors import TrainingError
@@ -52,7 +53,9 @@ def create_app(leaderboard: Leaderboard) -> web.Application:
     """The server: `GET /`, `GET /leaderboard.json`, `POST /submissions` (fields `token` and `predictions`)."""
     most = len(leaderboard.truth.files) * LINE_BYTES + FORM_BYTES
     site = _Site(leaderboard)
-    app = web.Application(client_max_size=most, middlewares=[_with_headers])
+    # No browser sends a form in a coding, and what does not decode would end the connection without an answer.
+    as_sent = {"auto_decompress": False}
+    app = web.Application(client_max_size=most, middlewares=[_with_headers], handler_args=as_sent)
     app.router.add_get("/", site.board)
     app.router.add_get("/leaderboard.json", site.board_as_json)
     app.router.add_post("/submissions", site.submit)
@@ -109,7 +112,7 @@ class _Site:
             form = await request.post()
         except web.HTTPRequestEntityTooLarge:
             return await self._page("The file is larger than any submission is.", status=413)
-        except ValueError:
+        except (ValueError, HttpProcessingError):
             return await self._page("That was not what the form sends.", status=400)
         token, file = form.get("token"), form.get("predictions")
         team = None

@@ -27,7 +27,7 @@ from imagenet_builder.errors import ReleaseError
 from .compatibility import load_torchvision
 from .distributed import Share
 from .files import ReleaseFiles, open_files
-from .listing import Piece, has_list, read_list, read_piece
+from .listing import Piece, has_list, read_list, read_piece, told_apart
 
 if TYPE_CHECKING:
     from torchvision.datasets import ImageFolder
@@ -130,7 +130,7 @@ def _open_tree(files: ReleaseFiles, folder: Path) -> TrainingRelease:
     return TrainingRelease(
         files=files,
         wnids=wnids,
-        words=words,
+        words=told_apart(wnids, words),
         train=tuple(Picture(Path(path), label) for path, label in train.samples),
         val=tuple(Picture(Path(path), label) for path, label in val.samples),
         digest=hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else None,

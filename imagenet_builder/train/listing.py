@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -50,6 +51,13 @@ class Listing:
     digest: str
 
 
+def told_apart(wnids: Iterable[str], words: Iterable[str]) -> tuple[str, ...]:
+    """The words of every class; where WordNet has the same words twice (crane, maillot), with the wnid."""
+    named = list(zip(wnids, words, strict=True))
+    number = Counter(one for _, one in named)
+    return tuple(one if number[one] == 1 else f"{one} ({wnid})" for wnid, one in named)
+
+
 def has_list(files: ReleaseFiles) -> bool:
     """Whether it calls itself a release."""
     try:
@@ -67,7 +75,7 @@ def read_list(files: ReleaseFiles) -> Listing:
         classes = manifest["classes"]
         in_tree = "ilsvrc" in manifest["settings"]["formats"]
         wnids = tuple(one["wnid"] for one in classes)
-        words = tuple(", ".join(one["words"]) for one in classes)
+        words = told_apart(wnids, (", ".join(one["words"]) for one in classes))
         listed = pq.ParquetFile(pa.BufferReader(files.read(IMAGES_NAME)))
         pictures = {split: tuple(_pictures(files, listed, split, in_tree)) for split in SPLITS}
     except FileNotFoundError as error:

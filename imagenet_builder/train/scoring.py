@@ -128,8 +128,9 @@ def _parsed(
     # Only what ends a line for the devkit does: not form feeds and the like, as str.splitlines has it.
     rows = parse(submission.removesuffix("\n").split("\n"), name)
     if len(rows) != len(truth.files):
+        lines = "1 line" if len(rows) == 1 else f"{len(rows)} lines"
         raise TrainingError(
-            f"{name} has {len(rows)} lines, {truth.split} has {len(truth.files)} pictures: the counts must agree"
+            f"{name} has {lines}, {truth.split} has {len(truth.files)} pictures: the counts must agree"
         )
     return rows
 

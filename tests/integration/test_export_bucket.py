@@ -274,3 +274,10 @@ def test_a_release_in_the_bucket_is_checked_and_compared_as_a_folder_is(
     said = capsys.readouterr()
     assert "mds/val/shard.00000.mds was changed" in said.out
     assert said.err.startswith(f"Error: {address} has 1 problem:")
+    obstore.put(from_url(address), "manifest.json", b"damaged")
+    for arguments in (["verify-release", address], ["diff-release", str(tmp_path / "other"), address]):
+        assert run(command_line.main, *arguments) == 1
+        assert capsys.readouterr().err.startswith(f"Error: {address}/manifest.json is damaged")
+    obstore.delete(from_url(address), "manifest.json")
+    assert run(command_line.main, "verify-release", address) == 1
+    assert capsys.readouterr().err == f"Error: {address} is not a release: there is no manifest.json\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import re
@@ -191,6 +192,16 @@ async def test_handing_in_over_http_and_everything_that_is_refused(engine: sa.En
         assert "your file, line 2 is blank" in refused[2][1]
         assert "your file has 19 lines, test has 20 pictures" in refused[3][1]
         assert (await client.post("/submissions", data=b"rubbish")).status in {400, 403}
+        for coding, body in (
+            ("gzip", gzip.compress(bytes(2_000_000))),
+            ("gzip", b"rubbish"),
+            (None, bytes(600_000)),
+        ):
+            headers = {"Content-Type": "multipart/form-data; boundary=x"}
+            answer = await client.post(
+                "/submissions", data=body, headers=headers | ({"Content-Encoding": coding} if coding else {})
+            )
+            assert answer.status in {400, 413}
         # None of these cost anything.
         status, said = await post(client, token, guesses(5))
         assert (status, said) == (
@@ -241,7 +252,12 @@ def test_the_command_invites_and_serves_and_a_person_hands_in_with_a_browser(
     (key,) = report.test_keys
     arguments = ["evaluate-serve", str(report.folder), "--key", str(key)]
     assert run(command_line.main, *arguments, "--invite", "Fishers") == 0
-    token = capsys.readouterr().out.strip()
+    first = capsys.readouterr()
+    assert run(command_line.main, *arguments, "--invite", " Fishers ") == 0
+    again = capsys.readouterr()
+    token = again.out.strip()
+    assert token != first.out.strip()
+    assert (first.err, "no longer works" in again.err) == ("", True)
     ids = read_truth(report.folder, "test", key).class_ids
     mine = tmp_path / "guesses.txt"
     mine.write_text("".join(f"{one}\n" for one in ids))

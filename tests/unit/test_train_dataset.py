@@ -21,6 +21,7 @@ from imagenet_builder.train.dataset import (  # noqa: E402
     open_release,
 )
 from imagenet_builder.train.distributed import Share  # noqa: E402
+from imagenet_builder.train.listing import told_apart  # noqa: E402
 from imagenet_builder.train.recipe import TrainSettings, recipe_for  # noqa: E402
 from imagenet_builder.train.transforms import training_transform, validation_transform  # noqa: E402
 
@@ -46,6 +47,18 @@ def test_labels_are_positions_among_the_sorted_wnids(release_folder: Path) -> No
     assert release.words[0] == "disc, red disc"
     assert len(release.train) == 20
     assert all(release.wnids[one.label] == one.path.parent.name for one in (*release.train, *release.val))
+
+
+def test_classes_with_the_same_words_are_told_apart(tmp_path: Path) -> None:
+    folder = build_release(tmp_path / "release", classes=3, train=1, val=1)
+    words, val = torch.load(folder / "meta.bin")
+    torch.save((words | {"n00000022": words["n00000011"]}, val), folder / "meta.bin")
+    assert open_release(folder).words == (
+        "disc, red disc (n00000011)",
+        "disc, red disc (n00000022)",
+        ", ".join(words["n00000033"]),
+    )
+    assert told_apart("abc", ("crane", "fish", "crane")) == ("crane (a)", "fish", "crane (c)")
 
 
 def test_the_digest_is_that_of_the_manifest(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,6 +21,7 @@ from imagenet_builder.export.formats import Plain
 from imagenet_builder.export.parts import SPLIT_NAMES, Part
 from imagenet_builder.export.tree import Tree
 from imagenet_builder.records import Split
+from imagenet_builder.train.listing import told_apart
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -59,10 +60,9 @@ def shard_name(split: Split, number: int, count: int) -> str:
 
 
 def label_names(release: Release) -> list[str]:
-    """The words of every class by label; where WordNet has the same words twice (crane, maillot), with the wnid."""
-    joined = {one.wnid: ", ".join(one.words) for one in release.classes}
-    number = Counter(joined.values())
-    return [words if number[words] == 1 else f"{words} ({wnid})" for wnid, words in joined.items()]
+    """The words of every class by label, each another."""
+    classes = release.classes
+    return list(told_apart((one.wnid for one in classes), (", ".join(one.words) for one in classes)))
 
 
 def _schema(release: Release) -> pa.Schema:
