@@ -35,7 +35,8 @@ LISTINGS = 3
 class ReconcileReport:
     """What was found. Intended HITs that are `missing` were never created: publish-hits creates them.
 
-    `unknown` HITs are published as far as the store knows, but their marketplace does not list them.
+    `unknown` HITs are published as far as the store knows, but their marketplace does not list them. `foreign` ones
+    are there, but not in the store: another project's, or made after the backup that the store was restored from.
     """
 
     found: int = 0
@@ -43,6 +44,7 @@ class ReconcileReport:
     published: int = 0
     unknown: int = 0
     abandoned: int = 0
+    foreign: int = 0
 
 
 def utc_now() -> datetime:
@@ -94,6 +96,8 @@ def _reconcile_endpoint(
 ) -> ReconcileReport:
     listed, absent = list_whole(requester, intended, published)
     found = record_found(engine, intended, listed)
+    with database.reading(engine) as connection:
+        ours = store.platform_hit_ids(connection, requester.endpoint_url)
     unknown = [hit.id for hit in absent]
     if unknown and abandon_at is not None:
         with database.writing(engine) as connection:
@@ -104,6 +108,7 @@ def _reconcile_endpoint(
         published=len(published),
         unknown=len(unknown),
         abandoned=len(unknown) if abandon_at is not None else 0,
+        foreign=sum(hit.hit_id not in ours for hit in listed),
     )
 
 
@@ -165,4 +170,5 @@ def _add(one: ReconcileReport, other: ReconcileReport) -> ReconcileReport:
         one.published + other.published,
         one.unknown + other.unknown,
         one.abandoned + other.abandoned,
+        one.foreign + other.foreign,
     )

@@ -37,3 +37,8 @@ def command(invocation: Invocation, abandon: bool, as_json: bool) -> None:
         click.echo(f"{report.abandoned} unknown pages were given up: their pictures can be published again")
     elif report.unknown:
         click.echo(f"{report.unknown} are not known there; --abandon gives them up")
+    if report.foreign:
+        click.echo(
+            f"{report.foreign} pages there are not in this store: another project's, or published after the backup "
+            "that the store was restored from"
+        )

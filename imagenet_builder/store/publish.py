@@ -225,6 +225,14 @@ def hits_on(connection: sa.Connection, endpoint: str, *, live: bool) -> set[int]
     )
 
 
+def platform_hit_ids(connection: sa.Connection, endpoint: str) -> set[str]:
+    """The platform's ids of all HITs that were ever published on an endpoint."""
+    known = sa.select(hits.c.platform_hit_id).where(
+        hits.c.endpoint == endpoint, hits.c.platform_hit_id.is_not(None)
+    )
+    return set(connection.scalars(known))
+
+
 def categories_at_work(connection: sa.Connection) -> set[str]:
     """The categories with open HITs."""
     return set(connection.scalars(sa.select(hits.c.wnid).where(hits.c.state.in_(OPEN)).distinct()))

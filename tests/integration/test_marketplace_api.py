@@ -31,24 +31,9 @@ TERMS = {
 
 
 @pytest.fixture
-def clock() -> AdjustableClock:
-    return AdjustableClock()
-
-
-@pytest.fixture
 def market(tmp_path: Path, clock: AdjustableClock) -> Iterator[RunningMarketplace]:
     with running_marketplace(tmp_path, clock=clock, sweep_seconds=3600) as running:
         yield running
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
-
-
-@pytest.fixture
-def ada(market: RunningMarketplace) -> SiteWorker:
-    return SiteWorker(market.url, market.invite("Ada"))
 
 
 def make_hit(client: Any, **changes: Any) -> dict[str, Any]:

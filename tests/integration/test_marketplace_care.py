@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,6 @@ from hits.marketplace.tables import accounts, hits, metadata, transfers
 from ..marketplace_programs import make_hit, submitted
 from ..marketplace_server import RunningMarketplace, running_marketplace
 from ..marketplace_worker import SiteWorker
-
-
-@pytest.fixture
-def market(tmp_path: Path, store_url: str) -> Iterator[RunningMarketplace]:
-    with running_marketplace(tmp_path, database_url=store_url, sweep_seconds=3600) as running:
-        yield running
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
 
 
 def everything_stored(engine: sa.Engine) -> str:

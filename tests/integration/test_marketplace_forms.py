@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from ..marketplace_programs import form_question, make_hit, question_form, refusal, selections
-from ..marketplace_server import RunningMarketplace, running_marketplace
+from ..marketplace_server import RunningMarketplace
 from ..marketplace_worker import SiteWorker, elements
 
 FORM = question_form(
@@ -19,12 +16,6 @@ FORM = question_form(
     form_question("kind", selections("dog", "c&amp;t")),
     form_question("why", "<FreeTextAnswer/>", "<Text>Why &lt;that&gt;?</Text>"),
 )
-
-
-@pytest.fixture
-def market(tmp_path: Path, store_url: str) -> Iterator[RunningMarketplace]:
-    with running_marketplace(tmp_path, database_url=store_url, sweep_seconds=3600) as running:
-        yield running
 
 
 def test_a_form_is_shown_checked_and_answered(market: RunningMarketplace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,8 @@ from hits.marketplace.progress import type_progress, worker_progress
 from hits.marketplace.tables import accounts, requesters, workers
 
 from ..marketplace_programs import balance, make_hit
-from ..marketplace_server import AdjustableClock, RunningMarketplace, running_marketplace
+from ..marketplace_server import AdjustableClock, RunningMarketplace
 from ..marketplace_worker import SiteWorker, elements
-
-
-@pytest.fixture
-def clock() -> AdjustableClock:
-    return AdjustableClock()
-
-
-@pytest.fixture
-def market(tmp_path: Path, store_url: str, clock: AdjustableClock) -> Iterator[RunningMarketplace]:
-    with running_marketplace(tmp_path, database_url=store_url, clock=clock, sweep_seconds=3600) as running:
-        yield running
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
 
 
 @pytest.fixture

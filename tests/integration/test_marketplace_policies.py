@@ -24,22 +24,12 @@ from .test_marketplace_store import assert_balanced
 
 
 @pytest.fixture
-def clock() -> AdjustableClock:
-    return AdjustableClock()
-
-
-@pytest.fixture
 def market(tmp_path: Path, store_url: str, clock: AdjustableClock) -> Iterator[RunningMarketplace]:
     with running_marketplace(
         tmp_path, database_url=store_url, clock=clock, sweep_seconds=3600, mail_folder=str(tmp_path / "mail")
     ) as running:
         yield running
         assert_balanced(running.engine)
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,27 +39,6 @@ KEY = answer_key(
     {"a": {"yes": 1}, "b": {"1+2": 3}},
     "<PercentageMapping><MaximumSummedScore>4</MaximumSummedScore></PercentageMapping>",
 )
-
-
-@pytest.fixture
-def clock() -> AdjustableClock:
-    return AdjustableClock()
-
-
-@pytest.fixture
-def market(tmp_path: Path, store_url: str, clock: AdjustableClock) -> Iterator[RunningMarketplace]:
-    with running_marketplace(tmp_path, database_url=store_url, clock=clock, sweep_seconds=3600) as running:
-        yield running
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
-
-
-@pytest.fixture
-def ada(market: RunningMarketplace) -> SiteWorker:
-    return SiteWorker(market.url, market.invite("Ada"))
 
 
 def make_type(client: Any, name: str = "Umbrellas", **changes: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +21,7 @@ from hits.marketplace.tables import upload_pieces, uploads
 from hits.marketplace.uploads import PIECE_BYTES
 
 from ..marketplace_programs import form_question, make_hit, question_form, refusal, selections
-from ..marketplace_server import AdjustableClock, RunningMarketplace, running_marketplace
+from ..marketplace_server import AdjustableClock, RunningMarketplace
 from ..marketplace_worker import SiteWorker, elements
 
 
@@ -36,27 +35,6 @@ def file_upload(least: object, most: object) -> str:
 FORM = question_form(
     form_question("photo", file_upload(3, 3_000_000)), form_question("kind", selections("cat", "dog"))
 )
-
-
-@pytest.fixture
-def clock() -> AdjustableClock:
-    return AdjustableClock()
-
-
-@pytest.fixture
-def market(tmp_path: Path, store_url: str, clock: AdjustableClock) -> Iterator[RunningMarketplace]:
-    with running_marketplace(tmp_path, database_url=store_url, clock=clock, sweep_seconds=3600) as running:
-        yield running
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
-
-
-@pytest.fixture
-def ada(market: RunningMarketplace) -> SiteWorker:
-    return SiteWorker(market.url, market.invite("Ada"))
 
 
 def form_of(worker: SiteWorker, assignment_id: str) -> dict[str, str]:

@@ -18,25 +18,10 @@ from .test_marketplace_store import assert_balanced
 
 
 @pytest.fixture
-def clock() -> AdjustableClock:
-    return AdjustableClock()
-
-
-@pytest.fixture
 def market(tmp_path: Path, store_url: str, clock: AdjustableClock) -> Iterator[RunningMarketplace]:
     with running_marketplace(tmp_path, database_url=store_url, clock=clock, sweep_seconds=3600) as running:
         yield running
         assert_balanced(running.engine)
-
-
-@pytest.fixture
-def client(market: RunningMarketplace) -> Any:
-    return market.client()
-
-
-@pytest.fixture
-def ada(market: RunningMarketplace) -> SiteWorker:
-    return SiteWorker(market.url, market.invite("Ada"))
 
 
 def test_a_blocked_worker_finishes_what_she_holds_and_gets_nothing_more(

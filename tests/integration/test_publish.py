@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from imagenet_builder.reconcile import PUBLISH_LOCK, reconcile
 from imagenet_builder.simulating import truth_by_picture_name
 from imagenet_builder.store import publish as store
 from imagenet_builder.store.tables import controls, hit_questions, hits, questions, renditions
+from tests import command
 from tests.builder_store import empty_project
 from tests.real_parts import free_port
 from tests.verification_project import DOG, UMBRELLA, Verification, add_pictures, verification
@@ -303,6 +306,21 @@ def test_reconcile_finds_intended_pages_and_names_unknown_ones(prepared: Verific
     assert reconcile(prepared.project, abandon=True).abandoned == 1
     again = publish(prepared.project, PublishRequest(categories=(DOG,)))
     assert again.questions > 0
+
+
+def test_reconcile_counts_the_pages_that_a_store_from_a_backup_has_forgotten(small: Verification) -> None:
+    publish(small.project, PublishRequest(categories=(DOG,)))
+    assert reconcile(small.project).foreign == 0
+    store_file = small.project.folder / "store.sqlite3"
+    with closing(sqlite3.connect(store_file)) as now, closing(sqlite3.connect(":memory:")) as backup:
+        now.backup(backup)
+        publish(small.project, PublishRequest(categories=(UMBRELLA,)))
+        assert reconcile(small.project).foreign == 0
+        small.project.engine.dispose()
+        backup.backup(now)
+    report = reconcile(small.project)
+    assert (report.published, report.unknown, report.foreign) == (2, 0, 1)
+    assert "1 pages there are not in this store" in command.done(small.project.folder, "reconcile").output
 
 
 def test_the_same_hit_always_renders_to_the_same_page(small: Verification) -> None:
