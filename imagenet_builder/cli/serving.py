@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from typing import TYPE_CHECKING
@@ -21,9 +22,14 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            remedy = "stop the other program or choose another --port"
+        elif isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            remedy = "give an address of this machine"
+        else:
+            remedy = "choose another address or port"
         raise ProjectError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; "
-            "stop the other program or choose another --port"
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; {remedy}"
         ) from error
 
 

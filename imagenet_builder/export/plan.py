@@ -174,6 +174,8 @@ def _too_few(choice: Choice, wanted: int, unselected: int, supply: Supply, reque
     if any(supply.provisional.values()):
         waiting = sum(supply.provisional.values())
         remedies.append(f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts")
+    if request.licences:
+        remedies.append(f"name more licences than {', '.join(request.licences)}")
     remedies.append("lower --val, --test, --min-train or --replicate-test")
     if choice.wnids and not request.allow_fewer:
         remedies.append("or take fewer with --allow-fewer")

@@ -120,10 +120,13 @@ class NotNow(Exception):
 def open_board(path: Path, digest: str, split: str) -> sa.Engine:
     """The store at `path`, made where there is none, of a split of the release with this SHA-256 of its manifest.
 
-    Raises ReleaseError when it is another's, DatabaseError when it cannot be opened.
+    Raises ReleaseError when it is another's or no leaderboard, DatabaseError when it cannot be opened.
     """
     engine = database.open_engine(f"sqlite:///{path.absolute()}")
     with database.writing(engine) as connection:
+        there = sa.inspect(connection).get_table_names()
+        if there and boards.name not in there:
+            raise ReleaseError(f"{path} is the database of something else: give another --board")
         metadata.create_all(connection)
         known = connection.execute(sa.select(boards)).one_or_none()
         if known is None:

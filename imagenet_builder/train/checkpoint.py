@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,20 @@ from imagenet_builder.errors import TrainingError
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
+# What torch.load raises for bytes that torch did not save: pickle's machine does whatever they say.
+NOT_SAVED = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+    pickle.UnpicklingError,
+)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -53,7 +68,7 @@ def load(run: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         before = dict(state["identity"])
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except NOT_SAVED as error:
         raise TrainingError(
             f"{path} is not a checkpoint of this program: choose another --out, or remove it"
         ) from error

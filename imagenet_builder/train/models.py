@@ -11,7 +11,6 @@ it learns as much an epoch as a ResNet-18 does, in a sixth of the time.
 
 from __future__ import annotations
 
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import nn
 
 from imagenet_builder.errors import TrainingError
 
+from .checkpoint import NOT_SAVED
 from .compatibility import load_torchvision
 from .recipe import ARCHITECTURES
 
@@ -127,7 +127,7 @@ def _read_weights(weights: Path) -> dict[str, torch.Tensor]:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise TrainingError(f"no weights at {weights}: give a state dict saved by torch") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except NOT_SAVED as error:
         raise TrainingError(f"{weights} is not a state dict saved by torch: it cannot be read") from error
     state = state.get("model", state) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):

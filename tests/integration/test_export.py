@@ -449,7 +449,7 @@ def test_only_admitted_licences_are_exported(tmp_path: Path, wordnet_folder: Pat
     report = export(project, request, tmp_path / "release")
     assert {row["licence"] for row in listed(report.folder)} == {"by"}
     assert "Someone strict" not in (report.folder / "attribution.txt").read_text()
-    with pytest.raises(TooFewClasses, match="0 of 3"):
+    with pytest.raises(TooFewClasses, match="more pictures, name more licences than cc0, lower --val"):
         export(project, ExportRequest(SIZES, classes=3, licences=("cc0",)), tmp_path / "none")
 
 

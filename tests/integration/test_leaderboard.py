@@ -7,9 +7,11 @@ import gzip
 import io
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,16 @@ def test_the_least_error_stands_first_and_equal_ones_share_a_rank(engine: sa.Eng
         (2, "Late", 0.3),
         (4, "Last", 0.8),
     ]
+
+
+def test_a_database_of_something_else_is_no_board(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(path)) as store:
+        store.execute("create table candidates (id integer)")
+    with pytest.raises(ReleaseError, match="is the database of something else: give another --board"):
+        board.open_board(path, "d" * 64, "test")
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("select name from sqlite_master").fetchall() == [("candidates",)]
 
 
 def test_a_board_belongs_to_one_release_and_a_token_to_one_team(tmp_path: Path, engine: sa.Engine) -> None:
@@ -298,3 +310,20 @@ def test_it_serves_nothing_without_the_right_key(
     other.write_text("00" * 64)
     assert run(command_line.main, "evaluate-serve", str(report.folder), "--key", str(other)) == 1
     assert "does not open" in capsys.readouterr().err
+
+
+def test_an_address_of_another_machine_is_not_listened_on(
+    report: ExportReport, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "evaluate-serve",
+        str(report.folder),
+        "--key",
+        str(report.test_keys[0]),
+        "--host",
+        "192.0.2.1",
+    ]
+    assert run(command_line.main, *arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: cannot listen on 192.0.2.1, port 8720: ")
+    assert said.endswith("; give an address of this machine\n")

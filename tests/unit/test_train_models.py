@@ -60,9 +60,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         finetuned_model("resnet18", 3, 64, tmp_path / "small.pt")
     with pytest.raises(TrainingError, match="no weights at"):
         finetuned_model("small", 3, 64, tmp_path / "absent.pt")
-    (tmp_path / "text.pt").write_text("not weights")
-    with pytest.raises(TrainingError, match="cannot be read"):
-        finetuned_model("small", 3, 64, tmp_path / "text.pt")
+    # Words that make pickle's machine stumble in several ways.
+    for text in ("not weights", "junk\n", "I!\n", "Vx", "\udcff", "0"):
+        (tmp_path / "text.pt").write_text(text, "utf-8", "surrogateescape")
+        with pytest.raises(TrainingError, match="cannot be read"):
+            finetuned_model("small", 3, 64, tmp_path / "text.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(TrainingError, match="no state dict"):
         finetuned_model("small", 3, 64, tmp_path / "list.pt")
