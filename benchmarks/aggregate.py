@@ -80,23 +80,23 @@ class ServerClock:
     """CPU seconds of a PostgreSQL server on this machine: of its postmaster and all its children, ended ones too."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._postmaster: int | None = None
+        self.postmaster = 0
         if engine.dialect.name == "postgresql":
             with database.reading(engine) as connection:
                 backend = connection.scalar(sa.text("SELECT pg_backend_pid()"))
-            self._postmaster = int(_stat(int(backend or 0))[1])
+            self.postmaster = int(_stat(int(backend or 0))[1])
 
     def seconds(self) -> float:
-        if self._postmaster is None:
+        if not self.postmaster:
             return 0.0
-        ticks = sum(map(int, _stat(self._postmaster)[11:15]))
+        ticks = sum(map(int, _stat(self.postmaster)[11:15]))
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     fields = _stat(int(entry.name))
                 except OSError:
                     continue
-                if int(fields[1]) == self._postmaster:
+                if int(fields[1]) == self.postmaster:
                     ticks += sum(map(int, fields[11:13]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -112,7 +112,7 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
         project = initialise(Path(folder) / "project")
         if url:
             settings = load_settings(project.folder / "imagenet-builder.toml", {})
-            project = Project(project.folder, _with_store(settings, url))
+            project = Project(project.folder, with_store(settings, url))
             database.upgrade(database.open_engine(url), MIGRATIONS)
         fill(project.engine, votes)
         server = ServerClock(project.engine)
@@ -144,7 +144,8 @@ def _aggregate(project: Project) -> None:
         aggregate(project)
 
 
-def _with_store(settings: Any, url: str) -> Any:
+def with_store(settings: Any, url: str) -> Any:
+    """A project's settings with another store."""
     import dataclasses
 
     return dataclasses.replace(settings, store=StoreSettings(url=url))
