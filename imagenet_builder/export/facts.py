@@ -80,7 +80,7 @@ def licence_name(rights: Rights) -> str:
 
 @lru_cache(maxsize=1024)
 def _written(licence: str | None, licence_version: str | None) -> str:
-    code = (licence or "").lower()
+    code = one_line(licence).lower()
     version = f" {one_line(licence_version)}" if licence_version else ""
     if not code:
         return "licence not stated"
@@ -90,4 +90,4 @@ def _written(licence: str | None, licence_version: str | None) -> str:
         return f"CC0{version}"
     if code == "by" or code.startswith("by-"):
         return f"CC {code.upper()}{version}"
-    return f"{one_line(code)}{version}"
+    return f"{code}{version}"

@@ -21,6 +21,7 @@ from .tree import JOURNAL_NAME, SUMS_NAME, Journal
 
 # In the project, because nothing can be added to an object in a bucket.
 JOURNALS_FOLDER = ".exports"
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 class Target(Protocol):
@@ -48,9 +49,6 @@ class Target(Protocol):
 
     def settle(self) -> None:
         """Say that the store has the release on record: it stays, whatever happens next."""
-
-
-_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class FolderTarget:

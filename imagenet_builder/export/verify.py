@@ -57,6 +57,12 @@ def verify_release(
     splits), the ground truth of val, and, decoding every picture, that no two splits hold the same picture or
     near-duplicates. Raises ReleaseError when `folder` is no release.
     """
+    found = _problems(folder, near_duplicates, progress)
+    # Anybody may have named what is told of: it stays on its line, and a terminal does nothing it says.
+    return [one if one.isprintable() else repr(one)[1:-1] for one in found]
+
+
+def _problems(folder: Path, near_duplicates: bool, progress: Progress | None) -> list[str]:
     manifest = read_manifest(folder)
     problems: list[str] = []
     if manifest.get(OWN_CHECKSUM) != own_checksum(manifest):
@@ -132,19 +138,13 @@ def _unlisted(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         if not folders and not names:
             # Readers take an empty folder for a class without pictures.
-            yield f"{_shown(Path(parent), folder)} is an empty folder"
+            yield f"{Path(parent).relative_to(folder).as_posix()} is an empty folder"
         for name in sorted(below for below in folders if Path(parent, below).is_symlink()):
-            yield f"{_shown(Path(parent, name), folder)} is a link to a folder"
+            yield f"{Path(parent, name).relative_to(folder).as_posix()} is a link to a folder"
         for name in sorted(names):
             path = Path(parent, name).relative_to(folder).as_posix()
             if path not in sums and path not in {SUMS_NAME, MANIFEST_NAME}:
-                yield f"{_shown(Path(parent, name), folder)} is not listed in {SUMS_NAME}"
-
-
-def _shown(path: Path, folder: Path) -> str:
-    """A path that anybody may have put there, on one line; as a literal where it is not text."""
-    text = path.relative_to(folder).as_posix()
-    return text if text.isprintable() else repr(text)
+                yield f"{path} is not listed in {SUMS_NAME}"
 
 
 def _check_files(

@@ -99,7 +99,7 @@ def test_a_file_of_any_name_is_one_line(release: Path, capsys: pytest.CaptureFix
     for arguments in ([], ["--json"]):
         assert run(command.main, str(release), *arguments) == 1
         said = capsys.readouterr()
-        assert "bad\\udcff\\x1b[2J\\nname' is not listed" in said.out.replace("\\\\", "\\")
+        assert "bad\\udcff\\x1b[2J\\nname is not listed" in said.out.replace("\\\\", "\\")
         assert len(said.err.splitlines()) == 1
 
 
