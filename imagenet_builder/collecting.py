@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hits import database
-from hits.errors import MarketplaceFaulty, RequestRefused
+from hits.errors import MarketplaceFaulty, MarketplaceUnavailable, RequestRefused
 from hits.model import Answer, Assignment, AssignmentStatus, HitStatus
 
 from .answering import ReadPage, read_page
@@ -123,8 +123,14 @@ class Collecting:
             known = store.known_assignments(connection, ids)
         listed: list[Listed] = []
         pages: list[ReadPage] = []
+        stopped: MarketplaceUnavailable | RequestRefused | None = None
         for hit in batch:
-            found = self._assignments(requester, hit)
+            try:
+                found = self._assignments(requester, hit)
+            except (MarketplaceUnavailable, RequestRefused) as error:
+                # What was listed before is stored: the next run need not be luckier.
+                stopped = error
+                break
             if found is None:
                 continue
             # By id: a marketplace that lists an assignment twice must not have it counted twice.
@@ -141,6 +147,8 @@ class Collecting:
             )
         for page in pages:
             self._count(page)
+        if stopped is not None:
+            raise stopped
         return listed
 
     def _assignments(self, requester: Requester, hit: StoredHit) -> list[Assignment] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hits import database
-from hits.errors import MarketplaceFaulty, RequestRefused
+from hits.errors import MarketplaceFaulty, MarketplaceUnavailable, RequestRefused
 from hits.marketplace import people
 from hits.marketplace import tables as market
 from hits.marketplace.settings import utc_now
@@ -83,6 +83,10 @@ def of_unknown_status(_request: dict[str, Any], answer: Answered) -> Answered:
     return rewritten(answer, change)
 
 
+def no_marketplace(_request: dict[str, Any], answer: Answered) -> Answered:
+    return Answered(200, [("Content-Type", "text/html"), ("Content-Length", "6")], b"log in")
+
+
 def with_an_endless_list(_request: dict[str, Any], answer: Answered) -> Answered:
     return rewritten(answer, lambda found: found.update(NextToken="again"))
 
@@ -146,6 +150,22 @@ def test_a_marketplace_that_fails_over_everything_is_soon_left(
     with pytest.raises(MarketplaceFaulty):
         aggregate(made.project)
     assert proxy.calls[LIST] == 1
+
+
+def test_what_was_listed_before_a_marketplace_went_away_is_kept(
+    two_pages: tuple[Verification, FaultyMarketplace],
+) -> None:
+    made, proxy = two_pages
+    _, second = answered(made)
+    proxy.faults[LIST] = for_hit(second, no_marketplace)
+    for _ in range(2):
+        with pytest.raises(MarketplaceUnavailable, match="is no marketplace"):
+            aggregate(made.project)
+        assert made.count(assignments) == 3
+        assert made.count(verdicts) == 6
+    proxy.faults.clear()
+    assert aggregate(made.project).collected.payments == 6
+    everything_is_in_order(made)
 
 
 def test_answers_that_a_marketplace_leaves_out_are_missed_and_collected_later(
