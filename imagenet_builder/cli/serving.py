@@ -22,12 +22,11 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            remedy = "stop the other program or choose another --port"
-        elif isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            remedy = "give an address of this machine"
-        else:
-            remedy = "choose another address or port"
+        remedies = {
+            errno.EADDRINUSE: "stop the other program or choose another --port",
+            errno.EACCES: "choose another --port, from 1024 on",
+        }
+        remedy = remedies.get(error.errno or 0, "give an address of this machine")
         raise ProjectError(
             f"cannot listen on {host}, port {port}: {error.strerror or error}; {remedy}"
         ) from error

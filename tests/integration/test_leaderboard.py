@@ -312,18 +312,12 @@ def test_it_serves_nothing_without_the_right_key(
     assert "does not open" in capsys.readouterr().err
 
 
-def test_an_address_of_another_machine_is_not_listened_on(
-    report: ExportReport, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
+def test_an_address_that_is_not_this_machine_s_is_not_listened_on(
+    report: ExportReport, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
-    arguments = [
-        "evaluate-serve",
-        str(report.folder),
-        "--key",
-        str(report.test_keys[0]),
-        "--host",
-        "192.0.2.1",
-    ]
+    arguments = ["evaluate-serve", str(report.folder), "--key", str(report.test_keys[0]), "--host", host]
     assert run(command_line.main, *arguments) == 1
     said = capsys.readouterr().err
-    assert said.startswith("Error: cannot listen on 192.0.2.1, port 8720: ")
+    assert said.startswith(f"Error: cannot listen on {host}, port 8720: ")
     assert said.endswith("; give an address of this machine\n")
