@@ -91,8 +91,10 @@ def statements(tasks: int) -> list[str]:
                 CASE WHEN place < {PAGE} THEN {task} + 1 ELSE {tasks} + place - {PAGE} + 1 END,
                 a + 1, a % {WORKERS} + 1,
                 CASE WHEN place >= {PAGE} OR ({truth}) = ({right}) THEN 'yes' ELSE 'no' END, place < {PAGE}, {NOW}
-            FROM generate_series(0, {VOTES_A_TASK * pages - 1}) a
-            CROSS JOIN LATERAL generate_series(0, {shown - 1}) place
+            FROM (
+                SELECT number / {shown} AS a, number % {shown} AS place
+                FROM generate_series(0, {VOTES_A_TASK * pages * shown - 1}) number
+            ) cast_votes
             WHERE place >= {PAGE} OR {task} < {tasks}""",
     ]
 

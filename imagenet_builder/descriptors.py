@@ -29,8 +29,10 @@ LOOK = 12
 HASH_ROWS, HASH_COLUMNS = 8, 9
 # How many times as wide as their distance the hash's fields are.
 OVERLAP = 2.0
-# The decoder shrinks pictures by this.
-REDUCTION = 8
+# By what decoders shrink pictures, which is quick, and the pixels that must be left of a side: with fewer, fields share
+# them, and stripes in a picture are others in a smaller copy.
+REDUCTIONS = (8, 4, 2)
+LEAST_SIDE = 60
 
 _ROWS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
 # For each eight bits these in the other order, and each the other way.
@@ -67,16 +69,22 @@ WINDOWS = _windows()
 _EXACT = 2**24 // 128
 
 
+def reduction_of(width: int, height: int) -> int:
+    """By how much a picture may be shrunk before it is described."""
+    return next((by for by in REDUCTIONS if min(width, height) >= by * LEAST_SIDE), 1)
+
+
 def fields_of(grey: npt.NDArray[np.uint8], size: tuple[int, int] | None = None) -> Fields:
     """A picture (height × width, uint8) as SIDE × SIDE means of its grey values.
 
-    `size` is the width and height of the picture that `grey` shows at an eighth: its last column and row then stand
-    for a part of eight pixels only.
+    `size` is the width and height of the picture that `grey` shows shrunk by its `reduction_of`: the last column and
+    row then stand for fewer pixels than the others.
     """
     # Means with a fraction: rounding would drown faint pictures.
     image = Image.fromarray(grey.astype(np.float32))
-    shown = [-(-side // REDUCTION) for side in size or ()]
-    covered = [side / REDUCTION for side in size] if size and shown == list(image.size) else image.size
+    by = reduction_of(*size) if size else 1
+    shown = [-(-side // by) for side in size or ()]
+    covered = [side / by for side in size] if size and shown == list(image.size) else image.size
     box = (0.0, 0.0, float(covered[0]), float(covered[1]))
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX, box))
 

@@ -16,7 +16,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from imagenet_builder.descriptors import describe, deviation, fields_of, hashes_of, stack
+from imagenet_builder.descriptors import describe, deviation, fields_of, hashes_of, reduction_of, stack
 from imagenet_builder.records import FileRights, Inspected, Reason, Rejected
 
 from .file_rights import is_mute, orientation, read_exif, read_file_rights
@@ -95,7 +95,7 @@ class _Refusal(Exception):
 def inspect(content: Content, limits: Limits) -> Inspected | Rejected:
     """Decode `content` far enough to know that it is whole, and measure it. Never raises for bad bytes.
 
-    JPEG is decoded strictly at an eighth of its size, everything else in full.
+    JPEG is decoded strictly at an eighth of its size (small ones at more), everything else in full.
     """
     try:
         kind = sniff(content)
@@ -137,14 +137,15 @@ def _inspect_jpeg(content: Content, limits: Limits) -> Inspected:
 
 
 def _decode_jpeg(content: Content, width: int, height: int) -> Grey:
-    """The picture in grey at an eighth of its size; refuses it if libjpeg finds damage."""
+    """The picture in grey, shrunk by its `reduction_of`; refuses it if libjpeg finds damage."""
+    by = reduction_of(width, height)
     try:
         grey: Grey = simplejpeg.decode_jpeg(
             content,
             "GRAY",
-            min_height=-(-height // 8),
-            min_width=-(-width // 8),
-            min_factor=8,
+            min_height=-(-height // by),
+            min_width=-(-width // by),
+            min_factor=by,
             strict=True,
         )
         return grey[:, :, 0]
@@ -155,7 +156,7 @@ def _decode_jpeg(content: Content, width: int, height: int) -> Grey:
             raise _Refusal(Reason.DAMAGED, _one_line(error)) from error
     # libjpeg stopped at a warning that real cameras cause. Pillow goes on over it, to the end of the picture.
     with Image.open(BytesIO(content), formats=["JPEG", "MPO"]) as image:
-        image.draft("L", (max(1, width // 8), max(1, height // 8)))
+        image.draft("L", (max(1, width // by), max(1, height // by)))
         return np.asarray(image.convert("L"))
 
 
@@ -202,7 +203,8 @@ def _inspect_other(content: Content, kind: str, limits: Limits) -> Inspected:
 
 
 def _grey(image: Image.Image) -> Grey:
-    """Grey at an eighth, as for JPEG; what is transparent counts as white, as viewers show it."""
+    """Grey, shrunk as for JPEG; what is transparent counts as white, as viewers show it."""
+    by = reduction_of(*image.size)
     rows = max(8, _BAND_PIXELS // image.width // 8 * 8)
     measured = image.mode.startswith(("I", "F"))
     # One pair, because these modes have one band.
@@ -213,19 +215,19 @@ def _grey(image: Image.Image) -> Grey:
         if rows < image.height:
             band = image.crop((0, top, image.width, min(top + rows, image.height)))
         if measured:
-            values = np.asarray(band.convert("F").reduce(8))
+            values = np.asarray(band.convert("F").reduce(by))
             bands.append(((values - darkest) * (255.0 / (brightest - darkest or 1.0))).astype(np.uint8))
         else:
-            bands.append(np.asarray(_on_white(band).convert("L")))
+            bands.append(np.asarray(_on_white(band, by).convert("L")))
     return np.concatenate(bands)
 
 
-def _on_white(band: Image.Image) -> Image.Image:
-    """An eighth of `band`, without transparency."""
+def _on_white(band: Image.Image, by: int) -> Image.Image:
+    """`band` shrunk `by` times, without transparency."""
     if band.mode not in ("RGBA", "LA", "PA") and "transparency" not in band.info:
         direct = band if band.mode in ("L", "RGB", "CMYK") else band.convert("RGB")
-        return direct.reduce(8)
-    clear = band.convert("RGBA").reduce(8)
+        return direct.reduce(by)
+    clear = band.convert("RGBA").reduce(by)
     return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
 
 

@@ -244,6 +244,35 @@ def test_copies_have_near_hashes_and_other_pictures_have_far_ones(seed: int) -> 
         assert distance(known, accepted(encoded(other)).perceptual_hash) > 12
 
 
+def striped(seed: int, width: int, height: int) -> Image.Image:
+    """Fine stripes with three discs on them."""
+    source = np.random.default_rng(seed)
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    angle, period = source.uniform(0, math.pi), source.uniform(8, 60)
+    wave = np.sin(2 * math.pi * (across * math.cos(angle) + down * math.sin(angle)) / period)
+    grey = 128 + 60 * np.sign(wave)
+    for _ in range(3):
+        left, top, radius = source.uniform(0, width), source.uniform(0, height), source.uniform(20, 72)
+        grey[(across - left) ** 2 + (down - top) ** 2 < radius**2] = source.uniform(0, 255)
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_small_picture_and_a_smaller_copy_of_it_have_near_hashes_also_where_both_have_fine_stripes(
+    file_format: str,
+) -> None:
+    near = 0
+    for seed in range(40):
+        original = striped(seed, 320, 240)
+        known, copied = (
+            accepted(encoded(image, file_format)).perceptual_hash
+            for image in (original, original.resize((256, 192), Image.Resampling.LANCZOS))
+        )
+        near += distance(known, copied) <= 6
+    # Shrunk to an eighth, as large pictures are, half of them would be.
+    assert near >= 36
+
+
 def test_orientation_and_rights_fields_of_exif_are_read() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x013B], exif[0x8298] = 6, "Ann Ëxample", "(c) Ann\x00edited by Bo"
