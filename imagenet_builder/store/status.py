@@ -104,7 +104,9 @@ def read_status(connection: sa.Connection) -> Status:
             sa.select(count()).select_from(t.exclusions).where(t.exclusions.c.lifted_at.is_(None))
         )
         or 0,
-        releases=tuple(connection.scalars(sa.select(t.releases.c.name).order_by(t.releases.c.id))),
+        releases=tuple(
+            dict.fromkeys(connection.scalars(sa.select(t.releases.c.name).order_by(t.releases.c.id)))
+        ),
     )
 
 

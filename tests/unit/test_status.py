@@ -154,9 +154,9 @@ def test_one_vote_a_question_tells_nothing_of_agreement(project: Project) -> Non
     assert status_of(project).agreement is None
 
 
-def test_releases_are_named_in_their_order(project: Project) -> None:
+def test_releases_are_named_once_in_their_order(project: Project) -> None:
     with database.writing(project.engine) as connection:
-        for name in ("second-thought", "first"):
+        for name in ("second-thought", "first", "second-thought"):
             connection.execute(
                 t.releases.insert().values(
                     name=name, digest="0" * 64, classes=1, seed=0, settings={}, written_at=NOW
