@@ -99,6 +99,9 @@ def test_one_broken_page_of_a_careful_worker_is_none_of_three_without_a_new_vote
     assert by_worker[dora]["excluded"]["reason"] == "unreadable"
     table = command.done(asked.project.folder, "workers").output
     assert "unreadable: 3 of 3 pages cannot be read" in table
+    (row,) = (line for line in table.splitlines() if anna["worker"] in line)
+    unreadable, repeats, _same = row.split()[-3:]
+    assert (unreadable, repeats) == ("1", "0")
 
     before = set(asked.pages())
     asked.truth.update(add_pictures(asked.project, DOG, range(500, 506)))
