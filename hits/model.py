@@ -43,6 +43,7 @@ class Exclusion(StrEnum):
     INACCURATE = "inaccurate"
     TOO_FAST = "too_fast"
     SAME_ANSWER = "same_answer"
+    UNREADABLE = "unreadable"
     REQUESTER = "requester"
 
 

@@ -32,6 +32,7 @@ class Limits:
     `accuracy`: the mean of both accuracies, which is ½ for guessing, is surely below it. `seconds`: more than half of
     three pages or more took less time a picture, by a worker not surely `trusted`. `same_share`: so large a share of
     at least `same_votes` answers were one and the same, where others gave it to fewer than `others_share`.
+    `unreadable_pages`: so many pages, and more than half of all, cannot be read; they need no controls as evidence.
     """
 
     evidence: float = 10.0
@@ -42,6 +43,7 @@ class Limits:
     same_share: float = 0.98
     same_votes: int = 60
     others_share: float = 0.8
+    unreadable_pages: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Estimate:
 class Conduct:
     """What one worker's answers show. `seconds` is the median time a picture (None: not measured).
 
+    `pages` are those that can be read, and all other figures are about them; `unreadable_pages` are the others.
     `hasty_pages` took less than the limit; `repeats` are votes on questions that the worker had voted on before;
     `same_share` is the share of the most frequent answer, `others_share` that of others giving it there.
     """
@@ -70,6 +73,7 @@ class Conduct:
     balanced: Estimate
     seconds: float | None
     hasty_pages: int
+    unreadable_pages: int
     repeats: int
     same_share: float
     others_share: float
@@ -77,7 +81,7 @@ class Conduct:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pages:
-    """Finished pages: whose, and seconds a picture (NaN: not measured)."""
+    """Finished pages that can be read: whose, and seconds a picture (NaN: not measured)."""
 
     worker: NDArray[np.int64]
     seconds: Floats
@@ -89,10 +93,13 @@ def measure(
     repeats: NDArray[np.int64],
     limits: Limits | None = None,
     *,
+    unreadable: NDArray[np.int64] | None = None,
     only: NDArray[np.int64] | None = None,
     intervals: bool = True,
 ) -> list[Conduct]:
     """Return the conduct of every worker, by number, or of `only` these; `repeats` counts each one's repeated votes.
+
+    `unreadable` counts each one's pages that cannot be read (None: nobody has any).
 
     `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
     compared with what all others said, where two or more did and agree. Without `intervals`, which `verdict_on` does
@@ -113,6 +120,7 @@ def measure(
     hasty = np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers)
     medians = _medians(pages, n_workers)
     same, others_same = _same_answers(worker, label, others, n_workers)
+    broken = np.zeros(n_workers, dtype=np.int64) if unreadable is None else unreadable
     chosen = np.arange(n_workers) if only is None else only
     no, yes = (_estimates(right[true, chosen], shown[true, chosen], intervals) for true in (NO, YES))
     return [
@@ -125,6 +133,7 @@ def measure(
             balanced=both,
             seconds=None if np.isnan(medians[one]) else float(medians[one]),
             hasty_pages=int(hasty[one]),
+            unreadable_pages=int(broken[one]),
             repeats=int(repeats[one]),
             same_share=float(same[one]),
             others_share=float(others_same[one]),
@@ -138,6 +147,9 @@ def measure(
 def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
     """Return why a worker should get no more work, and the figures in words; None if there is no reason."""
     limits = limits or Limits()
+    broken = conduct.unreadable_pages
+    if broken >= limits.unreadable_pages and broken > conduct.pages:
+        return Exclusion.UNREADABLE, f"{broken} of {broken + conduct.pages} pages cannot be read"
     if conduct.balanced.evidence >= limits.evidence and conduct.balanced.high < limits.accuracy:
         return Exclusion.INACCURATE, (
             f"of known pictures about {conduct.yes.mean:.0%} of those that show it and {conduct.no.mean:.0%} of those "

@@ -144,12 +144,15 @@ class _Aggregation:
         return report
 
     def _review(self) -> int:
-        """Exclude those of the workers with new answers who give a reason: what a killed run left is new too."""
+        """Exclude those of the workers with new pages who give a reason: what a killed run left is new too.
+
+        A page that cannot be read has no vote, and stays new until a later page's votes are in the verdicts.
+        """
         with database.reading(self.engine) as connection:
             before = verdict_store.watermark(connection)
             latest = verdict_store.latest_vote(connection)
-        if latest == before:
-            return 0
+            if latest == before and not worker_store.unreadable_since(connection, before):
+                return 0
         return excluded_workers.review(self.engine, self.now, after=before)
 
     def _tell(self) -> list[Failure]:

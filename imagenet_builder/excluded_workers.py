@@ -35,6 +35,7 @@ REASONS = {
     Exclusion.INACCURATE: "too many pictures whose answer is known were answered wrongly",
     Exclusion.TOO_FAST: "pages were answered faster than pictures can be looked at",
     Exclusion.SAME_ANSWER: "nearly every picture got the same answer",
+    Exclusion.UNREADABLE: "pages were handed in whose answers cannot be read",
     Exclusion.REQUESTER: "the requester decided so",
 }
 
@@ -65,9 +66,9 @@ def soft_block_types(requester: Requester, project_name: str) -> dict[Exclusion,
 
 
 def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int = 0) -> list[WorkerConduct]:
-    """What the answers stored after the row `after` show of each worker, most answers first.
+    """What the pages stored after the vote `after` show of each worker, most answers first.
 
-    Only of workers with answers after the row `new_after`.
+    Only of workers with pages after the vote `new_after`.
     """
     found, conducts = _measured(connection, after, new_after, intervals=True)
     known = store.workers_by_id(connection)
@@ -82,16 +83,23 @@ def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int
 def _measured(
     connection: sa.Connection, after: int, new_after: int, *, intervals: bool
 ) -> tuple[list[int], list[Conduct]]:
-    """The rows of the workers with answers after the row `new_after`, and the conduct of each."""
+    """The rows of the workers with pages after the vote `new_after`, and the conduct of each."""
     found = store.worker_votes(connection, after=after, new_after=new_after)
-    conducts = measure(found.votes, found.pages, found.repeats, only=found.new, intervals=intervals)
+    conducts = measure(
+        found.votes,
+        found.pages,
+        found.repeats,
+        unreadable=found.unreadable,
+        only=found.new,
+        intervals=intervals,
+    )
     return found.ids[found.new].tolist(), conducts
 
 
 def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
     """Exclude the workers whose latest answers give a reason; returns how many.
 
-    Only who answered after the row `after` is judged, by these and earlier answers. Who was ever excluded is left as
+    Only who handed in a page after the vote `after` is judged, by it and earlier ones. Who was ever excluded is left as
     she is: an exclusion that the requester took back is not decided again.
     """
     with database.reading(engine) as connection:

@@ -29,8 +29,8 @@ def command(
     """Show how far each worker can be trusted: the share of rightly answered pictures, with 95 % intervals.
 
     What is known of a picture comes from controls, and from all others where two or more agree (counting half).
-    `aggregate` excludes by itself workers who are surely no better than guessing, too fast, or always say the same.
-    Excluded workers get no new pages and see why; what they did is paid.
+    `aggregate` excludes by itself workers who are surely no better than guessing, too fast, always say the same, or
+    hand in mostly pages that cannot be read. Excluded workers get no new pages and see why; what they did is paid.
 
     \b
     Example:
@@ -76,7 +76,7 @@ def _show(lines: list[WorkerConduct]) -> None:
 
     table = plain_table(
         *("worker", "pages#", "votes#", "yes right#", "no right#", "known#", "s a picture#", "hasty#"),
-        *("repeats#", "same#", "excluded"),
+        *("unreadable#", "repeats#", "same#", "excluded"),
         title=f"{len(lines)} workers",
     )
     for line in lines:
@@ -90,6 +90,7 @@ def _show(lines: list[WorkerConduct]) -> None:
             f"{conduct.balanced.evidence:.0f}",
             "–" if conduct.seconds is None else f"{conduct.seconds:.1f}",
             str(conduct.hasty_pages),
+            str(conduct.unreadable_pages),
             str(conduct.repeats),
             f"{conduct.same_share:.0%}",
             "" if line.excluded is None else f"{line.excluded.reason}: {line.excluded.detail}",

@@ -51,20 +51,22 @@ class StandingExclusion:
 class WorkerVotes:
     """What `hits.quality.measure` takes; worker `i` of its arrays is the row `ids[i]`.
 
-    `new` are the workers, by their place in `ids`, of the answers that were asked about as new.
+    `unreadable` counts each worker's pages without votes because they cannot be read. `new` are the workers, by their
+    place in `ids`, of the pages that were asked about as new.
     """
 
     ids: Integers
     votes: Votes
     pages: Pages
     repeats: Integers
+    unreadable: Integers
     new: Integers
 
 
 def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 0) -> WorkerVotes:
-    """All answers stored after the row `after`: counting votes, controls, repeats, and the time of their pages.
+    """All answers stored after the vote `after`: counting votes, controls, repeats, and the time of their pages.
 
-    Those after the row `new_after` are new.
+    Unreadable pages are counted after the page of that vote. What was stored after the vote `new_after` is new.
     """
     v = votes.c
     # Whose a vote is stands on its page, too; the rest is packed into one number: each column costs the engines as much
@@ -76,7 +78,10 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
     pages, page, pictures = _numbered_pages(packed // PAGE)
     packed %= PAGE
     page_worker, seconds = _pages(connection, pages)
-    ids, page_number = np.unique(page_worker, return_inverse=True)
+    unreadable, unreadable_worker = _unreadable(connection, after)
+    ids, place = np.unique(np.concatenate([page_worker, unreadable_worker]), return_inverse=True)
+    page_number, unreadable_number = np.split(place, [page_worker.size])
+    newly_unreadable = unreadable_number[unreadable > _page_of(connection, new_after)]
     number = page_number[page]
     known = _known(connection, question)
     repeated = (packed & COUNTS == 0) & (known == UNKNOWN)
@@ -90,8 +95,30 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
         Votes(task, number[kept], np.maximum(label[kept], ABSTAINED), n_tasks=tasks.size, known=truth),
         Pages(page_number, seconds / pictures),
         np.bincount(number[repeated], minlength=ids.size),
-        np.unique(number[packed & NEW != 0]),
+        np.bincount(unreadable_number, minlength=ids.size),
+        np.union1d(number[packed & NEW != 0], newly_unreadable),
     )
+
+
+def _unreadable(connection: sa.Connection, after: int) -> tuple[Integers, Integers]:
+    """The pages after that of the vote `after` that cannot be read, and whose they are."""
+    a = assignments.c
+    late = sa.select(integer(a.id), integer(a.worker_id)).where(a.id > _page_of(connection, after))
+    page, worker = read_columns(connection, late.where(a.unreadable.is_not(None)), "ii")
+    return page.astype(np.int64), worker.astype(np.int64)
+
+
+def unreadable_since(connection: sa.Connection, vote: int) -> bool:
+    """Whether pages that cannot be read were stored after the page of this vote."""
+    a = assignments.c
+    stored = sa.select(a.id).where(a.unreadable.is_not(None), a.id > _page_of(connection, vote))
+    return connection.scalar(stored.limit(1)) is not None
+
+
+def _page_of(connection: sa.Connection, vote: int) -> int:
+    """The page of the last vote up to this row, 0 without one: pages and their votes are stored in one order."""
+    latest = sa.select(votes.c.assignment_id).where(votes.c.id <= vote).order_by(votes.c.id.desc()).limit(1)
+    return connection.scalar(latest) or 0
 
 
 def _numbered_pages(assignment: Integers) -> tuple[Integers, Integers, Integers]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,6 +110,37 @@ def test_haste_counts_only_where_accuracy_is_not_shown() -> None:
     votes, _ = crowd([(0.99, 0.99)], tasks=400, controls=400)
     assert verdict_on(conducts(votes, {0: hasty})[0]) is None
     assert third.hasty_pages == 1
+
+
+@pytest.mark.parametrize(
+    ("readable", "unreadable", "excluded"),
+    [(0, 2, False), (0, 3, True), (2, 3, True), (3, 3, False), (40, 3, False), (40, 41, True)],
+)
+def test_three_unreadable_pages_and_more_than_half_of_all_are_a_reason(
+    readable: int, unreadable: int, excluded: bool
+) -> None:
+    nothing = np.zeros(0, dtype=np.int64)
+    (conduct,) = measure(
+        Votes(nothing, nothing, nothing, 0),
+        Pages(np.zeros(readable, dtype=np.int64), np.full(readable, SLOW)),
+        np.zeros(1, dtype=np.int64),
+        unreadable=np.array([unreadable]),
+    )
+    assert (conduct.pages, conduct.unreadable_pages) == (readable, unreadable)
+    words = f"{unreadable} of {readable + unreadable} pages cannot be read"
+    assert verdict_on(conduct) == ((Exclusion.UNREADABLE, words) if excluded else None)
+
+
+def test_unreadable_pages_are_those_of_their_worker_and_no_haste() -> None:
+    votes, _ = crowd([(0.95, 0.9), (0.9, 0.9)])
+    pages = Pages(np.array([0, 0, 0, 1, 1, 1]), np.full(6, SLOW))
+    none = np.zeros(2, dtype=np.int64)
+    without = measure(votes, pages, none)
+    found = measure(votes, pages, none, unreadable=np.array([0, 4]))
+    assert [one.unreadable_pages for one in found] == [0, 4]
+    assert [dataclasses.replace(one, unreadable_pages=0) for one in found] == without
+    (second,) = measure(votes, pages, none, unreadable=np.array([0, 4]), only=np.array([1]))
+    assert verdict_on(second) == (Exclusion.UNREADABLE, "4 of 7 pages cannot be read")
 
 
 def test_one_answer_for_all_is_seen_without_controls_where_others_differ() -> None:

@@ -518,6 +518,7 @@ def upgrade() -> None:
                 "inaccurate",
                 "too_fast",
                 "same_answer",
+                "unreadable",
                 "requester",
                 name="reason",
                 native_enum=False,
