@@ -196,12 +196,12 @@ def _show(report: CrawlReport) -> None:
         console.print("nothing to do")
     if report.dropped_queries:
         console.print(
-            f"{report.dropped_queries} queries not asked on: what they brought was known or refused "
+            f"queries not asked on, because what they brought was known or refused: {report.dropped_queries} "
             "(`imagenet-builder candidates --queries`)"
         )
     if report.exhausted_queries and not report.pages:
         console.print(
-            f"{report.exhausted_queries} queries had brought all they have before "
+            f"queries that had brought all they have before: {report.exhausted_queries} "
             "(`imagenet-builder crawl --again` asks them from their beginning)"
         )
     if report.without_candidates:

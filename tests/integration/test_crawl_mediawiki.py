@@ -137,7 +137,7 @@ def test_what_each_query_brought_is_shown_and_which_are_dropped(project: Project
             tables.queries.update().values(exhausted=False, found=0, known=200, continuation="x")
         )
     assert {row["state"] for row in json.loads(command("candidates", "--queries", "--json"))} == {"dropped"}
-    assert "queries not asked on: what they brought was known or refused" in command("crawl")
+    assert "queries not asked on, because what they brought was known or refused: " in command("crawl")
 
 
 def test_pictures_on_addresses_that_are_not_allowed_are_not_fetched(
