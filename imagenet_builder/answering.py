@@ -32,8 +32,9 @@ def read_page(hit_id: int, slots: Mapping[str, AskedSlot], assignment: Assignmen
         return _unreadable(hit_id, assignment, str(error))
     known = [cell for cell in answers.cells if cell.name in slots]
     unknown = len(answers.cells) - len(known)
-    if answers.cells and not known:
-        return _unreadable(hit_id, assignment, "none of the pictures it names is on its page", unknown)
+    if not known:
+        reason = "none of the pictures it names is on its page" if unknown else "it answers no picture"
+        return _unreadable(hit_id, assignment, reason, unknown)
     votes = tuple(
         CastVote(slots[cell.name].question_id, cell.answer, cell.reason, slots[cell.name].is_control)
         for cell in known

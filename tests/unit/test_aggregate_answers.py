@@ -70,6 +70,11 @@ def test_names_of_other_pages_are_counted_and_a_page_of_nothing_else_is_unreadab
     assert (alien.collected.votes, alien.collected.controls_shown) == ((), 0)
 
 
+def test_a_page_without_any_answer_is_unreadable() -> None:
+    empty = read_page(5, SLOTS, submitted()).collected
+    assert (empty.votes, empty.unreadable) == ((), "it answers no picture")
+
+
 @given(text=st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))))
 def test_whatever_a_stranger_sends_is_a_value_with_a_reason(text: str) -> None:
     collected = read_page(5, SLOTS, assignment(text)).collected
