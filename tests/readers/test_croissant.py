@@ -42,7 +42,7 @@ def test_it_is_valid_croissant_1_1_and_lacks_only_what_nobody_told_the_store(
     assert len(metadata.ctx.issues.warnings) == len(UNKNOWN_TO_THE_STORE)
     for warning in metadata.ctx.issues.warnings:
         assert any(name in warning for name in UNKNOWN_TO_THE_STORE), warning
-    assert metadata.annotations_per_item == "3 to 3 votes"
+    assert metadata.annotations_per_item == "3 votes"
     assert len(metadata.data_annotation_protocol) == 2
     assert len(metadata.data_biases) == 1
     # mlcroissant misspells this one (TimeFrame); the vocabulary's own spelling is written.
