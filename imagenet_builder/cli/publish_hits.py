@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
+    from imagenet_builder.cli.progress import Bars
     from imagenet_builder.publish import PublishReport
 
 
@@ -117,12 +119,8 @@ def command(
     if spends:
         _require_terminal()
     with shown_progress() as bars:
-
-        def confirm(plan: PublishReport) -> None:
-            with bars.hidden():
-                _confirm_live(plan)
-
-        report = publish(project, request, confirm=confirm if spends else None, progress=bars)
+        confirm = functools.partial(_confirm_live, bars) if spends else None
+        report = publish(project, request, confirm=confirm, progress=bars)
     if as_json:
         click.echo(json.dumps(_document(report), indent=2))
     else:
@@ -139,13 +137,15 @@ def _require_terminal() -> None:
         )
 
 
-def _confirm_live(plan: PublishReport) -> None:
+def _confirm_live(bars: Bars, plan: PublishReport) -> None:
     from imagenet_builder.errors import PublishError
 
-    for line in _lines(plan):
-        click.echo(line, err=True)
-    if click.prompt("Type LIVE to spend this", default="", show_default=False, err=True) != "LIVE":
-        raise PublishError("not confirmed: nothing was published")
+    with bars.hidden():
+        for line in _lines(plan):
+            click.echo(line, err=True)
+        # Bars that are not to go on are not drawn again.
+        if click.prompt("Type LIVE to spend this", default="", show_default=False, err=True) != "LIVE":
+            raise PublishError("not confirmed: nothing was published")
 
 
 def _document(report: PublishReport) -> dict[str, Any]:
