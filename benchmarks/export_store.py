@@ -57,6 +57,8 @@ def make_store(folder: Path, pictures: int) -> None:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-6000000")
+        ruling = {"id": 1, "rule": "majority", "parameters": "{}", "decided_at": MOMENT}
+        _insert(connection, tables.rulings, [ruling])
         for start in range(0, pictures, ROWS_AT_ONCE):
             numbers = range(start, min(pictures, start + ROWS_AT_ONCE))
             _insert(connection, tables.images, _images(numbers, pictures, random))
@@ -128,9 +130,8 @@ def _answers(
         tables.verdicts,
         (
             {
-                "question_id": number + 1, "decision": "accepted", "rule": "majority", "parameters": "{}",
-                "probability": 0.97, "yes": 3, "no": 0, "unsure": 0, "broken": 0, "report": 0, "final": True,
-                "decided_at": MOMENT,
+                "question_id": number + 1, "decision": "accepted", "final": True, "ruling_id": 1, "probability": 0.97,
+                "yes": 3, "no": 0, "unsure": 0, "broken": 0, "report": 0,
             }
             for number, _ in pairs
         ),

@@ -28,7 +28,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def choice(name: str, *values: str) -> sa.Enum:
-    """A column type for one of a few words: a VARCHAR with a named CHECK on every engine."""
+def choice(name: str, *values: str, checked: bool = True) -> sa.Enum:
+    """A column type for one of a few words: a VARCHAR, with a named CHECK on every engine where it is `checked`."""
     words = [str(value) for value in values]
-    return sa.Enum(*words, name=name, native_enum=False, create_constraint=True, validate_strings=True)
+    return sa.Enum(*words, name=name, native_enum=False, create_constraint=checked, validate_strings=True)

@@ -87,6 +87,7 @@ def add_verified(project: Project, verified: list[Verified]) -> None:
         queries = [_query(first + number, wnid) for number, wnid in enumerate(wnids)]
         query_of = {query["wnid"]: query["id"] for query in queries}
         images, candidates, questions, verdicts = [], [], [], []
+        ruling = {"id": first, "rule": "majority", "parameters": {"votes": 3}, "decided_at": NOW}
         for row_id, one in enumerate(verified, start=first):
             inspected = inspect(one.content, ANY_PICTURE)
             assert isinstance(inspected, Inspected), inspected
@@ -96,10 +97,13 @@ def add_verified(project: Project, verified: list[Verified]) -> None:
                 images.append(_image(inspected))
             candidates.append(_candidate(row_id, one, query_of[one.wnid], inspected.sha256))
             questions.append({"id": row_id, "sha256": inspected.sha256, "wnid": one.wnid, "asked_at": NOW})
-            verdicts.append(_verdict(row_id, one))
+            verdicts.append(_verdict(row_id, one, first))
         rows = zip(
-            (tables.queries, tables.images, tables.candidates, tables.questions, tables.verdicts),
-            (queries, images, candidates, questions, verdicts),
+            (
+                *(tables.queries, tables.images, tables.candidates, tables.questions, tables.rulings),
+                tables.verdicts,
+            ),
+            (queries, images, candidates, questions, [ruling], verdicts),
             strict=True,
         )
         for table, values in rows:
@@ -163,17 +167,15 @@ def _candidate(row_id: int, one: Verified, query_id: int, sha256: str) -> dict[s
     }
 
 
-def _verdict(row_id: int, one: Verified) -> dict[str, Any]:
+def _verdict(row_id: int, one: Verified, ruling_id: int) -> dict[str, Any]:
     yes = 3 if one.decision == "accepted" else 0
     votes = {"yes": yes, "no": 3 - yes, "unsure": 0, "broken": 0, "report": 0}
     return {
         "question_id": row_id,
         "decision": one.decision,
-        "rule": "majority",
-        "parameters": {"votes": 3},
+        "ruling_id": ruling_id,
         "probability": 0.97,
         "final": one.final,
-        "decided_at": NOW,
         **votes,
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -123,8 +122,7 @@ class SmallStore:
         self, question_id: int, decision: str, *, yes: int = 0, no: int = 0, superseded: bool = False
     ) -> None:
         self._insert(
-            t.verdicts,
-            question_id=question_id, decision=decision, rule="majority", parameters={}, yes=yes, no=no, unsure=0,
-            broken=0, report=0, final=True, decided_at=NOW,
-            superseded_at=NOW + timedelta(hours=1) if superseded else None,
+            t.superseded_verdicts if superseded else t.verdicts,
+            question_id=question_id, decision=decision, ruling_id=1, yes=yes, no=no, unsure=0, broken=0, report=0,
+            final=True, **({"superseded_by": 2} if superseded else {}),
         )  # fmt: skip

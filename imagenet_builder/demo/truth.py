@@ -85,7 +85,7 @@ def score_verdicts(engine: sa.Engine, truth: Truth) -> Score:
             sa.select(q.sha256, q.wnid, v.decision)
             .join_from(t.questions, t.verdicts, v.question_id == q.id)
             .outerjoin(t.controls, t.controls.c.question_id == q.id)
-            .where(v.superseded_at.is_(None), t.controls.c.question_id.is_(None))
+            .where(t.controls.c.question_id.is_(None))
         )
         return _count(rows, truth)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,6 @@ ROWS_AT_ONCE = 2_000_000
 # Before the numbers of an array of one dimension: dimensions, nulls, type, length, first index.
 ARRAY_HEADER = 20
 ARRAY_ELEMENT = np.dtype([("length", ">i4"), ("number", ">i8")])
-POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-MICROSECONDS = 1_000_000
 
 
 def read_columns(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], kinds: str) -> list[Column]:
@@ -131,14 +128,6 @@ def copy_in(
     driver: Any = connection.connection.driver_connection
     with _as_sqlalchemy_says(statement), driver.cursor().copy(statement) as copy:
         copy.write(COPY_HEADER + rows.tobytes() + COPY_END)
-
-
-def moment_field(moment: datetime) -> bytes:
-    """A time as PostgreSQL's binary format has it: microseconds since 2000."""
-    since = moment - POSTGRES_EPOCH
-    return ((since.days * 86400 + since.seconds) * MICROSECONDS + since.microseconds).to_bytes(
-        8, "big", signed=True
-    )
 
 
 def _copied_out(driver: Any, statement: str) -> bytearray:

@@ -27,7 +27,6 @@ def accepted_pictures(
         .select_from(questions.join(verdicts, verdicts.c.question_id == questions.c.id))
         .where(
             questions.c.wnid == wnid,
-            verdicts.c.superseded_at.is_(None),
             verdicts.c.decision == Decision.ACCEPTED,
             verdicts.c.final,
             ~sa.exists().where(asked.c.sha256 == questions.c.sha256, telling),

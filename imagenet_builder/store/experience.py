@@ -66,7 +66,7 @@ def accepted_by_category(connection: sa.Connection) -> dict[str, Accepted]:
     rows = connection.execute(
         sa.select(questions.c.wnid, accepted, sa.func.count())
         .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
-        .where(verdicts.c.superseded_at.is_(None), verdicts.c.decision != Decision.UNDECIDED)
+        .where(verdicts.c.decision != Decision.UNDECIDED)
         .group_by(questions.c.wnid)
     )
     return {wnid: Accepted(int(yes), decided) for wnid, yes, decided in rows}

@@ -106,7 +106,6 @@ def read_supply(connection: sa.Connection) -> Supply:
         .join(images, images.c.sha256 == questions.c.sha256)
         .join(categories, categories.c.wnid == questions.c.wnid)
         .where(
-            verdicts.c.superseded_at.is_(None),
             verdicts.c.decision == Decision.ACCEPTED,
             categories.c.dropped_at.is_(None),
             ~is_taken_down(images.c.sha256),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from imagenet_builder.records import Rights
 
-from .tables import candidates, verdicts
+from .tables import candidates, rulings, verdicts
 
 # SQLite takes at most a million characters a statement.
 ROWS_AT_ONCE = 10_000
@@ -78,8 +78,10 @@ def _origins(connection: sa.Connection, rows: Sequence[int]) -> dict[int, Origin
 def _decided(connection: sa.Connection, asked: Sequence[int]) -> dict[int, tuple[Any, ...]]:
     columns = verdicts.c
     votes = (columns.yes, columns.no, columns.unsure, columns.broken, columns.report)
-    statement = sa.select(columns.question_id, columns.rule, columns.probability, *votes)
-    statement = statement.where(columns.superseded_at.is_(None))
+    said = (rulings.c.rule, columns.probability, *votes)
+    statement = sa.select(columns.question_id, *said).join_from(
+        verdicts, rulings, rulings.c.id == columns.ruling_id
+    )
     rows = _those(connection, statement, columns.question_id, asked)
     return {question: tuple(verdict) for question, *verdict in rows}
 

@@ -85,7 +85,7 @@ def pending_pictures(connection: sa.Connection, wnid: str, *, again: bool) -> li
 
     Controls are not among them. With `again`, pictures whose final verdict is "undecided" are.
     """
-    verdict = sa.exists().where(verdicts.c.question_id == questions.c.id, verdicts.c.superseded_at.is_(None))
+    verdict = sa.exists().where(verdicts.c.question_id == questions.c.id)
     if again:
         verdict = verdict.where(~sa.and_(verdicts.c.decision == Decision.UNDECIDED, verdicts.c.final))
     settled = sa.exists().where(

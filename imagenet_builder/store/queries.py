@@ -192,7 +192,6 @@ def _brought(wnids: Sequence[str], sources: Sequence[str] = ()) -> sa.Subquery:
     for_good = sa.and_(candidates.c.state == "failed", sa.not_(candidates.c.retryable))
     refused = sa.or_(candidates.c.state == "rejected", for_good, unwanted)
     asked = sa.and_(questions.c.sha256 == candidates.c.sha256, questions.c.wnid == candidates.c.wnid)
-    current = sa.and_(verdicts.c.question_id == questions.c.id, verdicts.c.superseded_at.is_(None))
     return (
         sa.select(
             candidates.c.query_id,
@@ -201,7 +200,11 @@ def _brought(wnids: Sequence[str], sources: Sequence[str] = ()) -> sa.Subquery:
             .label("stored"),
             sa.func.count().filter(refused).label("refused"),
         )
-        .select_from(candidates.outerjoin(questions, asked).outerjoin(verdicts, current))
+        .select_from(
+            candidates.outerjoin(questions, asked).outerjoin(
+                verdicts, verdicts.c.question_id == questions.c.id
+            )
+        )
         .where(_among(candidates, wnids, sources))
         .group_by(candidates.c.query_id)
         .subquery("brought")

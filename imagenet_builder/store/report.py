@@ -58,7 +58,7 @@ def samples(connection: sa.Connection, wnid: str, decision: Decision, limit: int
         )
         .join_from(t.questions, t.verdicts, v.question_id == q.id)
         .join(t.candidates, c.id == first)
-        .where(q.wnid == wnid, v.superseded_at.is_(None), v.decision == decision)
+        .where(q.wnid == wnid, v.decision == decision)
         .order_by(q.sha256)
         .limit(limit)
     )

@@ -177,10 +177,9 @@ def _categories(
     ):
         states[wnid][state] = number
     q, v = t.questions, t.verdicts
-    current = sa.and_(v.c.question_id == q.c.id, v.c.superseded_at.is_(None))
     for wnid, decision, number in connection.execute(
         sa.select(q.c.wnid, v.c.decision, sa.func.count())
-        .select_from(q.outerjoin(v, current).outerjoin(t.controls))
+        .select_from(q.outerjoin(v, v.c.question_id == q.c.id).outerjoin(t.controls))
         .where(t.controls.c.question_id.is_(None))
         .group_by(q.c.wnid, v.c.decision)
     ):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from imagenet_builder.verdicts import ANSWERS, DECISIONS, Decided, Integers
+from imagenet_builder.verdicts import ANSWERS, DECISIONS, NOBODY, Decided, Integers, Mask
 
-from .columns import copy_in, integer, moment_field
-from .stretches import among, read_chosen
-from .tables import verdicts
+from .columns import copy_in, integer
+from .stretches import along, among, read_chosen
+from .tables import rulings, superseded_verdicts, verdicts
 
 WORDS = np.array([decision.value.encode() for decision in DECISIONS])
 LENGTHS = np.strings.str_len(WORDS)
@@ -23,8 +23,9 @@ LENGTHS = np.strings.str_len(WORDS)
 PROBABILITY_UNIT = 1e-15
 ROUNDING = 1000
 NO_PROBABILITY = -1.0
-# Two counts of votes in one number.
-COUNT_BITS = 32
+# A decision and whether it is final, below its ruling, in one number; and three counts of votes in one.
+FINAL, DECISION, RULING = 1, 2, 8
+COUNT_BITS = 20
 
 
 def supersede(connection: sa.Connection, found: Decided, now: datetime) -> int:
@@ -33,9 +34,20 @@ def supersede(connection: sa.Connection, found: Decided, now: datetime) -> int:
     Being final is not something else: a verdict that is said again finally becomes final, and nothing else changes.
     The questions of `found` ascend.
     """
+    superseded = NOBODY
     if _any_stands(connection, found):
-        found = found.chosen(_what_is_new(connection, found, now))
-    _insert(connection, found, now)
+        standing = _standing(connection, found)
+        place = np.searchsorted(found.question, standing.question)
+        same = _says_the_same(found.chosen(place), standing)
+        _make_final(connection, standing.question[same & ~standing.final & found.final[place]])
+        superseded = standing.question[~same]
+        is_new = np.ones(found.question.size, dtype=np.bool_)
+        is_new[place[same]] = False
+        found = found.chosen(np.flatnonzero(is_new))
+    if found.question.size:
+        ruling = _ruling(connection, found, now)
+        _make_history(connection, superseded, ruling)
+        _insert(connection, found, ruling)
     return int(found.question.size)
 
 
@@ -44,48 +56,56 @@ def _any_stands(connection: sa.Connection, found: Decided) -> bool:
     if not found.question.size:
         return False
     first, last = int(found.question[0]), int(found.question[-1])
-    standing = sa.exists().where(
-        verdicts.c.superseded_at.is_(None), verdicts.c.question_id.between(first, last)
-    )
+    standing = sa.exists().where(verdicts.c.question_id.between(first, last))
     return bool(connection.scalar(sa.select(standing)))
 
 
-def _what_is_new(connection: sa.Connection, found: Decided, now: datetime) -> Integers:
-    """Make history of the verdicts that stand and say something else; returns the rows of `found` that do."""
-    question, final, *standing = _standing(connection, found)
-    place = np.searchsorted(found.question, question)
-    probability, *words = (new[place] for new in _said(found))
-    same = np.abs(probability - standing[0]) <= ROUNDING
-    for new, old in zip(words, standing[1:], strict=True):
-        same &= new == old
-    becomes_final = same & (final == 0) & found.final[place]
-    _update(connection, question[becomes_final], final=True)
-    _update(connection, question[~same], superseded_at=now)
-    is_new = np.ones(found.question.size, dtype=np.bool_)
-    is_new[place[same]] = False
-    return np.flatnonzero(is_new)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Standing:
+    """Verdicts that stand; `said` as in `_said`; `alike` those by the same rule with the same parameters."""
+
+    question: Integers
+    final: Mask
+    alike: Mask
+    said: list[Integers]
 
 
-def _standing(connection: sa.Connection, found: Decided) -> list[Integers]:
-    """The verdicts that stand on these questions: question, whether final, and what is said as in `_said`."""
+def _standing(connection: sa.Connection, found: Decided) -> _Standing:
+    """The verdicts that stand on these questions."""
     old = verdicts.c
-    parameters = json.dumps(dict(found.parameters))
-    alike = sa.and_(old.rule == found.rule, sa.cast(old.parameters, sa.Text) == parameters)
     decision = sa.case({word.value: place for place, word in enumerate(DECISIONS)}, value=old.decision)
-    counts = [integer(old[answer.value]) for answer in ANSWERS]
     columns = [
         integer(old.question_id),
-        integer(sa.case((old.final, 1), else_=0)),
+        integer(old.ruling_id) * RULING + integer(decision) * DECISION + sa.case((old.final, FINAL), else_=0),
         integer(sa.func.coalesce(old.probability, NO_PROBABILITY) / PROBABILITY_UNIT),
-        # A verdict by another rule says something else, whatever it says.
-        integer(sa.case((alike, decision), else_=len(DECISIONS))),
-        *_packed(counts),
+        *_packed([integer(old[answer.value]) for answer in ANSWERS]),
     ]
+    question, decided, probability, *counts = read_chosen(
+        connection, lambda source: sa.select(*columns).select_from(source), old.question_id, found.question
+    )
+    return _Standing(
+        question,
+        decided & FINAL != 0,
+        np.isin(decided // RULING, _rulings_alike(connection, np.unique(decided // RULING), found)),
+        [probability, decided % RULING // DECISION, *counts],
+    )
 
-    def standing(source: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
-        return sa.select(*columns).select_from(source).where(old.superseded_at.is_(None))
 
-    return read_chosen(connection, standing, old.question_id, found.question)
+def _rulings_alike(connection: sa.Connection, among_them: Integers, found: Decided) -> list[int]:
+    """Those of some rulings (ascending) that were by the same rule with the same parameters."""
+    columns = sa.select(rulings.c.id, rulings.c.rule, rulings.c.parameters)
+    rows = connection.execute(columns.select_from(along(connection, rulings.c.id, among_them)))
+    said = (found.rule, dict(found.parameters))
+    return [row.id for row in rows if (row.rule, row.parameters) == said]
+
+
+def _says_the_same(new: Decided, standing: _Standing) -> Mask:
+    """Which of these verdicts say what stands; one by another rule says something else, whatever it says."""
+    probability, *words = _said(new)
+    same: Mask = standing.alike & (np.abs(probability - standing.said[0]) <= ROUNDING)
+    for ours, theirs in zip(words, standing.said[1:], strict=True):
+        same &= ours == theirs
+    return same
 
 
 def _said(found: Decided) -> list[Integers]:
@@ -96,29 +116,49 @@ def _said(found: Decided) -> list[Integers]:
 
 
 def _packed(counts: Sequence[Any]) -> list[Any]:
-    """Counts, two in a number: a column less is a third less to read."""
-    pairs = zip(counts[::2], [*counts[1::2], None], strict=False)
-    return [first if second is None else first + second * 2**COUNT_BITS for first, second in pairs]
+    """Counts, three in a number: a column less is a third less to read."""
+    return [
+        sum(count * 2 ** (COUNT_BITS * place) for place, count in enumerate(counts[start : start + 3]))
+        for start in range(0, len(counts), 3)
+    ]
 
 
-def _update(connection: sa.Connection, questions: Integers, **values: Any) -> None:
-    """Write into the verdicts that stand on these questions."""
+def _make_final(connection: sa.Connection, questions: Integers) -> None:
     if questions.size:
-        standing = sa.and_(
-            verdicts.c.superseded_at.is_(None), among(connection, verdicts.c.question_id, questions)
-        )
-        connection.execute(verdicts.update().where(standing).values(**values))
+        here = among(connection, verdicts.c.question_id, questions)
+        connection.execute(verdicts.update().where(here).values(final=True))
 
 
-def _insert(connection: sa.Connection, found: Decided, now: datetime) -> None:
+def _ruling(connection: sa.Connection, found: Decided, now: datetime) -> int:
+    """The row of what these verdicts have in common: the latest, which a part before these may have written."""
+    latest = sa.select(rulings).order_by(rulings.c.id.desc()).limit(1)
+    said = {"rule": found.rule, "parameters": dict(found.parameters), "decided_at": now}
+    for row, *before in connection.execute(latest):
+        if before == list(said.values()):
+            return int(row)
+    number: int = connection.execute(rulings.insert().values(said).returning(rulings.c.id)).scalar_one()
+    return number
+
+
+def _make_history(connection: sa.Connection, questions: Integers, ruling: int) -> None:
+    """Move the verdicts that stand on these questions to those that the ruling superseded."""
+    if not questions.size:
+        return
+    here = along(connection, verdicts.c.question_id, questions)
+    gone = sa.select(*verdicts.c, sa.literal(ruling)).select_from(here)
+    connection.execute(superseded_verdicts.insert().from_select(superseded_verdicts.c.keys(), gone))
+    connection.execute(verdicts.delete().where(among(connection, verdicts.c.question_id, questions)))
+
+
+def _insert(connection: sa.Connection, found: Decided, ruling: int) -> None:
     """Insert verdicts on questions that have none; those of one kind together, in as few statements as kinds."""
     if connection.dialect.name == "postgresql":
         # A field of COPY has one width for all its rows.
         for rows in _alike([LENGTHS[found.decision], np.isnan(found.probability)]):
-            _copy_kind(connection, found.chosen(rows), now)
+            _copy_kind(connection, found.chosen(rows), ruling)
     else:
         for rows in _alike([found.decision, found.final, *found.tally.T]):
-            _select_kind(connection, found.chosen(rows), now)
+            _select_kind(connection, found.chosen(rows), ruling)
 
 
 def _alike(columns: Sequence[NDArray[Any]]) -> list[Integers]:
@@ -132,7 +172,7 @@ def _alike(columns: Sequence[NDArray[Any]]) -> list[Integers]:
     return np.split(order, np.flatnonzero(np.diff(kind[order])) + 1)
 
 
-def _copy_kind(connection: sa.Connection, found: Decided, now: datetime) -> None:
+def _copy_kind(connection: sa.Connection, found: Decided, ruling: int) -> None:
     """Insert verdicts whose decisions are words of one length, all with a probability or none."""
     copy_in(
         connection,
@@ -140,33 +180,36 @@ def _copy_kind(connection: sa.Connection, found: Decided, now: datetime) -> None
         {
             "question_id": found.question,
             "decision": WORDS[found.decision].astype(f"S{LENGTHS[found.decision[0]]}"),
-            "rule": found.rule.encode(),
-            "parameters": json.dumps(dict(found.parameters)).encode(),
+            "final": found.final,
+            "ruling_id": ruling.to_bytes(8, "big"),
             "probability": None if np.isnan(found.probability[0]) else found.probability,
             **{answer.value: found.tally[:, place].astype(np.int32) for place, answer in enumerate(ANSWERS)},
-            "final": found.final,
-            "decided_at": moment_field(now),
         },
     )
 
 
-def _select_kind(connection: sa.Connection, found: Decided, now: datetime) -> None:
+def _select_kind(connection: sa.Connection, found: Decided, ruling: int) -> None:
     """Insert verdicts that differ in their question and probability alone, by one statement.
 
-    SQLite takes three times as long for a statement a row.
+    SQLite takes twice as long for a statement a row.
     """
-    pairs = zip(found.question.tolist(), found.probability.tolist(), strict=True)
-    said = ",".join(map('"%d":%r'.__mod__, pairs)).replace("nan", "null")
-    each = sa.func.json_each("{" + said + "}").table_valued("key", "value")
-    values: dict[str, Any] = {
-        "question_id": integer(each.c.key),
-        "decision": sa.literal(DECISIONS[found.decision[0]], verdicts.c.decision.type),
-        "rule": sa.literal(found.rule),
-        "parameters": sa.literal(dict(found.parameters), sa.JSON),
-        "probability": each.c.value,
-        **{answer.value: sa.literal(int(found.tally[0, place])) for place, answer in enumerate(ANSWERS)},
-        "final": sa.literal(bool(found.final[0])),
-        "decided_at": sa.literal(now, verdicts.c.decided_at.type),
+    probability = found.probability
+    alike: dict[str, Any] = {
+        "decision": DECISIONS[found.decision[0]].value,
+        "final": bool(found.final[0]),
+        "ruling_id": ruling,
+        **{answer.value: int(found.tally[0, place]) for place, answer in enumerate(ANSWERS)},
     }
-    source = sa.select(*values.values())
-    connection.execute(verdicts.insert().from_select(list(values), source, include_defaults=False))
+    if (probability == probability[0]).all() or np.isnan(probability).all():
+        columns, said = "value, NULL", str(found.question.tolist())
+        if not np.isnan(probability[0]):
+            columns = f"value, {float(probability[0])!r}"
+    else:
+        pairs = zip(found.question.tolist(), probability.tolist(), strict=True)
+        said = ",".join(map('"%d":%r'.__mod__, pairs)).replace("nan", "null")
+        columns, said = "CAST(key AS INTEGER), value", "{" + said + "}"
+    names = ", ".join(f'"{name}"' for name in ("question_id", "probability", *alike))
+    connection.exec_driver_sql(
+        f"INSERT INTO {verdicts.name} ({names}) SELECT {columns}{', ?' * len(alike)} FROM json_each(?)",
+        (*alike.values(), said),
+    )

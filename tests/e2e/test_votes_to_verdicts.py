@@ -113,7 +113,7 @@ def verdicts_of(project: Project) -> Truth:
     statement = (
         sa.select(questions.c.sha256, questions.c.wnid, verdicts.c.decision)
         .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
-        .where(verdicts.c.superseded_at.is_(None), verdicts.c.final)
+        .where(verdicts.c.final)
     )
     with database.reading(project.engine) as connection:
         return {

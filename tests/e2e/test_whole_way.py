@@ -125,7 +125,7 @@ def decided(project: Path) -> Truth:
         rows = connection.execute(
             sa.select(q.sha256, q.wnid, v.decision)
             .join_from(t.questions, t.verdicts, v.question_id == q.id)
-            .where(v.superseded_at.is_(None), v.final)
+            .where(v.final)
         ).all()
     found.engine.dispose()
     return {(row.sha256, row.wnid): row.decision == "accepted" for row in rows}

@@ -36,6 +36,8 @@ from imagenet_builder.store.tables import (
     metadata,
     outbox,
     questions,
+    rulings,
+    superseded_verdicts,
     verdicts,
     votes,
 )
@@ -87,9 +89,9 @@ def only_page(made: Verification) -> str:
 def current(made: Verification) -> dict[tuple[str, str], tuple[str, bool]]:
     """(sha256, wnid) → decision and whether it is final."""
     rows = made.rows(
-        sa.select(questions.c.sha256, questions.c.wnid, verdicts.c.decision, verdicts.c.final)
-        .select_from(verdicts.join(questions, verdicts.c.question_id == questions.c.id))
-        .where(verdicts.c.superseded_at.is_(None))
+        sa.select(questions.c.sha256, questions.c.wnid, verdicts.c.decision, verdicts.c.final).select_from(
+            verdicts.join(questions, verdicts.c.question_id == questions.c.id)
+        )
     )
     return {(sha256, wnid): (decision, final) for sha256, wnid, decision, final in rows}
 
@@ -170,8 +172,20 @@ def test_votes_before_the_last_make_provisional_verdicts_and_history_is_kept(pub
     published.submit("cleo", hit_id, truth)
     third = aggregate(published.project)
     assert third.provisional == 0
-    superseded = published.count(verdicts, verdicts.c.superseded_at.is_not(None))
-    assert (superseded, published.count(verdicts)) == (12, 18)
+    assert (published.count(superseded_verdicts), published.count(verdicts)) == (12, 6)
+    history = published.rows(
+        sa.select(superseded_verdicts.c.yes + superseded_verdicts.c.no, superseded_verdicts.c.final).order_by(
+            superseded_verdicts.c.superseded_by
+        )
+    )
+    assert history == [(1, False)] * 6 + [(2, False)] * 6
+    ruled = published.rows(sa.select(rulings.c.id, rulings.c.rule).order_by(rulings.c.id))
+    assert [rule for _, rule in ruled] == ["majority"] * 3
+    chain = published.rows(
+        sa.select(superseded_verdicts.c.ruling_id, superseded_verdicts.c.superseded_by).distinct()
+    )
+    first_id, second_id, third_id = (row_id for row_id, _ in ruled)
+    assert sorted(chain) == [(first_id, second_id), (second_id, third_id)]
 
 
 def test_a_tie_and_abstentions_are_undecided_with_their_tally(small: Verification) -> None:
@@ -254,9 +268,7 @@ def test_only_the_first_vote_of_a_worker_counts_whatever_is_collected_first(
     )
     assert counted == [("no", 6)]
     assert published.count(votes) == 16
-    tallies = published.rows(
-        sa.select(verdicts.c.yes, verdicts.c.no).where(verdicts.c.superseded_at.is_(None))
-    )
+    tallies = published.rows(sa.select(verdicts.c.yes, verdicts.c.no))
     assert set(tallies) == {(0, 1)}
 
 
@@ -410,7 +422,7 @@ def test_another_number_of_votes_is_kept_with_what_was_published(
         made.submit("anna", hit_id, right(made, hit_id))
         report = aggregate(project)
         assert (report.hits_closed, report.decisions[Decision.UNDECIDED]) == (1, 0)
-        assert {json.dumps(parameters) for (parameters,) in made.rows(sa.select(verdicts.c.parameters))} == {
+        assert {json.dumps(parameters) for (parameters,) in made.rows(sa.select(rulings.c.parameters))} == {
             '{"needed": 1}'
         }
 
@@ -440,7 +452,7 @@ def test_rules_that_learn_decide_from_the_store_with_controls_and_are_final_when
             picture: ("accepted" if made.truth[picture] else "rejected", True) for picture in asked(made)
         }
         assert current(made) == expected
-        assert {name for (name,) in made.rows(sa.select(verdicts.c.rule))} == {rule}
+        assert {name for (name,) in made.rows(sa.select(rulings.c.rule))} == {rule}
 
 
 def test_two_aggregations_at_once_are_refused(published: Verification) -> None:

@@ -24,6 +24,8 @@ from imagenet_builder.store.tables import (
     hits,
     images,
     questions,
+    rulings,
+    superseded_verdicts,
     verdicts,
     votes,
     watermarks,
@@ -163,12 +165,14 @@ def vote(project: Project, worker: int, page: int, *, liar: bool = False) -> Non
 
 def written(project: Project, *, history: bool = False) -> list[tuple[Any, ...]]:
     """The verdicts that stand, or all of them, without their times and row ids."""
-    names = ("question_id", "decision", "rule", "parameters", "yes", "no", "final")
-    statement = sa.select(*(verdicts.c[name] for name in names), sa.func.round(verdicts.c.probability * 1e9))
-    if not history:
-        statement = statement.where(verdicts.c.superseded_at.is_(None))
-    with database.reading(project.engine) as connection:
-        return sorted(map(tuple, connection.execute(statement)), key=repr)
+    found: list[Any] = []
+    for table in (verdicts, superseded_verdicts) if history else (verdicts,):
+        c, r = table.c, rulings.c
+        columns = (c.question_id, c.decision, r.rule, r.parameters, c.yes, c.no, c.final)
+        statement = sa.select(*columns, sa.func.round(c.probability * 1e9))
+        with database.reading(project.engine) as connection:
+            found += connection.execute(statement.join_from(table, rulings, r.id == c.ruling_id)).all()
+    return sorted(map(tuple, found), key=repr)
 
 
 def test_a_run_decides_the_questions_with_new_votes_alone(

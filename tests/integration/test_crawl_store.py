@@ -251,13 +251,10 @@ def people_say(engine: sa.Engine, sha256: str, decision: str) -> None:
             .returning(tables.questions.c.id)
         ).one()
         counts = dict.fromkeys(("yes", "no", "unsure", "broken", "report"), 0)
-        for superseded, said in ((NOW, "undecided"), (None, decision)):
-            connection.execute(
-                tables.verdicts.insert().values(
-                    question_id=question_id, decision=said, rule="majority", parameters={}, **counts,
-                    final=True, decided_at=NOW, superseded_at=superseded,
-                )
-            )  # fmt: skip
+        said = {"question_id": question_id, "ruling_id": 1, "final": True, **counts}
+        connection.execute(tables.verdicts.insert().values({**said, "decision": decision}))
+        before = tables.superseded_verdicts.insert()
+        connection.execute(before.values({**said, "decision": "undecided", "superseded_by": 1}))
 
 
 @pytest.mark.parametrize(

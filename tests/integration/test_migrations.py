@@ -74,9 +74,14 @@ def fill(engine: sa.Engine) -> None:
                 "id": 1, "question_id": 1, "assignment_id": 1, "worker_id": 1, "answer": "report",
                 "report_reason": "private", "counts": True, "cast_at": NOW,
             },
+            "rulings": {"id": 1, "rule": "majority", "parameters": {"needed": 3}, "decided_at": NOW},
             "verdicts": {
-                "question_id": 1, "decision": "accepted", "rule": "majority", "parameters": {"needed": 3},
-                "yes": 1, "no": 0, "unsure": 0, "broken": 0, "report": 0, "final": True, "decided_at": NOW,
+                "question_id": 1, "decision": "accepted", "ruling_id": 1, "yes": 1, "no": 0, "unsure": 0, "broken": 0,
+                "report": 0, "final": True,
+            },
+            "superseded_verdicts": {
+                "question_id": 1, "decision": "undecided", "ruling_id": 1, "yes": 1, "no": 1, "unsure": 0, "broken": 0,
+                "report": 0, "final": False, "superseded_by": 1,
             },
             "outbox": {
                 "id": 1, "call": "approve", "assignment_id": 1, "token": "o", "amount": 0, "intended_at": NOW,
@@ -171,12 +176,20 @@ def test_a_worker_counts_once_on_a_question(engine: sa.Engine) -> None:
         connection.execute(t.votes.update().where(t.votes.c.id == 2).values(counts=True))
 
 
-def test_a_question_has_one_current_verdict(engine: sa.Engine) -> None:
+def test_a_question_has_one_verdict_that_is_one_of_three_words_and_any_history(engine: sa.Engine) -> None:
     fill(engine)
-    row = {"question_id": 1, "decision": "rejected", "rule": "majority", "parameters": {}, "yes": 0, "no": 2,
-           "unsure": 0, "broken": 0, "report": 0, "final": True, "decided_at": NOW}  # fmt: skip
+    row = {"question_id": 1, "ruling_id": 1, "yes": 0, "no": 2, "unsure": 0, "broken": 0, "report": 0,
+           "final": True}  # fmt: skip
     with pytest.raises(sa.exc.IntegrityError), database.writing(engine) as connection:
-        connection.execute(t.verdicts.insert().values(row))
+        connection.execute(t.verdicts.insert().values({**row, "decision": "rejected"}))
+    written = sa.text(
+        "INSERT INTO verdicts (question_id, decision, ruling_id, yes, no, unsure, broken, report, final) "
+        "VALUES (2, :word, 1, 0, 2, 0, 0, 0, :final)"
+    )
+    with pytest.raises(sa.exc.IntegrityError), database.writing(engine) as connection:
+        connection.execute(written, {"word": "unsure", "final": True})
     with database.writing(engine) as connection:
-        connection.execute(t.verdicts.update().values(superseded_at=NOW))
-        connection.execute(t.verdicts.insert().values(row))
+        connection.execute(written, {"word": "rejected", "final": True})
+        connection.execute(
+            t.superseded_verdicts.insert().values({**row, "decision": "rejected", "superseded_by": 1})
+        )

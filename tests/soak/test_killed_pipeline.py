@@ -215,7 +215,7 @@ def ending_of(project: Path) -> Ending:
                 """SELECT sha256, wnid,
                      (SELECT count(*) FROM votes WHERE question_id = q.id AND counts AND answer = 'yes'),
                      (SELECT count(*) FROM votes WHERE question_id = q.id AND counts AND answer = 'no'), decision
-                   FROM questions q JOIN verdicts v ON v.question_id = q.id WHERE superseded_at IS NULL AND final"""
+                   FROM questions q JOIN verdicts v ON v.question_id = q.id WHERE final"""
             )
         }
     return Ending(candidates, images, tuple(asked), verdicts)

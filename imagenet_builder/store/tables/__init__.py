@@ -5,7 +5,17 @@ A change here needs a migration in `migrations/builder` (a test compares the two
 
 from __future__ import annotations
 
-from .answers import assignments, exclusions, outbox, verdicts, votes, watermarks, workers
+from .answers import (
+    assignments,
+    exclusions,
+    outbox,
+    rulings,
+    superseded_verdicts,
+    verdicts,
+    votes,
+    watermarks,
+    workers,
+)
 from .pages import controls, hit_questions, hits, questions, reservations
 from .pictures import TOMBSTONE_KINDS, candidates, categories, images, queries, renditions, tombstones
 from .releases import release_images, releases
@@ -33,6 +43,8 @@ __all__ = [
     "releases",
     "renditions",
     "reservations",
+    "rulings",
+    "superseded_verdicts",
     "tombstones",
     "verdicts",
     "votes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from hits.database import UtcDateTime, choice
@@ -95,33 +97,47 @@ votes = sa.Table(
     ),
 )
 
+# No foreign keys in these three, which PostgreSQL looks up row by row: they cost more than writing the row. What is
+# decided are questions of hit_questions, and nothing here but a verdict is ever changed.
+rulings = sa.Table(
+    "rulings",
+    metadata,
+    # What the verdicts of one run by one rule have in common.
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("rule", sa.String(32), nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("decided_at", UtcDateTime, nullable=False),
+)
+
+
+def _said() -> list[sa.Column[Any]]:
+    """What a verdict says; what every run counts comes first: engines read a row up to the last column they need."""
+    return [
+        sa.Column("decision", choice("decision", *Decision, checked=False), nullable=False),
+        sa.Column("final", sa.Boolean, nullable=False),
+        sa.Column("ruling_id", ROW_ID, nullable=False),
+        sa.Column("probability", sa.Float),
+        *(sa.Column(answer.value, sa.Integer, nullable=False) for answer in Answer),
+    ]
+
+
 verdicts = sa.Table(
     "verdicts",
     metadata,
-    # No key of its own, which nothing would refer to, and no foreign key, which PostgreSQL looks up row by row: these
-    # cost more than writing the row. What is decided are questions of hit_questions, and no question is ever deleted.
+    # The verdict that stands, one a question.
+    sa.Column("question_id", ROW_ID, primary_key=True, autoincrement=False),
+    *_said(),
+    # Not IN, which costs SQLite as much as writing half the row.
+    sa.CheckConstraint(" OR ".join(f"decision = '{word}'" for word in Decision), name="decision"),
+)
+
+superseded_verdicts = sa.Table(
+    "superseded_verdicts",
+    metadata,
+    # History is kept: what stood before, and the ruling that put something else in its place.
     sa.Column("question_id", ROW_ID, nullable=False),
-    # What every run counts comes first: engines read a row up to the last column that they need.
-    sa.Column("decision", choice("decision", *Decision), nullable=False),
-    sa.Column("final", sa.Boolean, nullable=False),
-    # History is kept: a verdict is current until a later one supersedes it.
-    sa.Column("superseded_at", UtcDateTime),
-    sa.Column("rule", sa.String(32), nullable=False),
-    sa.Column("parameters", sa.JSON, nullable=False),
-    sa.Column("probability", sa.Float),
-    sa.Column("yes", sa.Integer, nullable=False),
-    sa.Column("no", sa.Integer, nullable=False),
-    sa.Column("unsure", sa.Integer, nullable=False),
-    sa.Column("broken", sa.Integer, nullable=False),
-    sa.Column("report", sa.Integer, nullable=False),
-    sa.Column("decided_at", UtcDateTime, nullable=False),
-    sa.Index(
-        "uq_verdicts_current",
-        "question_id",
-        unique=True,
-        sqlite_where=sa.text("superseded_at IS NULL"),
-        postgresql_where=sa.text("superseded_at IS NULL"),
-    ),
+    *_said(),
+    sa.Column("superseded_by", ROW_ID, nullable=False),
 )
 
 watermarks = sa.Table(

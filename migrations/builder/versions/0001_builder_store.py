@@ -356,41 +356,58 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_hit_questions_question_id"), ["question_id"], unique=False)
 
     op.create_table(
+        "rulings",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("rule", sa.String(length=32), nullable=False),
+        sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rulings")),
+    )
+    op.create_table(
         "verdicts",
-        sa.Column("question_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "question_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column(
             "decision",
-            sa.Enum(
-                "accepted",
-                "rejected",
-                "undecided",
-                name="decision",
-                native_enum=False,
-                create_constraint=True,
-            ),
+            sa.Enum("accepted", "rejected", "undecided", name="decision", native_enum=False),
             nullable=False,
         ),
         sa.Column("final", sa.Boolean(), nullable=False),
-        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("rule", sa.String(length=32), nullable=False),
-        sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("ruling_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("probability", sa.Float(), nullable=True),
         sa.Column("yes", sa.Integer(), nullable=False),
         sa.Column("no", sa.Integer(), nullable=False),
         sa.Column("unsure", sa.Integer(), nullable=False),
         sa.Column("broken", sa.Integer(), nullable=False),
         sa.Column("report", sa.Integer(), nullable=False),
-        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "decision = 'accepted' OR decision = 'rejected' OR decision = 'undecided'",
+            name=op.f("ck_verdicts_decision"),
+        ),
+        sa.PrimaryKeyConstraint("question_id", name=op.f("pk_verdicts")),
     )
-    with op.batch_alter_table("verdicts", schema=None) as batch_op:
-        batch_op.create_index(
-            "uq_verdicts_current",
-            ["question_id"],
-            unique=True,
-            sqlite_where=sa.text("superseded_at IS NULL"),
-            postgresql_where=sa.text("superseded_at IS NULL"),
-        )
-
+    op.create_table(
+        "superseded_verdicts",
+        sa.Column("question_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "decision",
+            sa.Enum("accepted", "rejected", "undecided", name="decision", native_enum=False),
+            nullable=False,
+        ),
+        sa.Column("final", sa.Boolean(), nullable=False),
+        sa.Column("ruling_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("probability", sa.Float(), nullable=True),
+        sa.Column("yes", sa.Integer(), nullable=False),
+        sa.Column("no", sa.Integer(), nullable=False),
+        sa.Column("unsure", sa.Integer(), nullable=False),
+        sa.Column("broken", sa.Integer(), nullable=False),
+        sa.Column("report", sa.Integer(), nullable=False),
+        sa.Column("superseded_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+    )
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -572,14 +589,9 @@ def downgrade() -> None:
 
     op.drop_table("votes")
     op.drop_table("outbox")
-    with op.batch_alter_table("verdicts", schema=None) as batch_op:
-        batch_op.drop_index(
-            "uq_verdicts_current",
-            sqlite_where=sa.text("superseded_at IS NULL"),
-            postgresql_where=sa.text("superseded_at IS NULL"),
-        )
-
+    op.drop_table("superseded_verdicts")
     op.drop_table("verdicts")
+    op.drop_table("rulings")
     with op.batch_alter_table("hit_questions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_hit_questions_question_id"))
 
