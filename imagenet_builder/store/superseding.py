@@ -193,7 +193,7 @@ def _select_kind(connection: sa.Connection, found: Decided, ruling: int) -> None
 
     SQLite takes twice as long for a statement a row.
     """
-    probability = found.probability
+    question, probability = found.question, found.probability
     alike: dict[str, Any] = {
         "decision": DECISIONS[found.decision[0]].value,
         "final": bool(found.final[0]),
@@ -201,15 +201,12 @@ def _select_kind(connection: sa.Connection, found: Decided, ruling: int) -> None
         **{answer.value: int(found.tally[0, place]) for place, answer in enumerate(ANSWERS)},
     }
     if (probability == probability[0]).all() or np.isnan(probability).all():
-        columns, said = "value, NULL", str(found.question.tolist())
-        if not np.isnan(probability[0]):
-            columns = f"value, {float(probability[0])!r}"
+        alike["probability"] = None if np.isnan(probability[0]) else float(probability[0])
+        differing, picked, said = ["question_id"], "value", str(question.tolist())
     else:
-        pairs = zip(found.question.tolist(), probability.tolist(), strict=True)
-        said = ",".join(map('"%d":%r'.__mod__, pairs)).replace("nan", "null")
-        columns, said = "CAST(key AS INTEGER), value", "{" + said + "}"
-    names = ", ".join(f'"{name}"' for name in ("question_id", "probability", *alike))
-    connection.exec_driver_sql(
-        f"INSERT INTO {verdicts.name} ({names}) SELECT {columns}{', ?' * len(alike)} FROM json_each(?)",
-        (*alike.values(), said),
-    )
+        pairs = map('"%d":%r'.__mod__, zip(question.tolist(), probability.tolist(), strict=True))
+        said = "{" + ",".join(pairs).replace("nan", "null") + "}"
+        differing, picked = ["question_id", "probability"], "CAST(key AS INTEGER), value"
+    names = ", ".join(f'"{name}"' for name in [*differing, *alike])
+    statement = f"INSERT INTO {verdicts.name} ({names}) SELECT {picked}{', ?' * len(alike)} FROM json_each(?)"
+    connection.exec_driver_sql(statement, (*alike.values(), said))
