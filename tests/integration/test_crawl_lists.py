@@ -192,14 +192,14 @@ def test_a_malformed_row_costs_nothing_that_stands_before_it_and_is_named(tmp_pa
     assert found(project) == expected()
 
 
-def crawl_slowly(folder: str) -> None:
-    """What a crawling process runs: many parts, each recorded before the next."""
+def crawl_slowly(folder: str, wanted: int) -> None:
+    """What a crawling process runs: many parts, each recorded before the next; it waits once `wanted` are found."""
     project = find_project(Path(folder))
 
     class SlowList(ListFile):
-        def scan(self, start: Position, wanted: Wanted) -> Iterator[Step]:
-            time.sleep(0.1)
-            return super().scan(start, wanted)
+        def scan(self, start: Position, wanted_by: Wanted) -> Iterator[Step]:
+            time.sleep(0.1 if sum(map(len, found(project).values())) < wanted else 600)
+            return super().scan(start, wanted_by)
 
     file = SlowList("list.csv", project.folder / "list.csv", project.settings.url_list)
     crawl(project, sources=[UrlList([file], rows_at_once=100)])
@@ -209,7 +209,7 @@ def test_a_search_killed_in_the_middle_of_a_list_goes_on_there(tmp_path: Path) -
     project = project_for(tmp_path)
     kills = 0
     for wanted in (100, 700, 1500):
-        code = f"from {__name__} import crawl_slowly; crawl_slowly({str(tmp_path)!r})"
+        code = f"from {__name__} import crawl_slowly; crawl_slowly({str(tmp_path)!r}, {wanted})"
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
         while process.poll() is None and sum(map(len, found(project).values())) < wanted:
             time.sleep(0.01)
