@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,12 +95,12 @@ def measure(
     limits: Limits | None = None,
     *,
     unreadable: NDArray[np.int64] | None = None,
-    only: NDArray[np.int64] | None = None,
     intervals: bool = True,
 ) -> list[Conduct]:
-    """Return the conduct of every worker, by number, or of `only` these; `repeats` counts each one's repeated votes.
+    """Return the conduct of every worker, by number; `repeats` counts each one's repeated votes.
 
-    `unreadable` counts each one's pages that cannot be read (None: nobody has any).
+    `unreadable` counts each one's pages that cannot be read (None: nobody has any). Votes of higher numbers than
+    `repeats` has are somebody else's: what others said, of whom nothing is measured.
 
     `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
     compared with what all others said, where two or more did and agree. Without `intervals`, which `verdict_on` does
@@ -107,41 +108,33 @@ def measure(
     """
     limits = limits or Limits()
     n_workers = repeats.size
-    worker, label = votes.worker.astype(np.int64), votes.label
-    worth, truth, others = _evidence(votes)
+    asked = votes.worker < n_workers
+    worker, label = votes.worker[asked].astype(np.int64), votes.label[asked]
+    worth, truth, others = _evidence(votes, asked)
     shown, right = np.zeros((2, n_workers)), np.zeros((2, n_workers))
     for true in (NO, YES):
         of = truth == true
         shown[true] = np.bincount(worker[of], worth[of], n_workers)
         agreed = of & (label == true)
         right[true] = np.bincount(worker[agreed], worth[agreed], n_workers)
-    cast = np.bincount(worker, minlength=n_workers)
-    page_count = np.bincount(pages.worker, minlength=n_workers)
-    hasty = np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers)
-    medians = _medians(pages, n_workers)
+    no, yes = (_estimates(right[true], shown[true], intervals) for true in (NO, YES))
     same, others_same = _same_answers(worker, label, others, n_workers)
-    broken = np.zeros(n_workers, dtype=np.int64) if unreadable is None else unreadable
-    chosen = np.arange(n_workers) if only is None else only
-    no, yes = (_estimates(right[true, chosen], shown[true, chosen], intervals) for true in (NO, YES))
-    return [
-        Conduct(
-            worker=one,
-            pages=int(page_count[one]),
-            votes=int(cast[one]),
-            yes=of_yes,
-            no=of_no,
-            balanced=both,
-            seconds=None if np.isnan(medians[one]) else float(medians[one]),
-            hasty_pages=int(hasty[one]),
-            unreadable_pages=int(broken[one]),
-            repeats=int(repeats[one]),
-            same_share=float(same[one]),
-            others_share=float(others_same[one]),
-        )
-        for one, of_yes, of_no, both in zip(
-            chosen.tolist(), yes, no, _balanced(right[:, chosen], shown[:, chosen]), strict=True
-        )
-    ]
+    # In the order of the fields: named one by one, they would cost as much as everything before.
+    columns = (
+        range(n_workers),
+        np.bincount(pages.worker, minlength=n_workers).tolist(),
+        np.bincount(worker, minlength=n_workers).tolist(),
+        yes,
+        no,
+        _balanced(right, shown),
+        [None if isnan(one) else one for one in _medians(pages, n_workers).tolist()],
+        np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers).tolist(),
+        [0] * n_workers if unreadable is None else unreadable.tolist(),
+        repeats.tolist(),
+        same.tolist(),
+        others_same.tolist(),
+    )
+    return [Conduct(*row) for row in zip(*columns, strict=True)]
 
 
 def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
@@ -172,10 +165,12 @@ def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusio
     return None
 
 
-def _evidence(votes: Votes) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """Of each vote: how much it tells, the true label as far as is known, and the share of "yes" of the others."""
-    task, label = votes.task.astype(np.int64), votes.label.astype(np.int64)
-    counts = np.stack([np.bincount(task[label == one], minlength=votes.n_tasks) for one in (NO, YES)])
+def _evidence(votes: Votes, asked: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Of the votes `asked` about: how much each tells, the label as far as is known, the others' share of "yes"."""
+    counts = np.stack(
+        [np.bincount(votes.task[votes.label == one], minlength=votes.n_tasks) for one in (NO, YES)]
+    )
+    task, label = votes.task[asked].astype(np.int64), votes.label[asked].astype(np.int64)
     others = counts[:, task] - np.stack([label == NO, label == YES])
     number = others.sum(axis=0)
     share = np.divide(others[YES], number, out=np.full(task.size, np.nan), where=number > 0)

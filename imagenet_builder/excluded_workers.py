@@ -18,6 +18,7 @@ from hits.quality import Conduct, measure, verdict_on
 
 from .errors import PublishError
 from .store import workers as store
+from .store.conduct import worker_votes
 from .store.verdicts import latest_vote
 from .store.workers import StandingExclusion, Worker
 
@@ -84,16 +85,11 @@ def _measured(
     connection: sa.Connection, after: int, new_after: int, *, intervals: bool
 ) -> tuple[list[int], list[Conduct]]:
     """The rows of the workers with pages after the vote `new_after`, and the conduct of each."""
-    found = store.worker_votes(connection, after=after, new_after=new_after)
+    found = worker_votes(connection, after=after, new_after=new_after)
     conducts = measure(
-        found.votes,
-        found.pages,
-        found.repeats,
-        unreadable=found.unreadable,
-        only=found.new,
-        intervals=intervals,
+        found.votes, found.pages, found.repeats, unreadable=found.unreadable, intervals=intervals
     )
-    return found.ids[found.new].tolist(), conducts
+    return found.ids.tolist(), conducts
 
 
 def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:

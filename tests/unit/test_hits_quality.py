@@ -55,7 +55,10 @@ def test_only_the_workers_asked_about_are_measured_and_by_everybodys_answers() -
     pages = Pages(np.array([0, 1, 2, 3]), np.full(4, SLOW))
     nobody_twice = np.zeros(4, dtype=np.int64)
     every = measure(votes, pages, nobody_twice)
-    assert measure(votes, pages, nobody_twice, only=np.array([1, 2])) == every[1:3]
+    of_two = measure(votes, Pages(np.array([0, 1]), np.full(2, SLOW)), nobody_twice[:2])
+    assert of_two == every[:2]
+    alone = votes.chosen(votes.worker < 2)
+    assert measure(alone, Pages(np.array([0, 1]), np.full(2, SLOW)), nobody_twice[:2]) != of_two
     quick = measure(votes, pages, nobody_twice, intervals=False)
     assert np.isnan(quick[0].yes.low)
     assert [verdict_on(one) for one in quick] == [verdict_on(one) for one in every]
@@ -139,8 +142,8 @@ def test_unreadable_pages_are_those_of_their_worker_and_no_haste() -> None:
     found = measure(votes, pages, none, unreadable=np.array([0, 4]))
     assert [one.unreadable_pages for one in found] == [0, 4]
     assert [dataclasses.replace(one, unreadable_pages=0) for one in found] == without
-    (second,) = measure(votes, pages, none, unreadable=np.array([0, 4]), only=np.array([1]))
-    assert verdict_on(second) == (Exclusion.UNREADABLE, "4 of 7 pages cannot be read")
+    assert verdict_on(found[0]) is None
+    assert verdict_on(found[1]) == (Exclusion.UNREADABLE, "4 of 7 pages cannot be read")
 
 
 def test_one_answer_for_all_is_seen_without_controls_where_others_differ() -> None:
