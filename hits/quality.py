@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,34 @@ class Conduct:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Estimates:
+    """An Estimate of every worker: a column a figure."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    evidence: Floats
+
+    def listed(self, chosen: NDArray[np.int64] | slice = slice(None)) -> list[Estimate]:
+        """The estimates of chosen workers, one by one."""
+        columns = (self.mean, self.low, self.high, self.evidence)
+        return [Estimate(*row) for row in zip(*(column[chosen].tolist() for column in columns), strict=True)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Figures:
+    """What of a Conduct decides, of every worker: a column a figure."""
+
+    pages: NDArray[np.int64]
+    votes: NDArray[np.int64]
+    balanced: _Estimates
+    hasty_pages: NDArray[np.int64]
+    unreadable_pages: NDArray[np.int64]
+    same_share: Floats
+    others_share: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pages:
     """Finished pages that can be read: whose, and seconds a picture (NaN: not measured)."""
 
@@ -95,7 +124,7 @@ def measure(
     limits: Limits | None = None,
     *,
     unreadable: NDArray[np.int64] | None = None,
-    intervals: bool = True,
+    suspects: bool = False,
 ) -> list[Conduct]:
     """Return the conduct of every worker, by number; `repeats` counts each one's repeated votes.
 
@@ -103,8 +132,8 @@ def measure(
     `repeats` has are somebody else's: what others said, of whom nothing is measured.
 
     `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
-    compared with what all others said, where two or more did and agree. Without `intervals`, which `verdict_on` does
-    not need and which take scipy, those of `yes` and `no` are NaN.
+    compared with what all others said, where two or more did and agree. With `suspects`, only those against whom
+    `verdict_on` has a reason are described, without the intervals of `yes` and `no` (NaN), which take scipy.
     """
     limits = limits or Limits()
     n_workers = repeats.size
@@ -117,52 +146,83 @@ def measure(
         shown[true] = np.bincount(worker[of], worth[of], n_workers)
         agreed = of & (label == true)
         right[true] = np.bincount(worker[agreed], worth[agreed], n_workers)
-    no, yes = (_estimates(right[true], shown[true], intervals) for true in (NO, YES))
     same, others_same = _same_answers(worker, label, others, n_workers)
-    # In the order of the fields: named one by one, they would cost as much as everything before.
-    columns = (
-        range(n_workers),
-        np.bincount(pages.worker, minlength=n_workers).tolist(),
-        np.bincount(worker, minlength=n_workers).tolist(),
-        yes,
-        no,
-        _balanced(right, shown),
-        [None if isnan(one) else one for one in _medians(pages, n_workers).tolist()],
-        np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers).tolist(),
-        [0] * n_workers if unreadable is None else unreadable.tolist(),
-        repeats.tolist(),
-        same.tolist(),
-        others_same.tolist(),
+    every = _Figures(
+        pages=np.bincount(pages.worker, minlength=n_workers),
+        votes=np.bincount(worker, minlength=n_workers),
+        balanced=_balanced(right, shown),
+        hasty_pages=np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers),
+        unreadable_pages=np.zeros(n_workers, dtype=np.int64) if unreadable is None else unreadable,
+        same_share=same,
+        others_share=others_same,
     )
-    return [Conduct(*row) for row in zip(*columns, strict=True)]
+    chosen = np.arange(n_workers)
+    if suspects:
+        chosen = np.flatnonzero(np.any(list(_reasons(every, limits).values()), axis=0))
+    seconds = _medians(pages, n_workers)[chosen].tolist()
+    no, yes = (_estimates(right[true, chosen], shown[true, chosen], not suspects) for true in (NO, YES))
+    return [
+        Conduct(
+            worker=one,
+            pages=int(every.pages[one]),
+            votes=int(every.votes[one]),
+            yes=of_yes,
+            no=of_no,
+            balanced=both,
+            seconds=None if isnan(median) else median,
+            hasty_pages=int(every.hasty_pages[one]),
+            unreadable_pages=int(every.unreadable_pages[one]),
+            repeats=int(repeats[one]),
+            same_share=float(same[one]),
+            others_share=float(others_same[one]),
+        )
+        for one, median, of_yes, of_no, both in zip(
+            chosen.tolist(), seconds, yes.listed(), no.listed(), every.balanced.listed(chosen), strict=True
+        )
+    ]
 
 
 def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
     """Return why a worker should get no more work, and the figures in words; None if there is no reason."""
     limits = limits or Limits()
+    for reason, given in _reasons(conduct, limits).items():
+        if given:
+            return reason, _words(reason, conduct, limits)
+    return None
+
+
+def _reasons(one: Conduct | _Figures, limits: Limits) -> dict[Exclusion, Any]:
+    """Whether each reason is given, the first first: of one worker, or an array of many."""
+    return {
+        Exclusion.UNREADABLE: (one.unreadable_pages >= limits.unreadable_pages)
+        & (one.unreadable_pages > one.pages),
+        Exclusion.INACCURATE: (one.balanced.evidence >= limits.evidence)
+        & (one.balanced.high < limits.accuracy),
+        Exclusion.TOO_FAST: (one.pages >= limits.pages)
+        & (2 * one.hasty_pages > one.pages)
+        & (one.balanced.low < limits.trusted),
+        Exclusion.SAME_ANSWER: (one.votes >= limits.same_votes)
+        & (one.same_share >= limits.same_share)
+        & (one.others_share < limits.others_share),
+    }
+
+
+def _words(reason: Exclusion, conduct: Conduct, limits: Limits) -> str:
+    """What makes the worker's conduct this reason."""
     broken = conduct.unreadable_pages
-    if broken >= limits.unreadable_pages and broken > conduct.pages:
-        return Exclusion.UNREADABLE, f"{broken} of {broken + conduct.pages} pages cannot be read"
-    if conduct.balanced.evidence >= limits.evidence and conduct.balanced.high < limits.accuracy:
-        return Exclusion.INACCURATE, (
+    if reason == Exclusion.UNREADABLE:
+        return f"{broken} of {broken + conduct.pages} pages cannot be read"
+    if reason == Exclusion.INACCURATE:
+        return (
             f"of known pictures about {conduct.yes.mean:.0%} of those that show it and {conduct.no.mean:.0%} of those "
             "that do not were answered rightly"
         )
-    hurried = conduct.pages >= limits.pages and 2 * conduct.hasty_pages > conduct.pages
-    if hurried and conduct.balanced.low < limits.trusted:
-        return Exclusion.TOO_FAST, (
-            f"{conduct.hasty_pages} of {conduct.pages} pages took less than {limits.seconds:g} seconds a picture"
-        )
-    if (
-        conduct.votes >= limits.same_votes
-        and conduct.same_share >= limits.same_share
-        and conduct.others_share < limits.others_share
-    ):
-        return Exclusion.SAME_ANSWER, (
-            f"{conduct.same_share:.0%} of {conduct.votes} answers were the same, where others gave it to "
-            f"{conduct.others_share:.0%}"
-        )
-    return None
+    if reason == Exclusion.TOO_FAST:
+        return f"{conduct.hasty_pages} of {conduct.pages} pages took less than {limits.seconds:g} seconds a picture"
+    return (
+        f"{conduct.same_share:.0%} of {conduct.votes} answers were the same, where others gave it to "
+        f"{conduct.others_share:.0%}"
+    )
 
 
 def _evidence(votes: Votes, asked: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64], Floats]:
@@ -209,27 +269,23 @@ def _same_answers(
     return same, np.where(most == YES, share, 1 - share)
 
 
-def _estimates(right: Floats, shown: Floats, intervals: bool) -> list[Estimate]:
+def _estimates(right: Floats, shown: Floats, intervals: bool) -> _Estimates:
     first, second = RIGHT + right, WRONG + shown - right
     low = high = np.full(first.shape, np.nan)
     if intervals:
         from scipy.special import betaincinv
 
         low, high = (betaincinv(first, second, share) for share in (TAIL, 1 - TAIL))
-    return _listed(first / (first + second), low, high, shown)
+    return _Estimates(first / (first + second), low, high, shown)
 
 
-def _balanced(right: Floats, shown: Floats) -> list[Estimate]:
+def _balanced(right: Floats, shown: Floats) -> _Estimates:
     """The mean of both accuracies, (labels, workers) in; its interval from the variances of the two."""
     first, second = RIGHT + right, WRONG + shown - right
     every = first + second
     mean = (first / every).mean(axis=0)
     spread = 1.96 * np.sqrt((first * second / (every**2 * (every + 1))).sum(axis=0)) / 2
-    return _listed(mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1), shown.sum(axis=0))
-
-
-def _listed(*columns: Floats) -> list[Estimate]:
-    return [Estimate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return _Estimates(mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1), shown.sum(axis=0))
 
 
 def krippendorff_alpha(counts: NDArray[np.int64], times: Sequence[int] | None = None) -> float | None:

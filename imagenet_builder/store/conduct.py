@@ -106,7 +106,7 @@ def _answers(
 ) -> _Answers:
     """The votes after a row; of others than these workers only those that count."""
     v = votes.c
-    place = integer(v.question_id) * (QUESTION // PAGE) + v.assignment_id
+    place = v.question_id * (QUESTION // PAGE) + v.assignment_id
     rows = sa.select(place * PAGE + coded(v.answer) * ANSWER + sa.case((v.counts, 1), else_=0))
     if of is not None:
         rows = rows.where(sa.or_(v.counts, one_of(connection, v.worker_id, of)))

@@ -59,10 +59,35 @@ def test_only_the_workers_asked_about_are_measured_and_by_everybodys_answers() -
     assert of_two == every[:2]
     alone = votes.chosen(votes.worker < 2)
     assert measure(alone, Pages(np.array([0, 1]), np.full(2, SLOW)), nobody_twice[:2]) != of_two
-    quick = measure(votes, pages, nobody_twice, intervals=False)
-    assert np.isnan(quick[0].yes.low)
-    assert [verdict_on(one) for one in quick] == [verdict_on(one) for one in every]
-    assert any(verdict_on(one) for one in quick)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "controls", "reasons"),
+    [
+        (
+            [(0.95, 0.9), (0.5, 0.5), (0.8, 0.8), (0.9, 0.9)],
+            20,
+            {1: Exclusion.INACCURATE, 2: Exclusion.TOO_FAST, 3: Exclusion.UNREADABLE},
+        ),
+        (
+            [(1.0, 0.0), (0.5, 0.5), (0.5, 0.5), (0.5, 0.5)],
+            0,
+            {0: Exclusion.SAME_ANSWER, 2: Exclusion.TOO_FAST, 3: Exclusion.UNREADABLE},
+        ),
+    ],
+)
+def test_suspects_are_those_with_a_reason_against_them(
+    accuracies: list[tuple[float, float]], controls: int, reasons: dict[int, Exclusion]
+) -> None:
+    votes, _ = crowd(accuracies, tasks=60, controls=controls)
+    pages = Pages(np.repeat(np.arange(4), 3), np.repeat([SLOW, SLOW, 0.1, SLOW], 3))
+    nobody_twice, unreadable = np.zeros(4, dtype=np.int64), np.array([0, 0, 0, 9])
+    every = measure(votes, pages, nobody_twice, unreadable=unreadable)
+    suspects = measure(votes, pages, nobody_twice, unreadable=unreadable, suspects=True)
+    found = {one.worker: verdict_on(one) for one in suspects}
+    assert found == {one.worker: verdict_on(one) for one in every if verdict_on(one)}
+    assert {worker: why[0] for worker, why in found.items() if why} == reasons
+    assert all(np.isnan(one.yes.low) and one.yes.mean == every[one.worker].yes.mean for one in suspects)
 
 
 def test_without_answers_the_interval_is_wide_and_nobody_is_excluded() -> None:
