@@ -227,20 +227,21 @@ def _words(reason: Exclusion, conduct: Conduct, limits: Limits) -> str:
 
 def _evidence(votes: Votes, asked: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64], Floats]:
     """Of the votes `asked` about: how much each tells, the label as far as is known, the others' share of "yes"."""
-    counts = np.stack(
-        [np.bincount(votes.task[votes.label == one], minlength=votes.n_tasks) for one in (NO, YES)]
+    task, label = votes.task[asked], votes.label[asked]
+    no, yes = (
+        np.bincount(votes.task[votes.label == one], minlength=votes.n_tasks)[task] - (label == one)
+        for one in (NO, YES)
     )
-    task, label = votes.task[asked].astype(np.int64), votes.label[asked].astype(np.int64)
-    others = counts[:, task] - np.stack([label == NO, label == YES])
-    number = others.sum(axis=0)
-    share = np.divide(others[YES], number, out=np.full(task.size, np.nan), where=number > 0)
+    number = no + yes
+    share = np.divide(yes, number, out=np.full(task.size, np.nan), where=number > 0)
     known = votes.truth()[task]
-    agreed = (number >= OTHERS_NEEDED) & ((share == 0) | (share == 1))
-    truth = np.where(known != UNKNOWN, known, np.where(agreed, np.where(share == 1, YES, NO), UNKNOWN))
-    worth = np.where(known != UNKNOWN, 1.0, AGREEMENT_WORTH)
+    control = known != UNKNOWN
+    agreed = (number >= OTHERS_NEEDED) & ((no == 0) | (yes == 0))
+    truth = np.where(control, known, np.where(agreed, np.where(no == 0, YES, NO), UNKNOWN))
     # Not sure is neither right nor wrong.
-    truth = np.where(label == ABSTAINED, UNKNOWN, truth)
-    return worth, truth, np.where(known != UNKNOWN, np.nan, share)
+    truth[label == ABSTAINED] = UNKNOWN
+    share[control] = np.nan
+    return np.where(control, 1.0, AGREEMENT_WORTH), truth, share
 
 
 def _medians(pages: Pages, n_workers: int) -> Floats:

@@ -18,9 +18,9 @@ from .verdicts import coded
 
 Integers = NDArray[np.int64]
 
-# A vote is read as one number, because each column costs an engine as much as finding the row: whether it counts, above
-# that the answer, the page and the question. There is room for 2²⁸ pages and 2³¹ questions.
-ANSWER, PAGE, QUESTION = 2, 2**4, 2**32
+# A vote is read as one number, because each column costs an engine as much as finding the row: whether it counts, and
+# from these bits on the answer, the page and the question. There is room for 2²⁸ pages and 2³¹ questions.
+ANSWER, PAGE, QUESTION = 1, 4, 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,14 +106,13 @@ def _answers(
 ) -> _Answers:
     """The votes after a row; of others than these workers only those that count."""
     v = votes.c
-    place = v.question_id * (QUESTION // PAGE) + v.assignment_id
-    rows = sa.select(place * PAGE + coded(v.answer) * ANSWER + sa.case((v.counts, 1), else_=0))
+    place = v.question_id * 2 ** (QUESTION - PAGE) + v.assignment_id
+    rows = sa.select(place * 2**PAGE + coded(v.answer) * 2**ANSWER + sa.case((v.counts, 1), else_=0))
     if of is not None:
         rows = rows.where(sa.or_(v.counts, one_of(connection, v.worker_id, of)))
     (packed,) = read_numbers(connection, rows, v.id, after=after, until=until)
-    return _Answers(
-        packed // QUESTION, packed % QUESTION // PAGE, packed % PAGE // ANSWER, packed % ANSWER > 0
-    )
+    page, answer = (packed & (2**QUESTION - 1)) >> PAGE, (packed & (2**PAGE - 1)) >> ANSWER
+    return _Answers(packed >> QUESTION, page, answer, packed & 1 > 0)
 
 
 def _joined(earlier: _Answers, later: _Answers) -> _Answers:
