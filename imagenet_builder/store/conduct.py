@@ -48,7 +48,7 @@ class _Answers:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sheets:
+class _FinishedPages:
     """Pages that were handed in, ascending by their row: whose, in which time, and which cannot be read."""
 
     row: Integers
@@ -64,14 +64,14 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
     that cannot be read is after a vote if it is after the page of that vote.
     """
     split = max(after, new_after)
-    latest = _answers(connection, after=split)
-    ids = _workers_of(connection, latest.page, page_of(connection, split))
-    answers = _joined(_answers(connection, after=after, until=split, of=ids), latest)
+    latest = _packed(connection, after=split)
+    ids = _workers_of(connection, _unpacked(latest).page, page_of(connection, split))
+    answers = _unpacked(np.concatenate([_packed(connection, after=after, until=split, of=ids), latest]))
     before = page_of(connection, after)
-    sheets = _sheets(connection, ids, int(answers.page.min(initial=before + 1)))
-    whose = np.searchsorted(ids, sheets.worker)
-    sheet, pictures = _placed(answers.page, sheets.row)
-    worker = np.append(whose, ids.size)[sheet]
+    finished = _finished_pages(connection, ids, int(answers.page.min(initial=before + 1)))
+    whose = np.searchsorted(ids, finished.worker)
+    place, pictures = _placed(answers.page, finished.row)
+    worker = np.append(whose, ids.size)[place]
     # Mostly in order, which only a stable sort gains from: the index is asked for because it takes one.
     questions, _, task = np.unique(answers.question, return_index=True, return_inverse=True)
     known = _known(connection, questions)
@@ -82,9 +82,9 @@ def worker_votes(connection: sa.Connection, *, after: int = 0, new_after: int = 
     return WorkerVotes(
         ids,
         Votes(task[kept], worker[kept], label[kept], n_tasks=questions.size, known=known),
-        Pages(whose[answered], sheets.seconds[answered] / pictures[answered]),
+        Pages(whose[answered], finished.seconds[answered] / pictures[answered]),
         np.bincount(worker[repeated], minlength=ids.size),
-        np.bincount(whose[sheets.unreadable & (sheets.row > before)], minlength=ids.size),
+        np.bincount(whose[finished.unreadable & (finished.row > before)], minlength=ids.size),
     )
 
 
@@ -101,27 +101,22 @@ def page_of(connection: sa.Connection, vote: int) -> int:
     return connection.scalar(latest) or 0
 
 
-def _answers(
+def _packed(
     connection: sa.Connection, *, after: int, until: int | None = None, of: Integers | None = None
-) -> _Answers:
-    """The votes after a row; of others than these workers only those that count."""
+) -> Integers:
+    """The votes after a row, a number each; of others than these workers only those that count."""
     v = votes.c
     place = v.question_id * 2 ** (QUESTION - PAGE) + v.assignment_id
     rows = sa.select(place * 2**PAGE + coded(v.answer) * 2**ANSWER + sa.case((v.counts, 1), else_=0))
     if of is not None:
         rows = rows.where(sa.or_(v.counts, one_of(connection, v.worker_id, of)))
     (packed,) = read_numbers(connection, rows, v.id, after=after, until=until)
+    return packed
+
+
+def _unpacked(packed: Integers) -> _Answers:
     page, answer = (packed & (2**QUESTION - 1)) >> PAGE, (packed & (2**PAGE - 1)) >> ANSWER
     return _Answers(packed >> QUESTION, page, answer, packed & 1 > 0)
-
-
-def _joined(earlier: _Answers, later: _Answers) -> _Answers:
-    return _Answers(
-        np.concatenate([earlier.question, later.question]),
-        np.concatenate([earlier.page, later.page]),
-        np.concatenate([earlier.answer, later.answer]),
-        np.concatenate([earlier.counts, later.counts]),
-    )
 
 
 def _workers_of(connection: sa.Connection, page: Integers, after: int) -> Integers:
@@ -137,14 +132,14 @@ def _broken() -> sa.ColumnElement[int]:
     return integer(sa.case((assignments.c.unreadable.is_not(None), 1), else_=0))
 
 
-def _placed(page: Integers, sheets: Integers) -> tuple[Integers, Integers]:
-    """Each vote's place among the sheets (ascending), or their number if its page is none; how many each sheet has."""
+def _placed(page: Integers, finished: Integers) -> tuple[Integers, Integers]:
+    """Each vote's place among the finished pages (ascending), or their number without one; how many each page has."""
     # Votes mostly lie page by page.
     starts = np.flatnonzero(np.diff(page, prepend=-1))
     length = np.diff(starts, append=page.size)
-    place = np.searchsorted(sheets, page[starts])
-    place[~np.isin(page[starts], sheets)] = sheets.size
-    number = np.bincount(place, length, sheets.size + 1).astype(np.int64)
+    place = np.searchsorted(finished, page[starts])
+    place[~np.isin(page[starts], finished)] = finished.size
+    number = np.bincount(place, length, finished.size + 1).astype(np.int64)
     return np.repeat(place, length), number[:-1]
 
 
@@ -158,7 +153,7 @@ def _known(connection: sa.Connection, question: Integers) -> Integers:
     return known
 
 
-def _sheets(connection: sa.Connection, of: Integers, first: int) -> _Sheets:
+def _finished_pages(connection: sa.Connection, of: Integers, first: int) -> _FinishedPages:
     """The pages of workers from the row `first` on; their time by their own clock, or from accepting to submitting."""
     a = assignments.c
     own_clock = sa.cast(sa.func.coalesce(a.page_seconds, -1.0), sa.Double)
@@ -172,7 +167,7 @@ def _sheets(connection: sa.Connection, of: Integers, first: int) -> _Sheets:
         seconds[untimed] = [held[one] for one in row[untimed].tolist()]
     # No time at all says that nobody measured it, and less than none that a clock was set back.
     seconds[untimed & (seconds <= 0)] = np.nan
-    return _Sheets(row, worker, seconds, unreadable > 0)
+    return _FinishedPages(row, worker, seconds, unreadable > 0)
 
 
 def _held(connection: sa.Connection, first: int) -> dict[int, float]:
