@@ -8,7 +8,8 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from hits.consensus import UNKNOWN, Votes
+from hits.consensus import NO, UNKNOWN, YES, Votes
+from hits.model import Answer
 from hits.quality import Pages
 from imagenet_builder.verdicts import LABEL_OF_ANSWER, UNSAID
 
@@ -145,11 +146,12 @@ def _placed(page: Integers, finished: Integers) -> tuple[Integers, Integers]:
 
 def _known(connection: sa.Connection, question: Integers) -> Integers:
     """The label of each question (ascending) that is a control, UNKNOWN elsewhere."""
-    rows = sa.select(integer(controls.c.question_id), coded(controls.c.answer))
-    control, answer = read_whole(connection, rows)
+    # Of the labels a control has only these two.
+    label = sa.case((controls.c.answer == Answer.YES, YES), else_=NO)
+    control, truth = read_whole(connection, sa.select(integer(controls.c.question_id), integer(label)))
     known = np.full(question.size, UNKNOWN, dtype=np.int64)
     _, asked, chosen = np.intersect1d(question, control, assume_unique=True, return_indices=True)
-    known[asked] = LABEL_OF_ANSWER[answer[chosen]]
+    known[asked] = truth[chosen]
     return known
 
 
