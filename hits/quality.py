@@ -98,15 +98,46 @@ class _Estimates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Figures:
-    """What of a Conduct decides, of every worker: a column a figure."""
+    """What of a Conduct is counted of every worker: a column a figure."""
 
     pages: NDArray[np.int64]
     votes: NDArray[np.int64]
     balanced: _Estimates
     hasty_pages: NDArray[np.int64]
     unreadable_pages: NDArray[np.int64]
+    repeats: NDArray[np.int64]
     same_share: Floats
     others_share: Floats
+
+    def described(
+        self, chosen: NDArray[np.int64], yes: _Estimates, no: _Estimates, seconds: Floats
+    ) -> list[Conduct]:
+        """The conduct of chosen workers, of whom the accuracies and the seconds a picture are given."""
+        rows = zip(
+            chosen.tolist(),
+            yes.listed(),
+            no.listed(),
+            self.balanced.listed(chosen),
+            seconds.tolist(),
+            strict=True,
+        )
+        return [
+            Conduct(
+                worker=one,
+                pages=int(self.pages[one]),
+                votes=int(self.votes[one]),
+                yes=of_yes,
+                no=of_no,
+                balanced=both,
+                seconds=None if isnan(median) else median,
+                hasty_pages=int(self.hasty_pages[one]),
+                unreadable_pages=int(self.unreadable_pages[one]),
+                repeats=int(self.repeats[one]),
+                same_share=float(self.same_share[one]),
+                others_share=float(self.others_share[one]),
+            )
+            for one, of_yes, of_no, both, median in rows
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,12 +171,9 @@ def measure(
     asked = votes.worker < n_workers
     worker, label = votes.worker[asked].astype(np.int64), votes.label[asked]
     worth, truth, others = _evidence(votes, asked)
-    shown, right = np.zeros((2, n_workers)), np.zeros((2, n_workers))
-    for true in (NO, YES):
-        of = truth == true
-        shown[true] = np.bincount(worker[of], worth[of], n_workers)
-        agreed = of & (label == true)
-        right[true] = np.bincount(worker[agreed], worth[agreed], n_workers)
+    shown = _summed(worker, worth, truth, n_workers)
+    agreed = truth == label
+    right = _summed(worker[agreed], worth[agreed], truth[agreed], n_workers)
     same, others_same = _same_answers(worker, label, others, n_workers)
     every = _Figures(
         pages=np.bincount(pages.worker, minlength=n_workers),
@@ -153,33 +181,16 @@ def measure(
         balanced=_balanced(right, shown),
         hasty_pages=np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers),
         unreadable_pages=np.zeros(n_workers, dtype=np.int64) if unreadable is None else unreadable,
+        repeats=repeats,
         same_share=same,
         others_share=others_same,
     )
     chosen = np.arange(n_workers)
     if suspects:
         chosen = np.flatnonzero(np.any(list(_reasons(every, limits).values()), axis=0))
-    seconds = _medians(pages, n_workers)[chosen].tolist()
     no, yes = (_estimates(right[true, chosen], shown[true, chosen], not suspects) for true in (NO, YES))
-    return [
-        Conduct(
-            worker=one,
-            pages=int(every.pages[one]),
-            votes=int(every.votes[one]),
-            yes=of_yes,
-            no=of_no,
-            balanced=both,
-            seconds=None if isnan(median) else median,
-            hasty_pages=int(every.hasty_pages[one]),
-            unreadable_pages=int(every.unreadable_pages[one]),
-            repeats=int(repeats[one]),
-            same_share=float(same[one]),
-            others_share=float(others_same[one]),
-        )
-        for one, median, of_yes, of_no, both in zip(
-            chosen.tolist(), seconds, yes.listed(), no.listed(), every.balanced.listed(chosen), strict=True
-        )
-    ]
+    medians = _medians(pages, n_workers)[chosen]
+    return every.described(chosen, yes, no, medians)
 
 
 def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
@@ -242,6 +253,13 @@ def _evidence(votes: Votes, asked: NDArray[np.bool_]) -> tuple[Floats, NDArray[n
     truth[label == ABSTAINED] = UNKNOWN
     share[control] = np.nan
     return np.where(control, 1.0, AGREEMENT_WORTH), truth, share
+
+
+def _summed(worker: NDArray[np.int64], worth: Floats, truth: NDArray[np.int64], n_workers: int) -> Floats:
+    """What votes are worth together, (labels, workers): by their worker and the true label, where it is known."""
+    each = [np.bincount(worker[truth == true], worth[truth == true], n_workers) for true in (NO, YES)]
+    # Without a vote they would be whole numbers.
+    return np.array(each, dtype=np.float64)
 
 
 def _medians(pages: Pages, n_workers: int) -> Floats:

@@ -155,6 +155,7 @@ def test_three_unreadable_pages_and_more_than_half_of_all_are_a_reason(
         unreadable=np.array([unreadable]),
     )
     assert (conduct.pages, conduct.unreadable_pages) == (readable, unreadable)
+    assert isinstance(conduct.balanced.evidence, float)
     words = f"{unreadable} of {readable + unreadable} pages cannot be read"
     assert verdict_on(conduct) == ((Exclusion.UNREADABLE, words) if excluded else None)
 
