@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +82,65 @@ class Conduct:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Estimates:
+    """An Estimate of every worker: a column a figure."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    evidence: Floats
+
+    def listed(self, chosen: NDArray[np.int64] | slice = slice(None)) -> list[Estimate]:
+        """The estimates of chosen workers, one by one."""
+        columns = (self.mean, self.low, self.high, self.evidence)
+        return [Estimate(*row) for row in zip(*(column[chosen].tolist() for column in columns), strict=True)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Figures:
+    """What of a Conduct is counted of every worker: a column a figure."""
+
+    pages: NDArray[np.int64]
+    votes: NDArray[np.int64]
+    balanced: _Estimates
+    hasty_pages: NDArray[np.int64]
+    unreadable_pages: NDArray[np.int64]
+    repeats: NDArray[np.int64]
+    same_share: Floats
+    others_share: Floats
+
+    def described(
+        self, chosen: NDArray[np.int64], yes: _Estimates, no: _Estimates, seconds: Floats
+    ) -> list[Conduct]:
+        """The conduct of chosen workers, of whom the accuracies and the seconds a picture are given."""
+        rows = zip(
+            chosen.tolist(),
+            yes.listed(),
+            no.listed(),
+            self.balanced.listed(chosen),
+            seconds.tolist(),
+            strict=True,
+        )
+        return [
+            Conduct(
+                worker=one,
+                pages=int(self.pages[one]),
+                votes=int(self.votes[one]),
+                yes=of_yes,
+                no=of_no,
+                balanced=both,
+                seconds=None if isnan(median) else median,
+                hasty_pages=int(self.hasty_pages[one]),
+                unreadable_pages=int(self.unreadable_pages[one]),
+                repeats=int(self.repeats[one]),
+                same_share=float(self.same_share[one]),
+                others_share=float(self.others_share[one]),
+            )
+            for one, of_yes, of_no, both, median in rows
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pages:
     """Finished pages that can be read: whose, and seconds a picture (NaN: not measured)."""
 
@@ -94,98 +155,111 @@ def measure(
     limits: Limits | None = None,
     *,
     unreadable: NDArray[np.int64] | None = None,
-    only: NDArray[np.int64] | None = None,
-    intervals: bool = True,
+    suspects: bool = False,
 ) -> list[Conduct]:
-    """Return the conduct of every worker, by number, or of `only` these; `repeats` counts each one's repeated votes.
+    """Return the conduct of every worker, by number; `repeats` counts each one's repeated votes.
 
-    `unreadable` counts each one's pages that cannot be read (None: nobody has any).
+    `unreadable` counts each one's pages that cannot be read (None: nobody has any). Votes of higher numbers than
+    `repeats` has are somebody else's: what others said, of whom nothing is measured.
 
     `votes` are two-class, controls being the tasks that are `known`. A worker's answers to other questions are
-    compared with what all others said, where two or more did and agree. Without `intervals`, which `verdict_on` does
-    not need and which take scipy, those of `yes` and `no` are NaN.
+    compared with what all others said, where two or more did and agree. With `suspects`, only those against whom
+    `verdict_on` has a reason are described, without the intervals of `yes` and `no` (NaN), which take scipy.
     """
     limits = limits or Limits()
     n_workers = repeats.size
-    worker, label = votes.worker.astype(np.int64), votes.label
-    worth, truth, others = _evidence(votes)
-    shown, right = np.zeros((2, n_workers)), np.zeros((2, n_workers))
-    for true in (NO, YES):
-        of = truth == true
-        shown[true] = np.bincount(worker[of], worth[of], n_workers)
-        agreed = of & (label == true)
-        right[true] = np.bincount(worker[agreed], worth[agreed], n_workers)
-    cast = np.bincount(worker, minlength=n_workers)
-    page_count = np.bincount(pages.worker, minlength=n_workers)
-    hasty = np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers)
-    medians = _medians(pages, n_workers)
+    asked = votes.worker < n_workers
+    worker, label = votes.worker[asked].astype(np.int64), votes.label[asked]
+    worth, truth, others = _evidence(votes, asked)
+    shown = _summed(worker, worth, truth, n_workers)
+    agreed = truth == label
+    right = _summed(worker[agreed], worth[agreed], truth[agreed], n_workers)
     same, others_same = _same_answers(worker, label, others, n_workers)
-    broken = np.zeros(n_workers, dtype=np.int64) if unreadable is None else unreadable
-    chosen = np.arange(n_workers) if only is None else only
-    no, yes = (_estimates(right[true, chosen], shown[true, chosen], intervals) for true in (NO, YES))
-    return [
-        Conduct(
-            worker=one,
-            pages=int(page_count[one]),
-            votes=int(cast[one]),
-            yes=of_yes,
-            no=of_no,
-            balanced=both,
-            seconds=None if np.isnan(medians[one]) else float(medians[one]),
-            hasty_pages=int(hasty[one]),
-            unreadable_pages=int(broken[one]),
-            repeats=int(repeats[one]),
-            same_share=float(same[one]),
-            others_share=float(others_same[one]),
-        )
-        for one, of_yes, of_no, both in zip(
-            chosen.tolist(), yes, no, _balanced(right[:, chosen], shown[:, chosen]), strict=True
-        )
-    ]
+    every = _Figures(
+        pages=np.bincount(pages.worker, minlength=n_workers),
+        votes=np.bincount(worker, minlength=n_workers),
+        balanced=_balanced(right, shown),
+        hasty_pages=np.bincount(pages.worker[pages.seconds < limits.seconds], minlength=n_workers),
+        unreadable_pages=np.zeros(n_workers, dtype=np.int64) if unreadable is None else unreadable,
+        repeats=repeats,
+        same_share=same,
+        others_share=others_same,
+    )
+    chosen = np.arange(n_workers)
+    if suspects:
+        chosen = np.flatnonzero(np.any(list(_reasons(every, limits).values()), axis=0))
+    no, yes = (_estimates(right[true, chosen], shown[true, chosen], not suspects) for true in (NO, YES))
+    medians = _medians(pages, n_workers)[chosen]
+    return every.described(chosen, yes, no, medians)
 
 
 def verdict_on(conduct: Conduct, limits: Limits | None = None) -> tuple[Exclusion, str] | None:
     """Return why a worker should get no more work, and the figures in words; None if there is no reason."""
     limits = limits or Limits()
-    broken = conduct.unreadable_pages
-    if broken >= limits.unreadable_pages and broken > conduct.pages:
-        return Exclusion.UNREADABLE, f"{broken} of {broken + conduct.pages} pages cannot be read"
-    if conduct.balanced.evidence >= limits.evidence and conduct.balanced.high < limits.accuracy:
-        return Exclusion.INACCURATE, (
-            f"of known pictures about {conduct.yes.mean:.0%} of those that show it and {conduct.no.mean:.0%} of those "
-            "that do not were answered rightly"
-        )
-    hurried = conduct.pages >= limits.pages and 2 * conduct.hasty_pages > conduct.pages
-    if hurried and conduct.balanced.low < limits.trusted:
-        return Exclusion.TOO_FAST, (
-            f"{conduct.hasty_pages} of {conduct.pages} pages took less than {limits.seconds:g} seconds a picture"
-        )
-    if (
-        conduct.votes >= limits.same_votes
-        and conduct.same_share >= limits.same_share
-        and conduct.others_share < limits.others_share
-    ):
-        return Exclusion.SAME_ANSWER, (
-            f"{conduct.same_share:.0%} of {conduct.votes} answers were the same, where others gave it to "
-            f"{conduct.others_share:.0%}"
-        )
+    for reason, given in _reasons(conduct, limits).items():
+        if given:
+            return reason, _words(reason, conduct, limits)
     return None
 
 
-def _evidence(votes: Votes) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """Of each vote: how much it tells, the true label as far as is known, and the share of "yes" of the others."""
-    task, label = votes.task.astype(np.int64), votes.label.astype(np.int64)
-    counts = np.stack([np.bincount(task[label == one], minlength=votes.n_tasks) for one in (NO, YES)])
-    others = counts[:, task] - np.stack([label == NO, label == YES])
-    number = others.sum(axis=0)
-    share = np.divide(others[YES], number, out=np.full(task.size, np.nan), where=number > 0)
+def _reasons(one: Conduct | _Figures, limits: Limits) -> dict[Exclusion, Any]:
+    """Whether each reason is given, the first first: of one worker, or an array of many."""
+    return {
+        Exclusion.UNREADABLE: (one.unreadable_pages >= limits.unreadable_pages)
+        & (one.unreadable_pages > one.pages),
+        Exclusion.INACCURATE: (one.balanced.evidence >= limits.evidence)
+        & (one.balanced.high < limits.accuracy),
+        Exclusion.TOO_FAST: (one.pages >= limits.pages)
+        & (2 * one.hasty_pages > one.pages)
+        & (one.balanced.low < limits.trusted),
+        Exclusion.SAME_ANSWER: (one.votes >= limits.same_votes)
+        & (one.same_share >= limits.same_share)
+        & (one.others_share < limits.others_share),
+    }
+
+
+def _words(reason: Exclusion, conduct: Conduct, limits: Limits) -> str:
+    """What makes the worker's conduct this reason."""
+    broken = conduct.unreadable_pages
+    if reason == Exclusion.UNREADABLE:
+        return f"{broken} of {broken + conduct.pages} pages cannot be read"
+    if reason == Exclusion.INACCURATE:
+        return (
+            f"of known pictures about {conduct.yes.mean:.0%} of those that show it and {conduct.no.mean:.0%} of those "
+            "that do not were answered rightly"
+        )
+    if reason == Exclusion.TOO_FAST:
+        return f"{conduct.hasty_pages} of {conduct.pages} pages took less than {limits.seconds:g} seconds a picture"
+    return (
+        f"{conduct.same_share:.0%} of {conduct.votes} answers were the same, where others gave it to "
+        f"{conduct.others_share:.0%}"
+    )
+
+
+def _evidence(votes: Votes, asked: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Of the votes `asked` about: how much each tells, the label as far as is known, the others' share of "yes"."""
+    task, label = votes.task[asked], votes.label[asked]
+    no, yes = (
+        np.bincount(votes.task[votes.label == one], minlength=votes.n_tasks)[task] - (label == one)
+        for one in (NO, YES)
+    )
+    number = no + yes
+    share = np.divide(yes, number, out=np.full(task.size, np.nan), where=number > 0)
     known = votes.truth()[task]
-    agreed = (number >= OTHERS_NEEDED) & ((share == 0) | (share == 1))
-    truth = np.where(known != UNKNOWN, known, np.where(agreed, np.where(share == 1, YES, NO), UNKNOWN))
-    worth = np.where(known != UNKNOWN, 1.0, AGREEMENT_WORTH)
+    control = known != UNKNOWN
+    agreed = (number >= OTHERS_NEEDED) & ((no == 0) | (yes == 0))
+    truth = np.where(control, known, np.where(agreed, np.where(no == 0, YES, NO), UNKNOWN))
     # Not sure is neither right nor wrong.
-    truth = np.where(label == ABSTAINED, UNKNOWN, truth)
-    return worth, truth, np.where(known != UNKNOWN, np.nan, share)
+    truth[label == ABSTAINED] = UNKNOWN
+    share[control] = np.nan
+    return np.where(control, 1.0, AGREEMENT_WORTH), truth, share
+
+
+def _summed(worker: NDArray[np.int64], worth: Floats, truth: NDArray[np.int64], n_workers: int) -> Floats:
+    """What votes are worth together, (labels, workers): by their worker and the true label, where it is known."""
+    each = [np.bincount(worker[truth == true], worth[truth == true], n_workers) for true in (NO, YES)]
+    # Without a vote they would be whole numbers.
+    return np.array(each, dtype=np.float64)
 
 
 def _medians(pages: Pages, n_workers: int) -> Floats:
@@ -214,27 +288,23 @@ def _same_answers(
     return same, np.where(most == YES, share, 1 - share)
 
 
-def _estimates(right: Floats, shown: Floats, intervals: bool) -> list[Estimate]:
+def _estimates(right: Floats, shown: Floats, intervals: bool) -> _Estimates:
     first, second = RIGHT + right, WRONG + shown - right
     low = high = np.full(first.shape, np.nan)
     if intervals:
         from scipy.special import betaincinv
 
         low, high = (betaincinv(first, second, share) for share in (TAIL, 1 - TAIL))
-    return _listed(first / (first + second), low, high, shown)
+    return _Estimates(first / (first + second), low, high, shown)
 
 
-def _balanced(right: Floats, shown: Floats) -> list[Estimate]:
+def _balanced(right: Floats, shown: Floats) -> _Estimates:
     """The mean of both accuracies, (labels, workers) in; its interval from the variances of the two."""
     first, second = RIGHT + right, WRONG + shown - right
     every = first + second
     mean = (first / every).mean(axis=0)
     spread = 1.96 * np.sqrt((first * second / (every**2 * (every + 1))).sum(axis=0)) / 2
-    return _listed(mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1), shown.sum(axis=0))
-
-
-def _listed(*columns: Floats) -> list[Estimate]:
-    return [Estimate(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return _Estimates(mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1), shown.sum(axis=0))
 
 
 def krippendorff_alpha(counts: NDArray[np.int64], times: Sequence[int] | None = None) -> float | None:

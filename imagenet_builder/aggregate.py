@@ -24,7 +24,7 @@ from .deciding import Deciding
 from .errors import ProjectError
 from .reconcile import utc_now
 from .store import aggregate as store
-from .store import bars, payments
+from .store import bars, conduct, payments
 from .store import publish as publish_store
 from .store import verdicts as verdict_store
 from .store import workers as worker_store
@@ -151,7 +151,7 @@ class _Aggregation:
         with database.reading(self.engine) as connection:
             before = verdict_store.watermark(connection)
             latest = verdict_store.latest_vote(connection)
-            if latest == before and not worker_store.unreadable_since(connection, before):
+            if latest == before and not conduct.unreadable_since(connection, before):
                 return 0
         return excluded_workers.review(self.engine, self.now, after=before)
 

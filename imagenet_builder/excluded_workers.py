@@ -18,6 +18,7 @@ from hits.quality import Conduct, measure, verdict_on
 
 from .errors import PublishError
 from .store import workers as store
+from .store.conduct import worker_votes
 from .store.verdicts import latest_vote
 from .store.workers import StandingExclusion, Worker
 
@@ -70,7 +71,7 @@ def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int
 
     Only of workers with pages after the vote `new_after`.
     """
-    found, conducts = _measured(connection, after, new_after, intervals=True)
+    found, conducts = _measured(connection, after, new_after)
     known = store.workers_by_id(connection)
     standing = {one.worker.id: one for one in store.standing_exclusions(connection)}
     lines = [
@@ -81,19 +82,14 @@ def look_at_workers(connection: sa.Connection, *, after: int = 0, new_after: int
 
 
 def _measured(
-    connection: sa.Connection, after: int, new_after: int, *, intervals: bool
+    connection: sa.Connection, after: int, new_after: int, *, suspects: bool = False
 ) -> tuple[list[int], list[Conduct]]:
-    """The rows of the workers with pages after the vote `new_after`, and the conduct of each."""
-    found = store.worker_votes(connection, after=after, new_after=new_after)
+    """The conduct of the workers with pages after the vote `new_after`, or of the suspects among them; their rows."""
+    found = worker_votes(connection, after=after, new_after=new_after)
     conducts = measure(
-        found.votes,
-        found.pages,
-        found.repeats,
-        unreadable=found.unreadable,
-        only=found.new,
-        intervals=intervals,
+        found.votes, found.pages, found.repeats, unreadable=found.unreadable, suspects=suspects
     )
-    return found.ids[found.new].tolist(), conducts
+    return [int(found.ids[one.worker]) for one in conducts], conducts
 
 
 def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
@@ -104,7 +100,7 @@ def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
     """
     with database.reading(engine) as connection:
         latest = max(0, latest_vote(connection) - LATEST_ANSWERS)
-        workers, conducts = _measured(connection, latest, max(latest, after), intervals=False)
+        workers, conducts = _measured(connection, latest, max(latest, after), suspects=True)
         reasons = [(worker, verdict_on(conduct)) for worker, conduct in zip(workers, conducts, strict=True)]
         left = store.ever_excluded(connection)
         found = [(worker, *why) for worker, why in reasons if why is not None and worker not in left]

@@ -51,16 +51,18 @@ def read_numbers(
     step: int = ROWS_AT_ONCE,
     *,
     after: int = 0,
+    until: int | None = None,
 ) -> list[NDArray[np.int64]]:
     """Return a query's columns of eight-byte integers, without a null, as arrays: for many rows.
 
-    It is run for one stretch of `step` numbers of the column `over` after the other, from the one `after` some number,
-    which bounds the memory that one answer takes; each is one row of whole columns, so that no row costs Python a step.
+    It is run for one stretch of `step` numbers of the column `over` after the other, from the one `after` some number
+    to the last, or `until` some number, which bounds the memory that one answer takes; each is one row of whole
+    columns, so that no row costs Python a step.
     """
     columns: list[list[NDArray[np.int64]]] = [[] for _ in query.selected_columns]
-    last = connection.scalar(sa.select(sa.func.max(over))) or 0
+    last = until if until is not None else connection.scalar(sa.select(sa.func.max(over))) or 0
     for start in range(after, last, step):
-        part = query.where(over > start, over <= start + step)
+        part = query.where(over > start, over <= min(start + step, last))
         for found, column in zip(columns, read_whole(connection, part), strict=True):
             found.append(column)
     none = np.zeros(0, np.int64)
@@ -183,3 +185,13 @@ def _rows(content: bytearray, layout: np.dtype[Any]) -> int:
 def integer(expression: Any) -> sa.ColumnElement[int]:
     """The expression as an eight-byte integer."""
     return sa.cast(expression, sa.BigInteger)
+
+
+def one_of(
+    connection: sa.Connection, column: sa.Column[int], numbers: NDArray[np.int64]
+) -> sa.ColumnElement[bool]:
+    """Whether a column is one of many numbers, of which engines take only so many as parameters."""
+    listed = str(numbers.tolist())
+    if connection.dialect.name == "postgresql":
+        return column == sa.any_(sa.cast(sa.literal(f"{{{listed[1:-1]}}}"), sa.ARRAY(sa.BigInteger)))
+    return column.in_(sa.select(sa.func.json_each(listed).table_valued("value").c.value))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.selectable import Join
 
-from .columns import read_whole
+from .columns import one_of, read_whole
 
 Integers = NDArray[np.int64]
 
@@ -64,7 +64,7 @@ def among(connection: sa.Connection, column: sa.Column[int], ids: Integers) -> s
     if connection.dialect.name == "postgresql":
         _, first, last = _bounds(connection, ids)
         return column.between(first, last)
-    return column.in_(sa.select(sa.func.json_each(str(ids.tolist())).table_valued("value").c.value))
+    return one_of(connection, column, ids)
 
 
 def _bounds(

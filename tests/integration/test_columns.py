@@ -10,6 +10,7 @@ from hits import database
 from imagenet_builder.store.columns import (
     copy_in,
     integer,
+    one_of,
     read_columns,
     read_numbers,
 )
@@ -70,10 +71,14 @@ def test_many_rows_come_back_in_stretches_of_a_number_of_theirs(store_url: str) 
         insert_columns(connection, table, [np.array([1, 2, 3, 4, 20, 21, 22]), whole])
         place, back = read_numbers(connection, query.order_by(table.c.place), table.c.place, 3)
         later, _ = read_numbers(connection, query.order_by(table.c.place), table.c.place, 3, after=20)
+        between, _ = read_numbers(
+            connection, query.order_by(table.c.place), table.c.place, 3, after=1, until=21
+        )
     assert [column.size for column in nothing] == [0, 0]
     assert place.tolist() == [1, 2, 3, 20, 21, 22]
     assert back.tolist() == np.delete(whole, 3).tolist()
     assert later.tolist() == [21, 22]
+    assert between.tolist() == [2, 3, 20, 21]
 
 
 def test_rows_are_copied_in_with_what_all_of_them_share(postgres_url: str) -> None:
@@ -105,3 +110,16 @@ def test_rows_are_copied_in_with_what_all_of_them_share(postgres_url: str) -> No
     ]
     with pytest.raises(sa.exc.IntegrityError, match="no_none"), database.writing(engine) as connection:
         copy_in(connection, table, {**fields, "word": b"none"})
+
+
+def test_a_column_is_compared_with_more_numbers_than_an_engine_takes_parameters(store_url: str) -> None:
+    engine = filled(store_url)
+    some = np.concatenate([np.arange(0, 5000, 7) * 10**14 - 7, np.arange(100_000)])
+    query = sa.select(integer(numbers.c.whole)).order_by(numbers.c.whole)
+    with database.reading(engine) as connection:
+        (many,) = read_columns(connection, query.where(one_of(connection, numbers.c.whole, some)), "i")
+        nobody = one_of(connection, numbers.c.whole, some[:0])
+        assert connection.execute(query.where(nobody)).all() == []
+        found = connection.scalars(query.where(one_of(connection, numbers.c.whole, some[:3]))).all()
+    np.testing.assert_array_equal(many, np.arange(0, 5000, 7) * 10**14 - 7)
+    assert found == some[:3].tolist()

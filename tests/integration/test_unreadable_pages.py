@@ -17,8 +17,8 @@ from imagenet_builder import excluded_workers
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.publish import publish
 from imagenet_builder.store import tables
+from imagenet_builder.store.conduct import worker_votes
 from imagenet_builder.store.verdicts import latest_vote
-from imagenet_builder.store.workers import worker_votes
 from tests import command
 from tests.marketplace_worker import SiteWorker
 from tests.verification_project import DOG, Verification, add_pictures, verification
@@ -160,9 +160,10 @@ def test_unreadable_pages_are_counted_and_new_from_the_page_of_a_vote_on(asked: 
                 sa.select(tables.workers.c.id, tables.workers.c.platform_worker_id)
             )
         }
-        every = worker_votes(connection, new_after=vote)
+        every = worker_votes(connection)
+        newly = worker_votes(connection, new_after=vote)
         later = worker_votes(connection, after=vote)
     anna, ben, dora = (rows[worker_id(asked, who)] for who in ("anna", "ben", "dora"))
     assert dict(zip(every.ids.tolist(), every.unreadable.tolist(), strict=True)) == {dora: 2, anna: 0, ben: 2}
-    assert set(every.ids[every.new].tolist()) == {dora, ben}
+    assert dict(zip(newly.ids.tolist(), newly.unreadable.tolist(), strict=True)) == {dora: 2, ben: 2}
     assert dict(zip(later.ids.tolist(), later.unreadable.tolist(), strict=True)) == {dora: 1, ben: 2}

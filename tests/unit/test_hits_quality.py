@@ -55,11 +55,39 @@ def test_only_the_workers_asked_about_are_measured_and_by_everybodys_answers() -
     pages = Pages(np.array([0, 1, 2, 3]), np.full(4, SLOW))
     nobody_twice = np.zeros(4, dtype=np.int64)
     every = measure(votes, pages, nobody_twice)
-    assert measure(votes, pages, nobody_twice, only=np.array([1, 2])) == every[1:3]
-    quick = measure(votes, pages, nobody_twice, intervals=False)
-    assert np.isnan(quick[0].yes.low)
-    assert [verdict_on(one) for one in quick] == [verdict_on(one) for one in every]
-    assert any(verdict_on(one) for one in quick)
+    of_two = measure(votes, Pages(np.array([0, 1]), np.full(2, SLOW)), nobody_twice[:2])
+    assert of_two == every[:2]
+    alone = votes.chosen(votes.worker < 2)
+    assert measure(alone, Pages(np.array([0, 1]), np.full(2, SLOW)), nobody_twice[:2]) != of_two
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "controls", "reasons"),
+    [
+        (
+            [(0.95, 0.9), (0.5, 0.5), (0.8, 0.8), (0.9, 0.9)],
+            20,
+            {1: Exclusion.INACCURATE, 2: Exclusion.TOO_FAST, 3: Exclusion.UNREADABLE},
+        ),
+        (
+            [(1.0, 0.0), (0.5, 0.5), (0.5, 0.5), (0.5, 0.5)],
+            0,
+            {0: Exclusion.SAME_ANSWER, 2: Exclusion.TOO_FAST, 3: Exclusion.UNREADABLE},
+        ),
+    ],
+)
+def test_suspects_are_those_with_a_reason_against_them(
+    accuracies: list[tuple[float, float]], controls: int, reasons: dict[int, Exclusion]
+) -> None:
+    votes, _ = crowd(accuracies, tasks=60, controls=controls)
+    pages = Pages(np.repeat(np.arange(4), 3), np.repeat([SLOW, SLOW, 0.1, SLOW], 3))
+    nobody_twice, unreadable = np.zeros(4, dtype=np.int64), np.array([0, 0, 0, 9])
+    every = measure(votes, pages, nobody_twice, unreadable=unreadable)
+    suspects = measure(votes, pages, nobody_twice, unreadable=unreadable, suspects=True)
+    found = {one.worker: verdict_on(one) for one in suspects}
+    assert found == {one.worker: verdict_on(one) for one in every if verdict_on(one)}
+    assert {worker: why[0] for worker, why in found.items() if why} == reasons
+    assert all(np.isnan(one.yes.low) and one.yes.mean == every[one.worker].yes.mean for one in suspects)
 
 
 def test_without_answers_the_interval_is_wide_and_nobody_is_excluded() -> None:
@@ -127,6 +155,7 @@ def test_three_unreadable_pages_and_more_than_half_of_all_are_a_reason(
         unreadable=np.array([unreadable]),
     )
     assert (conduct.pages, conduct.unreadable_pages) == (readable, unreadable)
+    assert isinstance(conduct.balanced.evidence, float)
     words = f"{unreadable} of {readable + unreadable} pages cannot be read"
     assert verdict_on(conduct) == ((Exclusion.UNREADABLE, words) if excluded else None)
 
@@ -139,8 +168,8 @@ def test_unreadable_pages_are_those_of_their_worker_and_no_haste() -> None:
     found = measure(votes, pages, none, unreadable=np.array([0, 4]))
     assert [one.unreadable_pages for one in found] == [0, 4]
     assert [dataclasses.replace(one, unreadable_pages=0) for one in found] == without
-    (second,) = measure(votes, pages, none, unreadable=np.array([0, 4]), only=np.array([1]))
-    assert verdict_on(second) == (Exclusion.UNREADABLE, "4 of 7 pages cannot be read")
+    assert verdict_on(found[0]) is None
+    assert verdict_on(found[1]) == (Exclusion.UNREADABLE, "4 of 7 pages cannot be read")
 
 
 def test_one_answer_for_all_is_seen_without_controls_where_others_differ() -> None:
