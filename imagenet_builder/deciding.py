@@ -56,6 +56,7 @@ class Deciding:
         self.ignore_excluded = ignore_excluded
         self.seen = 0
         self._following: Integers = NOBODY
+        self._rules: set[str] | None = None
 
     def decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
         """Bring verdicts up to the votes; returns how many changed."""
@@ -89,7 +90,7 @@ class Deciding:
         """How touched questions are decided: with all others where a rule learns from them, unless these are many."""
         if not touched.size:
             return _Task(completed, rule, chosen=touched)
-        learning = bool(LEARNING & ({rule} if rule else verdict_store.rules_asked(connection)))
+        learning = self._learns(connection, rule)
         if learning and (rule is not None or self.seen <= VOTES_TO_REFIT):
             only = np.union1d(touched, verdict_store.unsettled_questions(connection))
             return _Task(completed, rule, only=only)
@@ -118,7 +119,7 @@ class Deciding:
         chosen = task.chosen
         if chosen is not None and not chosen.size:
             return []
-        learning = bool(LEARNING & ({task.rule} if task.rule else verdict_store.rules_asked(connection)))
+        learning = self._learns(connection, task.rule)
         asked = verdict_store.asked(connection, chosen=chosen, closing=task.completed, categories=learning)
         if task.rule is not None:
             asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
@@ -128,6 +129,12 @@ class Deciding:
             self._ignored(connection),
         )
         return decide(asked, evidence, task.finality)
+
+    def _learns(self, connection: sa.Connection, rule: str | None) -> bool:
+        """Whether `rule`, or without one any by which questions were published, learns from all votes."""
+        if rule is None and self._rules is None:
+            self._rules = verdict_store.rules_asked(connection)
+        return bool(LEARNING & ({rule} if rule else self._rules or set()))
 
     def _ignored(self, connection: sa.Connection) -> Integers:
         """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""

@@ -141,17 +141,19 @@ def _ruling(connection: sa.Connection, found: Decided, now: datetime) -> int:
 
 
 def _make_history(connection: sa.Connection, questions: Integers, ruling: int) -> None:
-    """Move the verdicts that stand on these questions to those that the ruling superseded."""
+    """Keep the verdicts that stand on these questions as those that the ruling superseded, and make room for others."""
     if not questions.size:
         return
     here = along(connection, verdicts.c.question_id, questions)
     gone = sa.select(*verdicts.c, sa.literal(ruling)).select_from(here)
     connection.execute(superseded_verdicts.insert().from_select(superseded_verdicts.c.keys(), gone))
-    connection.execute(verdicts.delete().where(among(connection, verdicts.c.question_id, questions)))
+    if connection.dialect.name == "postgresql":
+        # Which COPY does not write over; on SQLite they are replaced where they are, for half the cost.
+        connection.execute(verdicts.delete().where(among(connection, verdicts.c.question_id, questions)))
 
 
 def _insert(connection: sa.Connection, found: Decided, ruling: int) -> None:
-    """Insert verdicts on questions that have none; those of one kind together, in as few statements as kinds."""
+    """Write verdicts for which there is room; those of one kind together, in as few statements as kinds."""
     if connection.dialect.name == "postgresql":
         # A field of COPY has one width for all its rows.
         for rows in _alike([LENGTHS[found.decision], np.isnan(found.probability)]):
@@ -189,7 +191,7 @@ def _copy_kind(connection: sa.Connection, found: Decided, ruling: int) -> None:
 
 
 def _select_kind(connection: sa.Connection, found: Decided, ruling: int) -> None:
-    """Insert verdicts that differ in their question and probability alone, by one statement.
+    """Write verdicts that differ in their question and probability alone, over those that stand, by one statement.
 
     SQLite takes twice as long for a statement a row.
     """
@@ -208,5 +210,5 @@ def _select_kind(connection: sa.Connection, found: Decided, ruling: int) -> None
         said = "{" + ",".join(pairs).replace("nan", "null") + "}"
         differing, picked = ["question_id", "probability"], "CAST(key AS INTEGER), value"
     names = ", ".join(f'"{name}"' for name in [*differing, *alike])
-    statement = f"INSERT INTO {verdicts.name} ({names}) SELECT {picked}{', ?' * len(alike)} FROM json_each(?)"
-    connection.exec_driver_sql(statement, (*alike.values(), said))
+    rows = f"SELECT {picked}{', ?' * len(alike)} FROM json_each(?)"
+    connection.exec_driver_sql(f"REPLACE INTO {verdicts.name} ({names}) {rows}", (*alike.values(), said))
