@@ -89,6 +89,10 @@ class Consensus:
     decided: NDArray[np.bool_]
     votes: NDArray[np.int64]
 
+    def chosen(self, tasks: slice) -> Consensus:
+        """These tasks alone, in views of the same arrays."""
+        return Consensus(self.label[tasks], self.probability[tasks], self.decided[tasks], self.votes[tasks])
+
 
 class Rule(Protocol):
     """Turns votes into a consensus; the order of the votes and the run change nothing."""
@@ -104,10 +108,10 @@ class Rule(Protocol):
 
 def respecting_known(votes: Votes, found: Consensus) -> Consensus:
     """Return `found` with every known task decided for its known label, with certainty."""
+    if votes.known is None:
+        return found
     truth = votes.truth()
     known = truth != UNKNOWN
-    if not known.any():
-        return found
     probability = found.probability.copy()
     probability[known] = np.eye(votes.n_labels)[truth[known]]
     return Consensus(

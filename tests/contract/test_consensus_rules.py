@@ -288,6 +288,17 @@ def test_majority_among_three_labels_needs_more_than_half_of_the_votes_asked_for
     assert rule("majority").decide(on_one_task(2, 1, 2, n_labels=3)).label[0] == 2
 
 
+def test_majority_of_tasks_taken_a_few_at_a_time_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    task, worker = np.divmod(np.arange(100 * 4), 4)
+    votes = Votes(task, worker, random.integers(ABSTAINED, 3, task.size), 100, 3)
+    at_once = rule("majority").decide(votes)
+    for few in (1, 7, 50, 99):
+        monkeypatch.setattr("hits.consensus.majority.TASKS_AT_ONCE", few)
+        assert_same(rule("majority").decide(votes), at_once)
+    assert 0 < at_once.decided.sum() < 100
+
+
 def test_majority_gives_smoothed_vote_shares_as_probabilities() -> None:
     probability = rule("majority").decide(on_one_task(YES, YES, NO)).probability
     np.testing.assert_allclose(probability, [[0.4, 0.6]])
