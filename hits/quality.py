@@ -1,4 +1,4 @@
-"""How far workers can be trusted, and how far a crowd agrees; arrays in, figures out.
+"""How far workers can be trusted; arrays in, figures out.
 
 A worker has two accuracies: how often a picture that shows the concept is called "yes", and how often one that does
 not is called "no". Each has a beta posterior, because most workers answer few controls.
@@ -6,7 +6,6 @@ not is called "no". Each has a beta posterior, because most workers answer few c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -305,22 +304,3 @@ def _balanced(right: Floats, shown: Floats) -> _Estimates:
     mean = (first / every).mean(axis=0)
     spread = 1.96 * np.sqrt((first * second / (every**2 * (every + 1))).sum(axis=0)) / 2
     return _Estimates(mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1), shown.sum(axis=0))
-
-
-def krippendorff_alpha(counts: NDArray[np.int64], times: Sequence[int] | None = None) -> float | None:
-    """Return Krippendorff's alpha for nominal values with missing votes; None where nothing could disagree.
-
-    `counts` is (units, values): how many gave each value to each unit; a row stands for `times` such units. Units with
-    fewer than two votes say nothing. (Krippendorff 2011, "Computing Krippendorff's alpha-reliability".)
-    """
-    weight = np.ones(len(counts)) if times is None else np.asarray(times, dtype=np.float64)
-    number = counts.sum(axis=1)
-    paired = number >= 2
-    counts, number, weight = counts[paired], number[paired], weight[paired]
-    totals = (counts * weight[:, None]).sum(axis=0)
-    every = totals.sum()
-    expected = every**2 - (totals**2).sum()
-    if not expected:
-        return None
-    observed = ((number**2 - (counts**2).sum(axis=1)) * weight / (number - 1)).sum()
-    return float(1 - (every - 1) * observed / expected)

@@ -161,7 +161,7 @@ def _alpha(patterns: Sequence[Pattern]) -> float | None:
         return None
     import numpy as np
 
-    from hits.quality import krippendorff_alpha
+    from hits.agreement import krippendorff_alpha
 
     counts = np.array([(yes, no) for yes, no, _ in patterns], dtype=np.int64)
     return krippendorff_alpha(counts, [number for *_, number in patterns])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hits.agreement import krippendorff_alpha
 from hits.consensus import ABSTAINED, UNKNOWN, Votes
 from hits.model import Exclusion
-from hits.quality import Conduct, Pages, krippendorff_alpha, measure, verdict_on
+from hits.quality import Conduct, Pages, measure, verdict_on
 
 SLOW = 2.0
 
