@@ -3,8 +3,10 @@
     python benchmarks/aggregate.py [--tasks 1000000] [--postgres URL] [--no-crowd-kit] [--memory] [--quick]
 
 Three votes a task by 5,000 simulated workers. CPU seconds, so that a busy machine changes little; for PostgreSQL those
-of the server are added. Runs with 1 % new votes are counted above an empty run: a fourth vote on decided
-questions, whose verdicts become history, and then the three votes of new pages. The last line is JSON.
+of the server are added. Runs with 1 % new votes are counted above an empty run: a fourth vote on each of many
+decided questions, whose verdicts become history; the three votes of new pages; and what cron finds, ten minutes after
+the run before, of pages that many people do at a time, which were partly answered then and are now. The last line is
+JSON.
 
     pip install --no-deps crowd-kit && pip install 'scikit-learn<1.7' tqdm
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import sys
@@ -25,7 +28,22 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from aggregate_store import NOW, VOTES_A_TASK, WORKERS, add_pages, add_votes, fill, maintain
+from aggregate_store import (
+    NEW_SHARE,
+    NOW,
+    PAGE,
+    PAGE_SECONDS,
+    SPREAD,
+    VOTES_A_TASK,
+    WORKERS,
+    add_pages,
+    add_votes,
+    collect,
+    fill,
+    hand_out,
+    maintain,
+    publish_pages,
+)
 
 from hits import consensus, database
 from hits.consensus import Votes
@@ -39,6 +57,14 @@ from imagenet_builder.store.engine import MIGRATIONS
 from imagenet_builder.store.verdicts import latest_vote
 
 QUICK_TASKS = 30_000
+# Between two runs of the README's crontab.
+BETWEEN_RUNS = 600
+# Runs with 1 % new votes: how many these were, and which.
+KINDS = {
+    "1 % new": ("new votes", "a fourth on decided questions"),
+    "1 % on new pages": ("votes on new pages", "three on new questions"),
+    "1 % as they come": ("votes as they come", "as people hand in pages"),
+}
 
 
 def crowd(n_tasks: int, workers: int = WORKERS, seed: int = 0) -> Votes:
@@ -134,8 +160,34 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
         )
         found["votes on new pages"] = float(add_pages(project.engine, votes.n_tasks))
         found["1 % on new pages"] = spent(lambda: _aggregate(project))
+        found |= _as_they_come(project, votes.task.size, spent)
         project.engine.dispose()
         return found
+
+
+def _as_they_come(
+    project: Project, n_votes: int, spent: Callable[[Callable[[], Any]], float]
+) -> dict[str, float]:
+    """What a run costs that finds 1 % new votes of pages that were handed out one after the other.
+
+    The run before found as many: of the pages then, some had one or two of their three answers.
+    """
+    some = max(1, n_votes // NEW_SHARE // PAGE)
+    seconds_a_page = PAGE_SECONDS * math.exp(SPREAD**2 / 2)
+    at_work = max(1, round(some * seconds_a_page / BETWEEN_RUNS))
+    handed_in = hand_out(2 * some, at_work)
+    batch = publish_pages(project.engine, 1 + max(page for page, _ in handed_in))
+    collect(project.engine, batch, handed_in[:some])
+    _aggregate(project)
+    new = collect(project.engine, batch, handed_in[some:])
+    pages = {page for page, _ in handed_in[some:]}
+    return {
+        "votes as they come": float(new),
+        "at work": float(at_work),
+        "pages as they come": float(len(pages)),
+        "decided pages as they come": float(len(pages & {page for page, _ in handed_in[:some]})),
+        "1 % as they come": spent(lambda: _aggregate(project)),
+    }
 
 
 def _aggregate(project: Project) -> None:
@@ -184,14 +236,15 @@ def main() -> int:
         found = on_store(url, votes)
         last[engine] = found
         print(f"aggregate on {engine}, CPU seconds")
-        for name in ("everything", "nothing new", "1 % new", "looking at workers", "1 % on new pages"):
+        for name in ("everything", "nothing new", *KINDS, "looking at workers"):
             print(f"  {name:24}{found[name]:10.3f}")
-        for name, number, kind in (
-            ("1 % new", "new votes", "a fourth on decided questions"),
-            ("1 % on new pages", "votes on new pages", "three on new questions"),
-        ):
+        for name, (number, kind) in KINDS.items():
             above = (found[name] - found["nothing new"]) / found["everything"]
             print(f"  {found[number]:.0f} votes, {kind}, above an empty run: {above:.1%} of everything")
+        print(
+            f"  as they come from {found['at work']:.0f} people at work: on {found['pages as they come']:.0f} pages,"
+            f" {found['decided pages as they come']:.0f} of them with earlier votes"
+        )
         if unit:
             print(f"  everything is {found['everything'] / unit:.1f} times crowd-kit's majority in memory")
     last["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +18,8 @@ from imagenet_builder.store import tables
 VOTES_A_TASK, WORKERS, PAGE, CONTROLS = 3, 5000, 42, 6
 CATEGORIES = 1000
 NEW_SHARE = 100
+# Simulated workers: how often they are right, and the median and the spread of their log-normal time on a page.
+ACCURACY, PAGE_SECONDS, SPREAD = 0.8, 96.0, 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 # Of a picture, whichever it is.
 PICTURE_COLUMNS = (
@@ -126,7 +131,7 @@ def _assignments(numbers: range, pages: int | None = None) -> Any:
         (
             (
                 *(one + 1, (one // VOTES_A_TASK if pages is None else one - pages) + 1, one % WORKERS + 1),
-                *(f"A{one}", "Approved", NOW, NOW, NOW, 96.0, 6, 6, ""),
+                *(f"A{one}", "Approved", NOW, NOW, NOW, PAGE_SECONDS, 6, 6, ""),
             )
             for one in numbers
         ),
@@ -173,50 +178,110 @@ def add_votes(engine: sa.Engine, n_tasks: int) -> int:
     return len(new)
 
 
-def add_pages(engine: sa.Engine, n_tasks: int) -> int:
-    """The three votes of 1 % more pages, of questions that nobody had voted on."""
-    more = max(1, -(-n_tasks // PAGE) // NEW_SHARE)
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pages that were published together: the rows of the first question and the first HIT."""
+
+    question: int
+    hit: int
+
+
+def publish_pages(engine: sa.Engine, more: int) -> Batch:
+    """Publish pages of questions that nobody has voted on."""
     with database.writing(engine) as connection:
-        question, hit, assignment = (
-            (connection.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
-            for table in (tables.questions, tables.hits, tables.assignments)
-        )
-        for rows in _more_pages(more, question, hit):
+        batch = Batch(_next(connection, tables.questions), _next(connection, tables.hits))
+        for rows in _more_pages(more, batch):
             _insert(connection, *rows)
-        table, columns, plain = _assignments(range(assignment - 1, assignment - 1 + VOTES_A_TASK * more))
-        place = columns.index("hit_id")
-        on_pages = (
-            (*row[:place], hit + at // VOTES_A_TASK, *row[place + 1 :]) for at, row in enumerate(plain)
-        )
-        _insert(connection, table, columns, on_pages)
+    return batch
+
+
+def collect(engine: sa.Engine, batch: Batch, handed_in: Sequence[tuple[int, int]], seed: int = 0) -> int:
+    """Store the votes of assignments, (page of the batch, worker) in the order in which they were handed in.
+
+    A page with all its assignments is closed. Workers are right in 80 % of cases. Returns how many votes these are.
+    """
+    generator = np.random.default_rng(seed)
+    right = generator.random((len(handed_in), PAGE)) < ACCURACY
+    page = np.array([page for page, _ in handed_in])
+    truth = (batch.question + PAGE * page[:, None] + np.arange(PAGE)) % 5 < 2
+    said = np.array(["no", "yes"])[(truth == right).astype(np.int64)].tolist()
+    with database.writing(engine) as connection:
+        first = _next(connection, tables.assignments)
+        table, columns, plain = _assignments(range(first - 1, first - 1 + len(handed_in)))
+        hit, worker = columns.index("hit_id"), columns.index("worker_id")
+        rows = [list(row) for row in plain]
+        for row, (which, who) in zip(rows, handed_in, strict=True):
+            row[hit], row[worker] = batch.hit + which, who + 1
+        _insert(connection, table, columns, map(tuple, rows))
         _insert(
             connection,
             tables.votes,
             ("question_id", "assignment_id", "worker_id", "answer", "counts", "cast_at"),
             (
-                (
-                    *(question + PAGE * (at // VOTES_A_TASK) + one, assignment + at),
-                    *((assignment - 1 + at) % WORKERS + 1, "yes", True, NOW),
-                )
-                for at in range(VOTES_A_TASK * more)
+                (batch.question + PAGE * which + one, first + at, who + 1, said[at][one], True, NOW)
+                for at, (which, who) in enumerate(handed_in)
                 for one in range(PAGE)
             ),
         )
-    return VOTES_A_TASK * more * PAGE
+        a, h = tables.assignments.c, tables.hits.c
+        complete = sa.select(a.hit_id).group_by(a.hit_id).having(sa.func.count() == VOTES_A_TASK)
+        closing = tables.hits.update().where(h.state == "published", h.id.in_(complete))
+        connection.execute(closing.values(state="collected", collected_at=NOW))
+    return PAGE * len(handed_in)
 
 
-def _more_pages(more: int, question: int, hit: int) -> Any:
-    """Questions of a picture each and the pages that ask them, numbered from `question` and `hit` on."""
+def add_pages(engine: sa.Engine, n_tasks: int) -> int:
+    """The three votes of 1 % more pages, of questions that nobody had voted on."""
+    more = max(1, -(-n_tasks // PAGE) // NEW_SHARE)
+    whole = [(at // VOTES_A_TASK, at % WORKERS) for at in range(VOTES_A_TASK * more)]
+    return collect(engine, publish_pages(engine, more), whole)
+
+
+def hand_out(assignments: int, at_work: int, seed: int = 0) -> list[tuple[int, int]]:
+    """Who hands in which page, in that order, where pages are handed out as the project's own marketplace does.
+
+    Each worker accepts the first page with an assignment left that she has not done (`hits.marketplace.offers`), and
+    has it for a log-normal time.
+    """
+    generator = np.random.default_rng(seed)
+    left: dict[int, int] = {}
+    done: list[set[int]] = [set() for _ in range(at_work)]
+    first = 0
+    handed_in: list[tuple[int, int]] = []
+    working: list[tuple[float, int, int | None]] = [(0.0, worker, None) for worker in range(at_work)]
+    while len(handed_in) < assignments:
+        now, worker, page = heapq.heappop(working)
+        if page is not None:
+            handed_in.append((page, worker))
+        page = first
+        while page in done[worker] or not left.setdefault(page, VOTES_A_TASK):
+            page += 1
+        left[page] -= 1
+        done[worker].add(page)
+        while not left.get(first, VOTES_A_TASK):
+            first += 1
+        held = PAGE_SECONDS * generator.lognormal(0, SPREAD)
+        heapq.heappush(working, (now + held, worker, page))
+    return handed_in
+
+
+def _next(connection: sa.Connection, table: sa.Table) -> int:
+    """The row after the last."""
+    return (connection.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
+
+
+def _more_pages(more: int, batch: Batch) -> Any:
+    """Questions of a picture each and the pages that ask them."""
     asked = range(more * PAGE)
     yield (
         tables.images,
         PICTURE_COLUMNS,
-        ((f"more{one:060x}", "JPEG", "RGB", 9, 9, 9, 1, 0, NOW) for one in asked),
+        ((f"{batch.hit:x}-{one:x}", "JPEG", "RGB", 9, 9, 9, 1, 0, NOW) for one in asked),
     )
     yield (
         tables.questions,
         ("id", "sha256", "wnid", "asked_at"),
-        ((question + one, f"more{one:060x}", "n00000000", NOW) for one in asked),
+        ((batch.question + one, f"{batch.hit:x}-{one:x}", "n00000000", NOW) for one in asked),
     )
     columns = ("id", "wnid", "token", "endpoint", "live", "state", "votes_wanted", "rule")
     yield (
@@ -224,18 +289,16 @@ def _more_pages(more: int, question: int, hit: int) -> Any:
         (*columns, "reward_cents", "fee_cents", "intended_at", "platform_hit_id"),
         (
             (
-                hit + at,
-                "n00000000",
-                f"more {at}",
-                "e",
-                False,
-                "collected",
-                3,
-                "majority",
-                1,
-                1,
-                NOW,
-                f"more {at}",
+                *(
+                    batch.hit + at,
+                    "n00000000",
+                    f"more {batch.hit + at}",
+                    "e",
+                    False,
+                    "published",
+                    VOTES_A_TASK,
+                ),
+                *("majority", 1, 1, NOW, f"more {batch.hit + at}"),
             )
             for at in range(more)
         ),
@@ -243,5 +306,8 @@ def _more_pages(more: int, question: int, hit: int) -> Any:
     yield (
         tables.hit_questions,
         ("hit_id", "position", "question_id", "as_control", "picture_name"),
-        ((hit + one // PAGE, one % PAGE, question + one, False, f"more {one}") for one in asked),
+        (
+            (batch.hit + one // PAGE, one % PAGE, batch.question + one, False, f"more {batch.question + one}")
+            for one in asked
+        ),
     )
