@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -57,14 +58,11 @@ from imagenet_builder.store.engine import MIGRATIONS
 from imagenet_builder.store.verdicts import latest_vote
 
 QUICK_TASKS = 30_000
-# Between two runs of the README's crontab.
-BETWEEN_RUNS = 600
-# Runs with 1 % new votes: how many these were, and which.
-KINDS = {
-    "1 % new": ("new votes", "a fourth on decided questions"),
-    "1 % on new pages": ("votes on new pages", "three on new questions"),
-    "1 % as they come": ("votes as they come", "as people hand in pages"),
-}
+# Seconds between two runs of the README's crontab; how many runs' votes come before those that are measured.
+BETWEEN_RUNS, RUNS_BEFORE, RUNS = 600, 20, 5
+# Runs with 1 % new votes, and whether people begin anywhere in the list of categories.
+ARRIVING = {"1 %, the first listed": False, "1 %, anywhere in the list": True}
+KINDS = ("1 % new", "1 % on new pages", *ARRIVING)
 
 
 def crowd(n_tasks: int, workers: int = WORKERS, seed: int = 0) -> Votes:
@@ -160,33 +158,46 @@ def on_store(url: str, votes: Votes) -> dict[str, float]:
         )
         found["votes on new pages"] = float(add_pages(project.engine, votes.n_tasks))
         found["1 % on new pages"] = spent(lambda: _aggregate(project))
-        found |= _as_they_come(project, votes.task.size, spent)
+        for name, anywhere in ARRIVING.items():
+            come = _as_they_come(project, votes.task.size, spent, anywhere=anywhere)
+            found[name] = come.pop("seconds")
+            found |= {f"{name}, {what}": number for what, number in come.items()}
         project.engine.dispose()
         return found
 
 
 def _as_they_come(
-    project: Project, n_votes: int, spent: Callable[[Callable[[], Any]], float]
+    project: Project, n_votes: int, spent: Callable[[Callable[[], Any]], float], *, anywhere: bool
 ) -> dict[str, float]:
-    """What a run costs that finds 1 % new votes of pages that were handed out one after the other.
+    """What a run costs that finds 1 % new votes as people hand in pages: the median of some runs.
 
-    The run before found as many: of the pages then, some had one or two of their three answers.
+    Of their pages, some had one or two of their three answers before.
     """
     some = max(1, n_votes // NEW_SHARE // PAGE)
     seconds_a_page = PAGE_SECONDS * math.exp(SPREAD**2 / 2)
     at_work = max(1, round(some * seconds_a_page / BETWEEN_RUNS))
-    handed_in = hand_out(2 * some, at_work)
+    handed_in = hand_out((RUNS_BEFORE + RUNS) * some, at_work, anywhere=anywhere)
     batch = publish_pages(project.engine, 1 + max(page for page, _ in handed_in))
-    collect(project.engine, batch, handed_in[:some])
+    earlier = handed_in[: RUNS_BEFORE * some]
+    collect(project.engine, batch, earlier)
     _aggregate(project)
-    new = collect(project.engine, batch, handed_in[some:])
-    pages = {page for page, _ in handed_in[some:]}
+    nothing_new = min(spent(lambda: _aggregate(project)) for _ in range(2))
+    before = {page for page, _ in earlier}
+    seconds, pages, decided = [], [], []
+    for start in range(len(earlier), len(handed_in), some):
+        now = handed_in[start : start + some]
+        collect(project.engine, batch, now)
+        seconds.append(spent(lambda: _aggregate(project)))
+        pages.append(len({page for page, _ in now}))
+        decided.append(len(before & {page for page, _ in now}))
+        before |= {page for page, _ in now}
     return {
-        "votes as they come": float(new),
+        "seconds": median(seconds),
+        "nothing new": nothing_new,
+        "votes": float(some * PAGE),
         "at work": float(at_work),
-        "pages as they come": float(len(pages)),
-        "decided pages as they come": float(len(pages & {page for page, _ in handed_in[:some]})),
-        "1 % as they come": spent(lambda: _aggregate(project)),
+        "pages": median(pages),
+        "decided pages": median(decided),
     }
 
 
@@ -238,13 +249,16 @@ def main() -> int:
         print(f"aggregate on {engine}, CPU seconds")
         for name in ("everything", "nothing new", *KINDS, "looking at workers"):
             print(f"  {name:24}{found[name]:10.3f}")
-        for name, (number, kind) in KINDS.items():
-            above = (found[name] - found["nothing new"]) / found["everything"]
-            print(f"  {found[number]:.0f} votes, {kind}, above an empty run: {above:.1%} of everything")
-        print(
-            f"  as they come from {found['at work']:.0f} people at work: on {found['pages as they come']:.0f} pages,"
-            f" {found['decided pages as they come']:.0f} of them with earlier votes"
-        )
+        for name in KINDS:
+            above = found[name] - found.get(f"{name}, nothing new", found["nothing new"])
+            print(
+                f"  {name}: {above:.3f} above an empty run, {above / found['everything']:.1%} of everything"
+            )
+        for name in ARRIVING:
+            print(
+                f"  {name}: {found[f'{name}, at work']:.0f} people at work, {found[f'{name}, pages']:.0f} pages,"
+                f" {found[f'{name}, decided pages']:.0f} of them with earlier votes"
+            )
         if unit:
             print(f"  everything is {found['everything'] / unit:.1f} times crowd-kit's majority in memory")
     last["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -18,6 +18,8 @@ from imagenet_builder.store import tables
 VOTES_A_TASK, WORKERS, PAGE, CONTROLS = 3, 5000, 42, 6
 CATEGORIES = 1000
 NEW_SHARE = 100
+# Pages of a category, and categories that the marketplace lists at most (`hits.marketplace.offers.MOST_GROUPS`).
+PAGES_A_CATEGORY, LISTED = 24, 200
 # Simulated workers: how often they are right, and the median and the spread of their log-normal time on a page.
 ACCURACY, PAGE_SECONDS, SPREAD = 0.8, 96.0, 0.5
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -237,31 +239,34 @@ def add_pages(engine: sa.Engine, n_tasks: int) -> int:
     return collect(engine, publish_pages(engine, more), whole)
 
 
-def hand_out(assignments: int, at_work: int, seed: int = 0) -> list[tuple[int, int]]:
+def hand_out(assignments: int, at_work: int, *, anywhere: bool, seed: int = 0) -> list[tuple[int, int]]:
     """Who hands in which page, in that order, where pages are handed out as the project's own marketplace does.
 
-    Each worker accepts the first page with an assignment left that she has not done (`hits.marketplace.offers`), and
-    has it for a log-normal time.
+    A category's pages are handed out one after the other: a worker gets the first with an assignment left that she has
+    not done, and has it for a log-normal time (`hits.marketplace.offers`). She goes on in a category as long as there
+    is one, and begins with the first of the list, or `anywhere` in it.
     """
     generator = np.random.default_rng(seed)
-    left: dict[int, int] = {}
-    done: list[set[int]] = [set() for _ in range(at_work)]
-    first = 0
+    left = np.full(
+        (-(-assignments // (VOTES_A_TASK * PAGES_A_CATEGORY)) + LISTED, PAGES_A_CATEGORY), VOTES_A_TASK
+    )
+    done = np.zeros((at_work, *left.shape), dtype=np.bool_)
+    category = [-1] * at_work
     handed_in: list[tuple[int, int]] = []
     working: list[tuple[float, int, int | None]] = [(0.0, worker, None) for worker in range(at_work)]
     while len(handed_in) < assignments:
         now, worker, page = heapq.heappop(working)
         if page is not None:
             handed_in.append((page, worker))
-        page = first
-        while page in done[worker] or not left.setdefault(page, VOTES_A_TASK):
-            page += 1
-        left[page] -= 1
-        done[worker].add(page)
-        while not left.get(first, VOTES_A_TASK):
-            first += 1
+        doable = (left > 0) & ~done[worker]
+        if category[worker] < 0 or not doable[category[worker]].any():
+            listed = np.flatnonzero(doable.any(axis=1))[:LISTED]
+            category[worker] = int(generator.choice(listed) if anywhere else listed[0])
+        place = int(np.argmax(doable[category[worker]]))
+        left[category[worker], place] -= 1
+        done[worker, category[worker], place] = True
         held = PAGE_SECONDS * generator.lognormal(0, SPREAD)
-        heapq.heappush(working, (now + held, worker, page))
+        heapq.heappush(working, (now + held, worker, PAGES_A_CATEGORY * category[worker] + place))
     return handed_in
 
 

@@ -135,7 +135,6 @@ class _Aggregation:
         changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
             store.record_collected(connection, completed, self.now)
-            verdict_store.move_watermark(connection, self.deciding.seen, self.now)
         failures += self._delete_bars(endpoints)
         report = self._report(len(completed), changed, excluded)
         _log(report)
@@ -192,7 +191,7 @@ class _Aggregation:
                 collected=self.collecting.collected,
                 hits_closed=closed,
                 workers_excluded=excluded,
-                hits_open=len(publish_store.hits_in_state(connection, "published")),
+                hits_open=publish_store.count_published(connection),
                 verdicts_changed=changed,
                 decisions=decisions,
                 provisional=provisional,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class _Task:
     """What to decide. By `chosen` questions' votes and the controls that stood beside them, or by all votes (None).
 
     `completed` HITs bring no more votes; `rule` replaces that of the pages; verdicts on `only` these are written,
-    and with `voted` on all that have votes.
+    and with `voted` on all that have votes. `fresh` questions have votes that no verdict knows of.
     """
 
     completed: Sequence[int]
@@ -42,6 +42,7 @@ class _Task:
     chosen: Integers | None = None
     only: Integers | None = None
     voted: bool = False
+    fresh: Integers = field(default_factory=lambda: NOBODY)
 
 
 class Deciding:
@@ -59,7 +60,7 @@ class Deciding:
         self._rules: set[str] | None = None
 
     def decide(self, completed: Sequence[int], rule: str | None, finalise: bool) -> int:
-        """Bring verdicts up to the votes; returns how many changed."""
+        """Bring verdicts, and the watermark, up to the votes; returns how many verdicts changed."""
         with database.reading(self.engine) as connection:
             self._look(connection)
             if finalise:
@@ -77,12 +78,13 @@ class Deciding:
         """What votes after the row `after` touch."""
         if not after:
             # Nothing was decided yet: all votes are new.
-            ended = verdict_store.touched_questions(connection, self.seen, completed)
+            ended = verdict_store.ended_questions(connection, completed)
             return _Task(completed, None, only=ended, voted=True)
-        touched = verdict_store.touched_questions(connection, after, completed)
+        fresh = verdict_store.voted_questions(connection, after)
+        touched = np.union1d(fresh, verdict_store.ended_questions(connection, completed))
         if self._following.size:
             touched = np.union1d(touched, worker_store.questions_of_excluded(connection, self._following))
-        return self._task(connection, completed, None, touched)
+        return replace(self._task(connection, completed, None, touched), fresh=fresh)
 
     def _task(
         self, connection: sa.Connection, completed: Sequence[int], rule: str | None, touched: Integers
@@ -105,10 +107,7 @@ class Deciding:
         with database.reading(self.engine) as connection:
             self._look(connection)
             found = self._decided(connection, task)
-        changed = self._write(found, task)
-        with database.writing(self.engine) as connection:
-            verdict_store.move_watermark(connection, self.seen, self.now)
-        return changed
+        return self._write(found, task)
 
     def _look(self, connection: sa.Connection) -> None:
         """Note which votes are there, and which exclusions the verdicts do not follow yet."""
@@ -144,17 +143,32 @@ class Deciding:
 
     def _write(self, decided: Sequence[Decided], task: _Task) -> int:
         """Write what was decided, when nothing is read any more: SQLite keeps all changes in its log until then."""
+        chosen = [(found, _rows_to_write(found, task)) for found in decided]
+        parts, fresh = [chosen], task.fresh
+        if sum(rows.size for _, rows in chosen) > VERDICTS_AT_ONCE:
+            # A run that ended between two of these may have written verdicts that know of fresh votes.
+            parts, fresh = [[part] for found, rows in chosen for part in _in_parts(found, rows)], NOBODY
         changed = 0
-        for found in decided:
-            rows = np.arange(found.question.size)
-            if task.only is not None:
-                wanted = np.isin(found.question, task.only)
-                rows = np.flatnonzero(wanted | found.tally.any(axis=1) if task.voted else wanted)
-            for start in range(0, rows.size, VERDICTS_AT_ONCE):
-                with database.writing(self.engine) as connection:
-                    some = found.chosen(rows[start : start + VERDICTS_AT_ONCE])
-                    changed += supersede(connection, some, self.now)
-        if self._following.size:
+        for place, part in enumerate(parts, 1):
             with database.writing(self.engine) as connection:
-                worker_store.record_followed(connection, self._following)
+                for found, rows in part:
+                    changed += supersede(connection, found.chosen(rows), self.now, fresh)
+                if place == len(parts):
+                    worker_store.record_followed(connection, self._following)
+                    verdict_store.move_watermark(connection, self.seen, self.now)
         return changed
+
+
+def _rows_to_write(found: Decided, task: _Task) -> Integers:
+    """The places of the verdicts that a task asks for."""
+    if task.only is None:
+        return np.arange(found.question.size)
+    wanted = np.isin(found.question, task.only)
+    return np.flatnonzero(wanted | found.tally.any(axis=1) if task.voted else wanted)
+
+
+def _in_parts(found: Decided, rows: Integers) -> list[tuple[Decided, Integers]]:
+    """The rows of verdicts, no more at a time than one transaction takes."""
+    return [
+        (found, rows[start : start + VERDICTS_AT_ONCE]) for start in range(0, rows.size, VERDICTS_AT_ONCE)
+    ]

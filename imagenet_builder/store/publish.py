@@ -175,6 +175,11 @@ def add_questions(
     return known
 
 
+def count_published(connection: sa.Connection) -> int:
+    """How many HITs are out."""
+    return connection.scalar(sa.select(sa.func.count()).where(hits.c.state == "published")) or 0
+
+
 def hits_in_state(
     connection: sa.Connection, state: str, *, endpoint: str | None = None, live: bool | None = None
 ) -> list[StoredHit]:

@@ -28,27 +28,35 @@ FINAL, DECISION, RULING = 1, 2, 8
 COUNT_BITS = 20
 
 
-def supersede(connection: sa.Connection, found: Decided, now: datetime) -> int:
+def supersede(connection: sa.Connection, found: Decided, now: datetime, fresh: Integers = NOBODY) -> int:
     """Write verdicts in place of those that stand and say something else, which become history; returns how many.
 
     Being final is not something else: a verdict that is said again finally becomes final, and nothing else changes.
-    The questions of `found` ascend.
+    The questions of `found` ascend. On `fresh` ones there are votes that no verdict knows of: what stands there counted
+    other votes, and is not compared.
     """
-    superseded = NOBODY
-    if _any_stands(connection, found):
-        standing = _standing(connection, found)
-        place = np.searchsorted(found.question, standing.question)
-        same = _says_the_same(found.chosen(place), standing)
-        _make_final(connection, standing.question[same & ~standing.final & found.final[place]])
-        superseded = standing.question[~same]
-        is_new = np.ones(found.question.size, dtype=np.bool_)
-        is_new[place[same]] = False
-        found = found.chosen(np.flatnonzero(is_new))
+    any_stands = _any_stands(connection, found)
+    if any_stands:
+        found = found.chosen(np.flatnonzero(~_said_again(connection, found, np.isin(found.question, fresh))))
     if found.question.size:
         ruling = _ruling(connection, found, now)
-        _make_history(connection, superseded, ruling)
+        if any_stands:
+            _make_history(connection, found.question, ruling)
         _insert(connection, found, ruling)
     return int(found.question.size)
+
+
+def _said_again(connection: sa.Connection, found: Decided, other: Mask) -> Mask:
+    """Which verdicts say what stands, which becomes final with them; none of those known to say something `other`."""
+    again = np.zeros_like(other)
+    compared = np.flatnonzero(~other)
+    if compared.size:
+        standing = _standing(connection, found.chosen(compared))
+        place = compared[np.searchsorted(found.question[compared], standing.question)]
+        same = _says_the_same(found.chosen(place), standing)
+        again[place[same]] = True
+        _make_final(connection, standing.question[same & ~standing.final & found.final[place]])
+    return again
 
 
 def _any_stands(connection: sa.Connection, found: Decided) -> bool:
@@ -141,9 +149,7 @@ def _ruling(connection: sa.Connection, found: Decided, now: datetime) -> int:
 
 
 def _make_history(connection: sa.Connection, questions: Integers, ruling: int) -> None:
-    """Keep the verdicts that stand on these questions as those that the ruling superseded, and make room for others."""
-    if not questions.size:
-        return
+    """Keep what stands on any of these questions as what the ruling superseded, and make room for others."""
     here = along(connection, verdicts.c.question_id, questions)
     gone = sa.select(*verdicts.c, sa.literal(ruling)).select_from(here)
     connection.execute(superseded_verdicts.insert().from_select(superseded_verdicts.c.keys(), gone))

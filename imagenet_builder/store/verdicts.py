@@ -65,22 +65,22 @@ def move_watermark(connection: sa.Connection, position: int, now: datetime) -> N
         connection.execute(watermarks.insert().values(name=WATERMARK, position=position, moved_at=now))
 
 
-def touched_questions(connection: sa.Connection, after: int, closing: Sequence[int]) -> Integers:
-    """The questions that may be decided anew, ascending: with counting votes after the row `after`; on HITs that are
-    `closing`; on HITs that were given up while a verdict was provisional."""
+def voted_questions(connection: sa.Connection, after: int) -> Integers:
+    """The questions with counting votes after the row `after`, ascending."""
+    return _ids(connection, sa.select(votes.c.question_id).where(votes.c.id > after, votes.c.counts))
+
+
+def ended_questions(connection: sa.Connection, closing: Sequence[int]) -> Integers:
+    """The questions that may be decided anew without a vote, ascending: on HITs that are `closing`; on HITs that were
+    given up while a verdict was provisional."""
     on_page = sa.select(hit_questions.c.question_id).where(~hit_questions.c.as_control)
     abandoned = (
         on_page.join(hits, hits.c.id == hit_questions.c.hit_id)
         .join(verdicts, verdicts.c.question_id == hit_questions.c.question_id)
         .where(hits.c.state == "abandoned", ~verdicts.c.final)
     )
-    queries = [
-        sa.select(votes.c.question_id).where(votes.c.id > after, votes.c.counts),
-        abandoned,
-        *(on_page.where(hit_questions.c.hit_id.in_(some)) for some in chunks(closing)),
-    ]
-    found = [_ids(connection, query) for query in queries]
-    return np.unique(np.concatenate(found))
+    queries = [abandoned, *(on_page.where(hit_questions.c.hit_id.in_(some)) for some in chunks(closing))]
+    return np.unique(np.concatenate([_ids(connection, query) for query in queries]))
 
 
 def rules_asked(connection: sa.Connection) -> set[str]:

@@ -149,8 +149,9 @@ def questions_of_excluded(connection: sa.Connection, rows: Integers) -> Integers
 
 def record_followed(connection: sa.Connection, rows: Integers) -> None:
     """Write down that verdicts follow these exclusions, which they did not: by row, whatever became of them since."""
-    followed = exclusions.update().where(among(connection, exclusions.c.id, rows))
-    connection.execute(followed.values(votes_left_out=~exclusions.c.votes_left_out))
+    if rows.size:
+        followed = exclusions.update().where(among(connection, exclusions.c.id, rows))
+        connection.execute(followed.values(votes_left_out=~exclusions.c.votes_left_out))
 
 
 def endpoints_to_tell(connection: sa.Connection) -> set[str]:

@@ -206,20 +206,28 @@ def test_the_watermark_stands_where_it_stood_when_nothing_is_new(project: Projec
         assert connection.execute(sa.select(watermarks)).all() == before
 
 
+@pytest.mark.parametrize(("at_once", "kept"), [(100, 0), (15, 30)])
 def test_a_run_that_ends_before_the_watermark_moves_decides_the_same_again(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, at_once: int, kept: int
 ) -> None:
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(deciding, "VERDICTS_AT_ONCE", at_once)
     for page in range(4):
         vote(project, 0, page)
+    aggregate(project)
+    for page in range(4):
+        vote(project, 1, page)
     with monkeypatch.context() as patched:
         patched.setattr(store, "move_watermark", cut_off)
         with pytest.raises(KeyboardInterrupt):
             aggregate(project)
+    # The last part is written with the watermark, or not at all.
+    assert len(written(project, history=True)) == 40 + kept
+    assert aggregate(project).verdicts_changed == 40 - kept
     before = written(project, history=True)
-    assert len(before) == 40
+    assert len(before) == 80
     assert aggregate(project).verdicts_changed == 0
     assert written(project, history=True) == before
 

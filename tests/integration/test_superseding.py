@@ -42,6 +42,12 @@ class Model:
             changed += 1
         return changed
 
+    def says_other(self, found: Decided) -> list[int]:
+        """The questions of which something else is said than stands, or which nothing stood on."""
+        return [
+            one for one, said, _ in each(found) if one not in self.standing or self.standing[one][0] != said
+        ]
+
 
 def each(found: Decided) -> list[tuple[int, Said, bool]]:
     parameters = tuple(sorted(found.parameters.items()))
@@ -110,8 +116,11 @@ def test_what_stands_and_what_stood_before_are_as_if_written_one_by_one(
     model = Model()
     for run in range(14):
         found = drawn(random)
+        # New votes are one reason of several to say something else.
+        other = np.array(model.says_other(found), dtype=np.int64)
+        fresh = other[random.random(other.size) < random.choice([0, 0.5, 1])]
         with database.writing(engine) as connection:
-            changed = supersede(connection, found, NOW + timedelta(minutes=run))
+            changed = supersede(connection, found, NOW + timedelta(minutes=run), fresh)
         assert changed == model.supersede(found, run)
     with database.reading(engine) as connection:
         standing = stored(connection, verdicts)
