@@ -181,19 +181,19 @@ def _as_they_come(
     earlier = handed_in[: RUNS_BEFORE * some]
     collect(project.engine, batch, earlier)
     _aggregate(project)
-    nothing_new = min(spent(lambda: _aggregate(project)) for _ in range(2))
     before = {page for page, _ in earlier}
-    seconds, pages, decided = [], [], []
+    seconds, nothing_new, pages, decided = [], [], [], []
     for start in range(len(earlier), len(handed_in), some):
         now = handed_in[start : start + some]
         collect(project.engine, batch, now)
         seconds.append(spent(lambda: _aggregate(project)))
+        nothing_new.append(spent(lambda: _aggregate(project)))
         pages.append(len({page for page, _ in now}))
         decided.append(len(before & {page for page, _ in now}))
         before |= {page for page, _ in now}
     return {
         "seconds": median(seconds),
-        "nothing new": nothing_new,
+        "nothing new": median(nothing_new),
         "votes": float(some * PAGE),
         "at work": float(at_work),
         "pages": median(pages),

@@ -122,10 +122,11 @@ class Deciding:
         asked = verdict_store.asked(connection, chosen=chosen, closing=task.completed, categories=learning)
         if task.rule is not None:
             asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
+        ignored = self._ignored(connection)
         evidence = Evidence(
-            verdict_store.ballots(connection, chosen=chosen),
+            verdict_store.ballots(connection, chosen=chosen, by_worker=learning or ignored.size > 0),
             verdict_store.control_ballots(connection, chosen=chosen) if learning else NO_CONTROLS,
-            self._ignored(connection),
+            ignored,
         )
         return decide(asked, evidence, task.finality)
 

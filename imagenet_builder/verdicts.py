@@ -50,8 +50,8 @@ class Ballots:
     """Votes that count: question and worker by their ids, the answer by its place in ANSWERS."""
 
     question: Integers
-    worker: Integers
-    answer: Integers
+    worker: NDArray[np.integer[Any]]
+    answer: NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -167,20 +167,28 @@ def _policies(connection: sa.Connection, hit_ids: Integers) -> tuple[dict[int, P
     return policies, still_open
 
 
-def ballots(connection: sa.Connection, *, chosen: Integers | None = None) -> Ballots:
-    """The votes that count, on all questions or on those `chosen` (ascending)."""
+def ballots(connection: sa.Connection, *, chosen: Integers | None = None, by_worker: bool = True) -> Ballots:
+    """The votes that count, on all questions or on those `chosen` (ascending).
+
+    Without `by_worker` all are said to be of worker 0: a column costs the engines as much as finding the row.
+    """
     v = votes.c
-    # Worker and answer in one number: each column costs the engines as much as finding the row.
-    said = integer(v.worker_id) * ANSWER_PLACES + coded(v.answer)
+    answered = coded(v.answer)
+    if by_worker:
+        columns = [integer(v.question_id), integer(v.worker_id) * ANSWER_PLACES + answered]
+    else:
+        columns = [integer(v.question_id) * ANSWER_PLACES + answered]
 
     def counting(source: sa.FromClause) -> sa.Select[*tuple[Any, ...]]:
-        return sa.select(integer(v.question_id), said).select_from(source).where(v.counts)
+        return sa.select(*columns).select_from(source).where(v.counts)
 
-    question, packed = _read(connection, counting, v.question_id, chosen, v.id, ROWS_AT_ONCE)
-    answer = packed % ANSWER_PLACES
+    *question, packed = _read(connection, counting, v.question_id, chosen, v.id, ROWS_AT_ONCE)
+    answer = (packed % ANSWER_PLACES).astype(np.int8)
     # In its place: for all votes of a large store another column is hundreds of megabytes.
     packed //= ANSWER_PLACES
-    return Ballots(question, packed, answer)
+    if by_worker:
+        return Ballots(question[0], packed, answer)
+    return Ballots(packed, np.zeros(packed.size, dtype=np.int8), answer)
 
 
 def control_ballots(connection: sa.Connection, *, chosen: Integers | None = None) -> Controls:
