@@ -84,7 +84,12 @@ class Planner:
 
     def unasked(self) -> list[Unasked]:
         """What there is to ask, by category: new pictures, and questions that want another vote."""
-        again = asking.next_batches(self.project.engine, self.endpoint, live=self.request.live)
+        again = asking.next_batches(
+            self.project.engine,
+            self.endpoint,
+            live=self.request.live,
+            ignore_excluded=self.project.settings.verification.ignore_excluded,
+        )
         every = [self._unasked(wnid, again.get(wnid, [])) for wnid in self._chosen_categories()]
         return [category for category in every if category.batches]
 

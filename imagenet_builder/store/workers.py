@@ -56,6 +56,11 @@ def excluded(connection: sa.Connection) -> Integers:
     return np.array(sorted(connection.scalars(standing)), dtype=np.int64)
 
 
+def left_out(connection: sa.Connection, *, ignoring: bool) -> Integers:
+    """The workers whose votes a rule that counts heads leaves out: nobody's, unless verdicts are `ignoring` some."""
+    return excluded(connection) if ignoring else np.zeros(0, dtype=np.int64)
+
+
 def exclude(
     connection: sa.Connection, found: Iterable[tuple[int, Exclusion, str]], now: datetime
 ) -> list[int]:

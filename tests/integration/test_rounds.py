@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from hits.marketplace import people
 from hits.marketplace.settings import utc_now
 from hits.marketplace.working import CannotAccept
-from hits.model import Answer
+from hits.model import Answer, Decision
+from imagenet_builder import excluded_workers
 from imagenet_builder.aggregate import aggregate, settle_verdicts
 from imagenet_builder.config import override
 from imagenet_builder.controls import record_controls
@@ -311,3 +313,22 @@ def test_a_policy_that_no_rule_takes_is_refused_before_anything_is_spent(
         with pytest.raises(ProjectError, match=complaint):
             publish(made.project)
         assert made.count(hits) == 0
+
+
+def test_a_question_whose_vote_was_of_an_excluded_worker_gets_another(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    with in_rounds(tmp_path, wordnet_folder, 8) as made:
+        publish(made.project)
+        (page,) = open_pages(made)
+        answer(made, "anna", page, made.truth.__getitem__)
+        answer(made, "cleo", page, made.truth.__getitem__)
+        aggregate(made.project)
+        cleo = people.invite(made.marketplace.engine, "cleo").worker_id
+        excluded_workers.exclude(made.project.engine, cleo, "asked to", utc_now())
+        assert aggregate(made.project).provisional == 8
+        assert publish(made.project).asked_again == 8
+        (page,) = open_pages(made)
+        answer(made, "dora", page, made.truth.__getitem__)
+        report = aggregate(made.project)
+        assert (report.provisional, report.decisions[Decision.UNDECIDED]) == (0, 0)
