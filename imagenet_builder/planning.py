@@ -103,6 +103,7 @@ class Planner:
             votes=self.policy.votes,
             most_votes=self.policy.rounds.most if self.policy.rounds else None,
             mean_votes=self.policy.rounds.mean if self.policy.rounds else None,
+            subset_votes=int(self.policy.subset.most_votes) if self.policy.subset else None,
             budget_cents=self.budget,
             seconds_per_picture=self._seconds_per_picture(),
             timed_pages=pages if pages >= PAGES_TO_TRUST else 0,
@@ -157,7 +158,13 @@ class Planner:
                         continue
                     within.append(intent)
                     report = replace(report, cost=report.cost + intent_cost(intent))
-                report = counted(report, within, self._accepted_share(category.wnid), first=batch.first)
+                report = counted(
+                    report,
+                    within,
+                    self._accepted_share(category.wnid),
+                    batch.policy.most_votes,
+                    first=batch.first,
+                )
                 affordable += within
             if affordable:
                 self.pages.check_fits(affordable[0])

@@ -22,6 +22,7 @@ from imagenet_builder.controls import record_controls
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.publish import PublishRequest, publish
 from imagenet_builder.store.tables import hit_questions, hits, questions, verdicts, votes
+from tests import command
 from tests.marketplace_worker import SiteWorker
 from tests.verification_project import DOG, Verification, verification
 
@@ -295,6 +296,34 @@ def test_the_dynamic_rules_subset_is_two_pages_of_five_votes_and_the_rest_begins
         assert all(fee == -(-reward * 20 // 100) for _, _, fee, reward in wanted)
         # New pictures of the category make no second subset.
         assert publish(made.project, PublishRequest(dry_run=True)).asked_again in {0, 18}
+
+
+@pytest.mark.parametrize(
+    ("settings", "votes", "times"),
+    [
+        ({"rule": "majority"}, "2 a question at first, at most 3, 2 assignments", 3 / 2),
+        ({"rule": "dawid-skene"}, "1 a question at first, at most 5, 1 assignment", 5),
+        (
+            {"rule": "dawid-skene", "mean_votes": 2.5},
+            "1 a question at first, at most 5 and 2.5 on average, 1 assignment",
+            2.5,
+        ),
+        (
+            {"rule": "dynamic"},
+            "1 a question at first, at most 5 (10 on a first page of each category), 5 assignments",
+            2,
+        ),
+    ],
+)
+def test_a_plan_in_rounds_says_what_all_votes_that_a_question_may_get_will_cost(
+    tmp_path: Path, wordnet_folder: Path, settings: dict[str, object], votes: str, times: float
+) -> None:
+    with in_rounds(tmp_path, wordnet_folder, 8, **settings) as made:
+        dry = publish(made.project, PublishRequest(dry_run=True))
+        assert dry.new_most_cents == pytest.approx(dry.new_cents * times)
+        said = command.done(made.project.folder, "publish-hits", "--sandbox", "--dry-run").output
+        assert votes in said
+        assert f"with all votes at most about {dry.new_most_cents / 8:.1f} and" in said
 
 
 @pytest.mark.parametrize(
