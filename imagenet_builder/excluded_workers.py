@@ -204,7 +204,7 @@ def _subject(project_name: str) -> str:
 
 def _message(one: StandingExclusion) -> str:
     return (
-        f"You get no new pages of this project, because {REASONS[one.reason]}: {one.detail}. "
+        f"You get no new pages of this project, because {REASONS[one.reason]}: {one.detail.rstrip('.')}. "
         "What you handed in is paid all the same. If you think this is wrong, write to the requester."
     )
 

@@ -139,12 +139,14 @@ def _require_terminal() -> None:
 
 def _confirm_live(bars: Bars, plan: PublishReport) -> None:
     from imagenet_builder.errors import PublishError
+    from imagenet_builder.publish import dollars
 
+    spent = f"{dollars(plan.cost.total_cents)} at {plan.endpoint}"
     with bars.hidden():
         for line in _lines(plan):
             click.echo(line, err=True)
         # Bars that are not to go on are not drawn again.
-        if click.prompt("Type LIVE to spend this", default="", show_default=False, err=True) != "LIVE":
+        if click.prompt(f"Type LIVE to spend {spent}", default="", show_default=False, err=True) != "LIVE":
             raise PublishError("not confirmed: nothing was published")
 
 

@@ -111,7 +111,10 @@ def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Ve
     assert judged.count(tables.exclusions, tables.exclusions.c.lift_told_at.is_not(None)) == 1
     with pytest.raises(PublishError, match="is not excluded"):
         excluded_workers.readmit(judged.project.engine, cleo, utc_now())
-    excluded_workers.exclude(judged.project.engine, cleo, "enough", utc_now())
+    excluded_workers.exclude(judged.project.engine, cleo, "Enough.", utc_now())
+    aggregate(judged.project)
+    messages = SiteWorker(judged.marketplace.url, judged.marketplace.invite("cleo")).get("/messages").text
+    assert "the requester decided so: Enough. What you handed in" in messages
     with pytest.raises(PublishError, match="excluded already"):
         excluded_workers.exclude(judged.project.engine, cleo, "enough", utc_now())
     with pytest.raises(PublishError, match="no worker NOBODY"):
