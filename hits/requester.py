@@ -177,23 +177,35 @@ class Requester:
         )
 
     def _own_type(self, name: str, **making: object) -> str:
-        for found, type_id in self._calls.each(
+        known = self._known_type(name)
+        if known is not None:
+            return known
+        try:
+            return self._calls.ask(
+                "create_qualification_type",
+                lambda made: str(made["QualificationType"]["QualificationTypeId"]),
+                Name=name,
+                QualificationTypeStatus="Active",
+                **making,
+            )
+        except RequestRefused as refusal:
+            # A list may leave out what is there, and a repeated call have done its work the first time.
+            known = self._known_type(name) if refusal.code == "QualificationTypeAlreadyExists" else None
+            if known is None:
+                raise
+            return known
+
+    def _known_type(self, name: str) -> str | None:
+        """This requester's own qualification type `name`, if it is listed."""
+        listed = self._calls.each(
             "list_qualification_types",
             "QualificationTypes",
             lambda known: (known["Name"], str(known["QualificationTypeId"])),
             Query=name,
             MustBeRequestable=False,
             MustBeOwnedByCaller=True,
-        ):
-            if found == name:
-                return type_id
-        return self._calls.ask(
-            "create_qualification_type",
-            lambda made: str(made["QualificationType"]["QualificationTypeId"]),
-            Name=name,
-            QualificationTypeStatus="Active",
-            **making,
         )
+        return next((type_id for found, type_id in listed if found == name), None)
 
     def qualify(self, type_id: str, worker_id: str) -> None:
         """Give a worker a qualification, without a message; one that she has stays."""

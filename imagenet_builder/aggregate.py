@@ -88,16 +88,19 @@ def aggregate(
 def settle_verdicts(project: Project, *, now: datetime | None = None) -> int:
     """Refit all rules to all votes if any verdict is provisional, so that a release does not depend on when cron ran.
 
-    What stands on no open page and wants no more votes becomes final. Collects and pays nothing. Returns how many
-    verdicts changed. Raises LockHeld while another run aggregates.
+    What stands on no open page and wants no more votes becomes final, by whom all votes together speak against
+    (`excluded_workers`). Collects and pays nothing. Returns how many verdicts changed. Raises LockHeld while another
+    run aggregates.
     """
-    with database.exclusive_lock(project.engine, AGGREGATE_LOCK):
-        with database.reading(project.engine) as connection:
+    engine, ignoring, now = project.engine, project.settings.verification.ignore_excluded, now or utc_now()
+    with database.exclusive_lock(engine, AGGREGATE_LOCK):
+        excluded_workers.review_unseen_votes(engine, now)
+        with database.reading(engine) as connection:
             provisional = verdict_store.decisions(connection)[1]
-        if not provisional:
+            unlike = worker_store.exclusions_to_follow(connection, ignoring=ignoring).size
+        if not provisional and not unlike:
             return 0
-        ignoring = project.settings.verification.ignore_excluded
-        return Deciding(project.engine, now or utc_now(), ignore_excluded=ignoring).settle()
+        return Deciding(engine, now, ignore_excluded=ignoring).settle()
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -130,7 +133,7 @@ class _Aggregation:
             except FAILURES as error:
                 failures.append(error)
         failures += self.collecting.faults
-        excluded = self._review()
+        excluded = self._review(finalise)
         failures += self._tell()
         changed = self.deciding.decide(completed, rule, finalise)
         with database.writing(self.engine) as connection:
@@ -142,17 +145,19 @@ class _Aggregation:
             raise failures[0]
         return report
 
-    def _review(self) -> int:
+    def _review(self, finalise: bool) -> int:
         """Exclude those of the workers with new pages who give a reason: what a killed run left is new too.
 
-        A page that cannot be read has no vote, and stays new until a later page's votes are in the verdicts.
+        A page that cannot be read has no vote, and stays new until a later page's votes are in the verdicts. To
+        `finalise`, all workers are judged by all votes, whenever these came.
         """
         with database.reading(self.engine) as connection:
             before = verdict_store.watermark(connection)
             latest = verdict_store.latest_vote(connection)
-            if latest == before and not conduct.unreadable_since(connection, before):
-                return 0
-        return excluded_workers.review(self.engine, self.now, after=before)
+            new = latest != before or conduct.unreadable_since(connection, before)
+        if not new and not finalise:
+            return 0
+        return excluded_workers.review(self.engine, self.now, after=before, everyone=finalise)
 
     def _tell(self) -> list[Failure]:
         """Let the platforms know who gets no more work."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,8 @@ ANSWER_COLUMNS = ("worker", "task", "label")
 CONTROL_COLUMNS = ("task", "truth")
 # Between columns, besides the comma.
 SEPARATORS = (";", "\t")
+# Of what stands where columns should be named, which may be a whole file of another format.
+HEAD_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +102,8 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     }
     missing = [column for column in columns if column not in found]
     if missing:
-        raise AnswersError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
-        )
+        there = shorten(", ".join(map(str, table.columns)), HEAD_SHOWN, placeholder=" …")
+        raise AnswersError(f"{path} has no column {', '.join(missing)}; it has {there}")
     if table.empty:
         raise AnswersError(f"{path} has no rows")
     table = table[[found[column] for column in columns]].set_axis(list(columns), axis=1).fillna("")
@@ -122,7 +124,7 @@ def _parsed(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             # As text: task 007 is not task 7, and "NA" may be a label.
             return pd.read_csv(
                 path,
-                sep=_separator(path),
+                sep=separator(path),
                 dtype=str,
                 keep_default_na=False,
                 skipinitialspace=True,
@@ -141,8 +143,8 @@ def _parsed(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise AnswersError(f"{path} is not a CSV file with the columns {expected}: {what}") from error
 
 
-def _separator(path: Path) -> str:
-    """What stands between the columns of a file's head."""
+def separator(path: Path) -> str:
+    """What stands between the columns of a file's head: a comma, a semicolon or a tab."""
     # A pipe can be read only once.
     if not path.is_file():
         return ","
@@ -197,8 +199,9 @@ def verdict_table(answers: AnswerTable, found: Consensus, *, distribution: bool)
 def write_verdicts(table: pd.DataFrame, path: Path) -> None:
     """Write a table of verdicts as CSV, whole or not at all; probabilities to six places.
 
-    What is there and is no file, such as a pipe, is written to and never replaced.
+    What is there and is no file, such as a pipe, is written to and never replaced; nor is a link, such as /dev/stdout.
     """
+    path = path.resolve()
     in_place = path.exists() and not path.is_file()
     beside = path if in_place else path.with_name(f".{path.name}.part")
     try:

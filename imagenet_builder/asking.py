@@ -18,6 +18,7 @@ from .errors import ProjectError
 from .policy import Policy, Rounds
 from .store import publish as publish_store
 from .store import verdicts as store
+from .store import workers as worker_store
 from .verdicts import NO_CONTROLS, Evidence, Finality, decide
 
 
@@ -65,13 +66,16 @@ def first_batches(
     return [batch for batch in batches if batch.pictures]
 
 
-def next_batches(engine: sa.Engine, endpoint: str, *, live: bool) -> dict[str, list[Batch]]:
+def next_batches(
+    engine: sa.Engine, endpoint: str, *, live: bool, ignore_excluded: bool
+) -> dict[str, list[Batch]]:
     """Category → the questions that want another vote, those of one earlier page together.
 
     Only what was last asked on the same endpoint, for the same kind of money: play never turns into spending.
 
-    Judged by each question's own policy, by all votes that are stored; what stands on an open page waits for it, and
-    what was decided for good is left.
+    Judged as `aggregate` judges: by each question's own policy and the votes that are stored, those of excluded workers
+    too unless a rule is to `ignore_excluded`. What stands on an open page waits for it; what was decided for good is
+    left.
     """
     with database.reading(engine) as connection:
         if not store.any_rounds(connection):
@@ -82,6 +86,7 @@ def next_batches(engine: sa.Engine, endpoint: str, *, live: bool) -> dict[str, l
         evidence = Evidence(
             store.ballots(connection),
             store.control_ballots(connection) if learning else NO_CONTROLS,
+            worker_store.left_out(connection, ignoring=ignore_excluded),
         )
         found = decide(asked, evidence, Finality(fitted=True))
         wanting = [one.question[one.wanting] for one in found]

@@ -122,7 +122,7 @@ class Deciding:
         asked = verdict_store.asked(connection, chosen=chosen, closing=task.completed, categories=learning)
         if task.rule is not None:
             asked = replace(asked, policies=[replace(policy, rule=task.rule) for policy in asked.policies])
-        ignored = self._ignored(connection)
+        ignored = worker_store.left_out(connection, ignoring=self.ignore_excluded)
         evidence = Evidence(
             verdict_store.ballots(connection, chosen=chosen, by_worker=learning or ignored.size > 0),
             verdict_store.control_ballots(connection, chosen=chosen) if learning else NO_CONTROLS,
@@ -135,12 +135,6 @@ class Deciding:
         if rule is None and self._rules is None:
             self._rules = verdict_store.rules_asked(connection)
         return bool(LEARNING & ({rule} if rule else self._rules or set()))
-
-    def _ignored(self, connection: sa.Connection) -> Integers:
-        """The workers whose votes a rule that counts heads leaves out: nobody's, unless the settings say so."""
-        if self.ignore_excluded:
-            return worker_store.excluded(connection)
-        return NOBODY
 
     def _write(self, decided: Sequence[Decided], task: _Task) -> int:
         """Write what was decided, when nothing is read any more: SQLite keeps all changes in its log until then."""

@@ -7,6 +7,7 @@ reason, because a type's name is what the worker site shows.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from hits.quality import Conduct, measure, verdict_on
 from .errors import PublishError
 from .store import workers as store
 from .store.conduct import worker_votes
-from .store.verdicts import latest_vote
+from .store.verdicts import JUDGED, latest_vote, move_watermark, watermark
 from .store.workers import StandingExclusion, Worker
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 # A run looks at so many of the latest answers: what a worker does now decides about new work.
 LATEST_ANSWERS = 100_000
+
+NOT_ANY_MORE = (
+    "all answers together give no reason any more to exclude worker %s: they count again; "
+    "`imagenet-builder workers --readmit` lets the worker have new pages too"
+)
+AGAIN = "all answers together give a reason again to exclude worker %s: they do not count"
 
 REASONS = {
     Exclusion.INACCURATE: "too many pictures whose answer is known were answered wrongly",
@@ -92,18 +99,68 @@ def _measured(
     return [int(found.ids[one.worker]) for one in conducts], conducts
 
 
-def review(engine: sa.Engine, now: datetime, *, after: int = 0) -> int:
+def review(engine: sa.Engine, now: datetime, *, after: int = 0, everyone: bool = False) -> int:
     """Exclude the workers whose latest answers give a reason; returns how many.
 
-    Only who handed in a page after the vote `after` is judged, by it and earlier ones. Who was ever excluded is left as
-    she is: an exclusion that the requester took back is not decided again.
+    Where there are more answers than these, only who handed in a page after the vote `after` is judged by them, and
+    only with `everyone` all workers are by all answers too. Who was ever excluded is left as she is: an exclusion
+    that the requester took back is not decided again.
+    """
+    excluded = 0
+    with database.reading(engine) as connection:
+        latest = latest_vote(connection) - LATEST_ANSWERS
+        reasons = _reasons(connection, latest, max(latest, after)) if latest > 0 else {}
+    if reasons:
+        excluded += _exclude(engine, reasons, now)
+    if everyone or latest <= 0:
+        excluded += review_by_all_votes(engine, now)
+    return excluded
+
+
+def review_by_all_votes(engine: sa.Engine, now: datetime) -> int:
+    """Exclude the workers against whom all their answers speak; returns how many.
+
+    Of exclusions that stand, other than the requester's, it is written down whether all answers still give a reason:
+    whose votes final verdicts leave out depends on no earlier look, at which others had answered less.
     """
     with database.reading(engine) as connection:
-        latest = max(0, latest_vote(connection) - LATEST_ANSWERS)
-        workers, conducts = _measured(connection, latest, max(latest, after), suspects=True)
-        reasons = [(worker, verdict_on(conduct)) for worker, conduct in zip(workers, conducts, strict=True)]
+        seen = latest_vote(connection)
+        reasons = _reasons(connection, 0, 0)
+        standing = store.standing_exclusions(connection)
+    changed = [
+        one
+        for one in standing
+        if one.reason is not Exclusion.REQUESTER and one.unfounded is (one.worker.id in reasons)
+    ]
+    for one in changed:
+        logger.warning(AGAIN if one.unfounded else NOT_ANY_MORE, one.worker.platform_worker_id)
+    with database.writing(engine) as connection:
+        for one in changed:
+            store.record_unfounded(connection, one.id, unfounded=not one.unfounded)
+        move_watermark(connection, seen, now, JUDGED)
+    return _exclude(engine, reasons, now)
+
+
+def review_unseen_votes(engine: sa.Engine, now: datetime) -> int:
+    """As `review_by_all_votes`, if there are votes that it has not seen."""
+    with database.reading(engine) as connection:
+        if watermark(connection, JUDGED) == latest_vote(connection):
+            return 0
+    return review_by_all_votes(engine, now)
+
+
+def _reasons(connection: sa.Connection, after: int, new_after: int) -> dict[int, tuple[Exclusion, str]]:
+    """Why workers with pages after the vote `new_after` should get no more work, by votes after `after`."""
+    workers, conducts = _measured(connection, after, new_after, suspects=True)
+    every = zip(workers, map(verdict_on, conducts), strict=True)
+    return {worker: why for worker, why in every if why is not None}
+
+
+def _exclude(engine: sa.Engine, reasons: Mapping[int, tuple[Exclusion, str]], now: datetime) -> int:
+    """Exclude the workers with reasons who never were; returns how many."""
+    with database.reading(engine) as connection:
         left = store.ever_excluded(connection)
-        found = [(worker, *why) for worker, why in reasons if why is not None and worker not in left]
+        found = [(worker, *why) for worker, why in reasons.items() if worker not in left]
         known = store.workers_by_id(connection) if found else {}
     for worker, _, words in found:
         logger.warning("worker %s gets no more work: %s", known[worker].platform_worker_id, words)
@@ -147,7 +204,7 @@ def _subject(project_name: str) -> str:
 
 def _message(one: StandingExclusion) -> str:
     return (
-        f"You get no new pages of this project, because {REASONS[one.reason]}: {one.detail}. "
+        f"You get no new pages of this project, because {REASONS[one.reason]}: {one.detail.rstrip('.')}. "
         "What you handed in is paid all the same. If you think this is wrong, write to the requester."
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hits.model import Answer
 from wordnet_synsets.errors import UnknownSynset
 
+from .answer_tables import separator
 from .errors import PublishError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read_known(path: Path, graph: Graph) -> list[Labelled]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
+            table = csv.DictReader(file, delimiter=separator(path))
             missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
             if missing:
                 raise PublishError(f"{path} has no column {missing[0]}; it needs {', '.join(COLUMNS)}")

@@ -46,6 +46,13 @@ def endpoint_of(project: Project, *, live: bool) -> str:
     return endpoint
 
 
+def endpoints_with_keys(project: Project) -> set[str]:
+    """The endpoints that the settings name and that this project can speak to."""
+    marketplace = project.settings.marketplace
+    named = {endpoint.rstrip("/") for endpoint in (marketplace.endpoint, marketplace.live_endpoint)}
+    return named & {keys.endpoint for keys in _read_all(project.folder / KEYS_NAME)}
+
+
 def requester(project: Project, endpoint: str) -> Requester:
     """Return a requester that speaks to `endpoint` with this project's keys; it has not called yet.
 

@@ -84,7 +84,12 @@ class Planner:
 
     def unasked(self) -> list[Unasked]:
         """What there is to ask, by category: new pictures, and questions that want another vote."""
-        again = asking.next_batches(self.project.engine, self.endpoint, live=self.request.live)
+        again = asking.next_batches(
+            self.project.engine,
+            self.endpoint,
+            live=self.request.live,
+            ignore_excluded=self.project.settings.verification.ignore_excluded,
+        )
         every = [self._unasked(wnid, again.get(wnid, [])) for wnid in self._chosen_categories()]
         return [category for category in every if category.batches]
 
@@ -98,6 +103,7 @@ class Planner:
             votes=self.policy.votes,
             most_votes=self.policy.rounds.most if self.policy.rounds else None,
             mean_votes=self.policy.rounds.mean if self.policy.rounds else None,
+            subset_votes=int(self.policy.subset.most_votes) if self.policy.subset else None,
             budget_cents=self.budget,
             seconds_per_picture=self._seconds_per_picture(),
             timed_pages=pages if pages >= PAGES_TO_TRUST else 0,
@@ -152,7 +158,13 @@ class Planner:
                         continue
                     within.append(intent)
                     report = replace(report, cost=report.cost + intent_cost(intent))
-                report = counted(report, within, self._accepted_share(category.wnid), first=batch.first)
+                report = counted(
+                    report,
+                    within,
+                    self._accepted_share(category.wnid),
+                    batch.policy.most_votes,
+                    first=batch.first,
+                )
                 affordable += within
             if affordable:
                 self.pages.check_fits(affordable[0])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hits import consensus
-from hits.consensus.dynamic import VOTES_A_HIT
+from hits.consensus.dynamic import SUBSET_VOTES, VOTES_A_HIT
 
 Mask = NDArray[np.bool_]
 
@@ -97,6 +97,15 @@ class Policy:
     def in_subset(self) -> bool:
         """Whether a page with this policy asks for votes on the dynamic rule's first subset."""
         return self == self.subset
+
+    @property
+    def most_votes(self) -> float:
+        """How many votes a question gets at most; where a mean is set, on average at most."""
+        if self.rounds is None:
+            return self.votes
+        if self.in_subset:
+            return max(SUBSET_VOTES, self.rounds.most)
+        return self.rounds.mean or self.rounds.most
 
 
 def wanting(

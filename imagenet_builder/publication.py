@@ -34,12 +34,13 @@ class PublishReport:
     """What is to be published (`cost` and the counts beside it), and what was.
 
     `questions` are asked for the first time, `asked_again` for one more vote. `votes` is what a first page asks for,
-    `most_votes` what a question can get in rounds, `mean_votes` what they get on average at most. `resumed` of the
-    pages were intended by an earlier run; the counts of questions and controls are of the new pages, and `new_cents`
-    is what first asking costs. `unshowable` pictures have no thumbnail and were left out; `over_budget` questions
-    wait for money. `committed_cents` is what was reserved and spent before this run. A picture takes
-    `seconds_per_picture` by the clocks of `timed_pages` pages, or by the settings if that is 0. `expected_accepted`
-    of the questions will be accepted, going by `decided` verdicts.
+    `most_votes` what a question can get in rounds, `mean_votes` what they get on average at most, and `subset_votes`
+    what those of a category's first page get (None: no more than others). `resumed` of the pages were intended by an
+    earlier run; the counts of questions and controls are of the new pages. `new_cents` is what first asking costs, and
+    `new_most_cents` with the votes of all later rounds at the same price. `unshowable` pictures have no thumbnail and
+    were left out; `over_budget` questions wait for money. `committed_cents` is what was reserved and spent before this
+    run. A picture takes `seconds_per_picture` by the clocks of `timed_pages` pages, or by the settings if that is 0.
+    `expected_accepted` of the questions will be accepted, going by `decided` verdicts.
     """
 
     endpoint: str
@@ -53,6 +54,7 @@ class PublishReport:
     votes: int = 0
     most_votes: int | None = None
     mean_votes: float | None = None
+    subset_votes: int | None = None
     cost: Cost = NOTHING
     over_budget: int = 0
     unshowable: int = 0
@@ -61,6 +63,7 @@ class PublishReport:
     budget_cents: int | None = None
     committed_cents: int = 0
     new_cents: int = 0
+    new_most_cents: float = 0.0
     seconds_per_picture: float = 0.0
     timed_pages: int = 0
     expected_accepted: float = 0.0
@@ -77,9 +80,19 @@ class PublishReport:
         return self.new_cents / self.questions if self.questions else None
 
     @property
+    def most_cents_per_candidate(self) -> float | None:
+        """What a new question costs with all votes that it may get in rounds; None without one."""
+        return self.new_most_cents / self.questions if self.questions else None
+
+    @property
     def cents_per_accepted(self) -> float | None:
         """What a picture costs that is expected to be accepted; None without one."""
         return self.new_cents / self.expected_accepted if self.expected_accepted else None
+
+    @property
+    def most_cents_per_accepted(self) -> float | None:
+        """The same with all votes that questions may get in rounds; None without a picture."""
+        return self.new_most_cents / self.expected_accepted if self.expected_accepted else None
 
 
 def dollars(cents: int) -> str:
@@ -88,9 +101,17 @@ def dollars(cents: int) -> str:
 
 
 def counted(
-    report: PublishReport, intents: Sequence[HitIntent], accepted_share: float, *, first: bool
+    report: PublishReport,
+    intents: Sequence[HitIntent],
+    accepted_share: float,
+    most_votes: float,
+    *,
+    first: bool,
 ) -> PublishReport:
-    """The report with intents of a category counted, of whose questions `accepted_share` will be accepted."""
+    """The report with intents of a category counted.
+
+    Of their questions `accepted_share` will be accepted; each gets up to `most_votes`.
+    """
     asked = sum(map(question_count, intents))
     report = replace(report, controls=report.controls + sum(len(intent.slots) for intent in intents) - asked)
     if not first:
@@ -98,6 +119,8 @@ def counted(
     return replace(
         report,
         new_cents=report.new_cents + sum(intent.promised_cents for intent in intents),
+        new_most_cents=report.new_most_cents
+        + sum(intent.promised_cents / intent.votes * most_votes for intent in intents),
         expected_accepted=report.expected_accepted + asked * accepted_share,
         questions=report.questions + asked,
     )

@@ -60,11 +60,12 @@ def annotation(token: str) -> str:
 def reconcile(
     project: Project, *, abandon: bool = False, clock: Callable[[], datetime] = utc_now
 ) -> ReconcileReport:
-    """Ask every marketplace that has open HITs of this project for them, and write down what it says.
+    """Ask every marketplace of this project for its HITs, and write down what it says.
 
-    Intended HITs that exist get their platform's id. With `abandon`, published HITs that the marketplace no
-    longer knows are given up, so that their questions can be asked again. Raises LockHeld while something is
-    published, MarketplaceUnavailable, and ProjectError without keys.
+    These are the marketplaces with open HITs, and those of the settings for which there are keys: a store from a
+    backup may have forgotten all that it published there. Intended HITs that exist get their platform's id. With
+    `abandon`, published HITs that the marketplace no longer knows are given up, so that their questions can be asked
+    again. Raises LockHeld while something is published, MarketplaceUnavailable, and ProjectError without keys.
     """
     engine = project.engine
     report = ReconcileReport()
@@ -72,7 +73,8 @@ def reconcile(
         with database.reading(engine) as connection:
             intended = store.hits_in_state(connection, "intended")
             published = store.hits_in_state(connection, "published")
-        for endpoint in sorted({hit.endpoint for hit in (*intended, *published)}):
+        at_work = {hit.endpoint for hit in (*intended, *published)}
+        for endpoint in sorted(at_work | marketplace_keys.endpoints_with_keys(project)):
             requester = marketplace_keys.requester(project, endpoint)
             report = _add(
                 report,

@@ -139,12 +139,14 @@ def _require_terminal() -> None:
 
 def _confirm_live(bars: Bars, plan: PublishReport) -> None:
     from imagenet_builder.errors import PublishError
+    from imagenet_builder.publish import dollars
 
+    spent = f"{dollars(plan.cost.total_cents)} at {plan.endpoint}"
     with bars.hidden():
         for line in _lines(plan):
             click.echo(line, err=True)
         # Bars that are not to go on are not drawn again.
-        if click.prompt("Type LIVE to spend this", default="", show_default=False, err=True) != "LIVE":
+        if click.prompt(f"Type LIVE to spend {spent}", default="", show_default=False, err=True) != "LIVE":
             raise PublishError("not confirmed: nothing was published")
 
 
@@ -154,6 +156,8 @@ def _document(report: PublishReport) -> dict[str, Any]:
         "total_cents": report.cost.total_cents,
         "cents_per_candidate": report.cents_per_candidate,
         "cents_per_accepted": report.cents_per_accepted,
+        "most_cents_per_candidate": report.most_cents_per_candidate,
+        "most_cents_per_accepted": report.most_cents_per_accepted,
     }
 
 
@@ -188,7 +192,7 @@ def _lines(report: PublishReport) -> list[str]:
         f"pages      {cost.pages}" + (f", {report.resumed} of an earlier run" if report.resumed else ""),
         f"questions  {_asked(report)} in {_counted(report.categories, 'category', 'categories')}, "
         f"and {_counted(report.controls, 'control')}",
-        f"votes      {_votes(report)}, {cost.assignments} assignments",
+        f"votes      {_votes(report)}, {_counted(cost.assignments, 'assignment')}",
         f"reward     {_reward(report)}, {dollars(cost.reward_cents)} in all",
         f"fees       {dollars(cost.fees_cents)}",
         f"total      {dollars(cost.total_cents)}",
@@ -224,7 +228,8 @@ def _votes(report: PublishReport) -> str:
     if report.most_votes is None:
         return f"{report.votes} a question"
     mean = "" if report.mean_votes is None else f" and {report.mean_votes:g} on average"
-    return f"{report.votes} a question at first, at most {report.most_votes}{mean}"
+    subset = f" ({report.subset_votes} on a first page of each category)" if report.subset_votes else ""
+    return f"{report.votes} a question at first, at most {report.most_votes}{mean}{subset}"
 
 
 def _reward(report: PublishReport) -> str:
@@ -237,14 +242,16 @@ def _reward(report: PublishReport) -> str:
 
 
 def _worth(report: PublishReport) -> list[str]:
-    """What a candidate and an accepted picture cost, in cents and tenths."""
+    """What a candidate and an accepted picture cost, in cents and tenths; in rounds at first, and with all votes."""
     if report.cents_per_candidate is None or report.cents_per_accepted is None:
         return []
     going_by = f"going by {report.decided} verdicts" if report.decided else "if every other is right"
-    return [
-        f"each       {report.cents_per_candidate:.1f} cents a candidate, {report.cents_per_accepted:.1f} cents a "
-        f"picture that is accepted: {report.expected_accepted:.0f} are expected, {going_by}"
-    ]
+    expected = f"{report.expected_accepted:.0f} are expected, {going_by}"
+    costs = f"{report.cents_per_candidate:.1f} cents a candidate, {report.cents_per_accepted:.1f} cents a picture "
+    if report.most_votes is None:
+        return [f"each       {costs}that is accepted: {expected}"]
+    most = f"{report.most_cents_per_candidate:.1f} and {report.most_cents_per_accepted:.1f}"
+    return [f"each       at first {costs}that is accepted; with all votes at most about {most}: {expected}"]
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

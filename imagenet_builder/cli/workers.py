@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hits.quality import Estimate
     from imagenet_builder.cli import Invocation
     from imagenet_builder.excluded_workers import WorkerConduct
+    from imagenet_builder.store.workers import StandingExclusion
 
 
 @click.command("workers")
@@ -66,6 +67,7 @@ def _document(line: WorkerConduct) -> dict[str, Any]:
             "reason": line.excluded.reason.value,
             "detail": line.excluded.detail,
             "since": line.excluded.decided_at.isoformat(),
+            "unfounded": line.excluded.unfounded,
         }
     conduct = dataclasses.asdict(line.conduct)
     return {**document, **{name: conduct[name] for name in conduct if name != "worker"}, "excluded": excluded}
@@ -93,9 +95,16 @@ def _show(lines: list[WorkerConduct]) -> None:
             str(conduct.unreadable_pages),
             str(conduct.repeats),
             f"{conduct.same_share:.0%}",
-            "" if line.excluded is None else f"{line.excluded.reason}: {line.excluded.detail}",
+            _excluded(line.excluded),
         )
     figures().print(table)
+
+
+def _excluded(exclusion: StandingExclusion | None) -> str:
+    if exclusion is None:
+        return ""
+    by_now = "; by all answers there is no reason any more" if exclusion.unfounded else ""
+    return f"{exclusion.reason}: {exclusion.detail}{by_now}"
 
 
 def _interval(estimate: Estimate) -> str:

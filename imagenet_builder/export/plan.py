@@ -173,7 +173,10 @@ def _too_few(choice: Choice, wanted: int, unselected: int, supply: Supply, reque
     remedies.append("crawl and verify more pictures")
     if any(supply.provisional.values()):
         waiting = sum(supply.provisional.values())
-        remedies.append(f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts")
+        remedies.append(
+            f"run `imagenet-builder aggregate` for the {waiting} provisional verdicts (with `--finalise` they wait for "
+            "no more votes)"
+        )
     if request.licences:
         remedies.append(f"name more licences than {', '.join(request.licences)}")
     remedies.append("lower --val, --test, --min-train or --replicate-test")

@@ -23,7 +23,8 @@ from .tables import controls, hit_questions, hits, questions, verdicts, votes, w
 
 Integers = NDArray[np.int64]
 
-WATERMARK = "aggregate"
+# The last vote that is in the verdicts, and that of the last look at all workers by all votes.
+DECIDED, JUDGED = "aggregate", "workers"
 OPEN = ("intended", "published")
 # More than there are answers.
 ANSWER_PLACES = 8
@@ -50,19 +51,19 @@ def latest_question(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.max(questions.c.id))) or 0
 
 
-def watermark(connection: sa.Connection) -> int:
-    """The row of the last vote that is in the verdicts."""
-    position = sa.select(watermarks.c.position).where(watermarks.c.name == WATERMARK)
+def watermark(connection: sa.Connection, name: str = DECIDED) -> int:
+    """The row of the last vote that is in the verdicts, or in what else has a `name` here."""
+    position = sa.select(watermarks.c.position).where(watermarks.c.name == name)
     return connection.scalar(position) or 0
 
 
-def move_watermark(connection: sa.Connection, position: int, now: datetime) -> None:
+def move_watermark(connection: sa.Connection, position: int, now: datetime, name: str = DECIDED) -> None:
     """Write down that votes up to this row are in the verdicts; nothing is written where that stands already."""
-    if watermark(connection) == position:
+    if watermark(connection, name) == position:
         return
-    here = watermarks.update().where(watermarks.c.name == WATERMARK)
+    here = watermarks.update().where(watermarks.c.name == name)
     if not connection.execute(here.values(position=position, moved_at=now)).rowcount:
-        connection.execute(watermarks.insert().values(name=WATERMARK, position=position, moved_at=now))
+        connection.execute(watermarks.insert().values(name=name, position=position, moved_at=now))
 
 
 def voted_questions(connection: sa.Connection, after: int) -> Integers:

@@ -29,7 +29,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class StandingExclusion:
-    """Who gets no more work, why, and what the platform still has to be told: `lifted` ones are taken back."""
+    """Who gets no more work, why, and what the platform still has to be told: `lifted` ones are taken back.
+
+    Of `unfounded` ones all votes together give no reason any more: verdicts leave out nobody's votes for them.
+    """
 
     id: int
     worker: Worker
@@ -37,6 +40,7 @@ class StandingExclusion:
     detail: str
     decided_at: datetime
     lifted: bool
+    unfounded: bool
 
 
 def workers_by_id(connection: sa.Connection) -> dict[int, Worker]:
@@ -56,6 +60,17 @@ def excluded(connection: sa.Connection) -> Integers:
     return np.array(sorted(connection.scalars(standing)), dtype=np.int64)
 
 
+def left_out(connection: sa.Connection, *, ignoring: bool) -> Integers:
+    """The workers whose votes a rule that counts heads leaves out: nobody's, unless verdicts are `ignoring` some."""
+    rows = sa.select(exclusions.c.worker_id).where(_in_force(ignoring))
+    return np.array(sorted(connection.scalars(rows)), dtype=np.int64)
+
+
+def _in_force(ignoring: bool) -> sa.ColumnElement[bool]:
+    """Which exclusions keep votes out of verdicts that are `ignoring` excluded workers."""
+    return sa.and_(exclusions.c.lifted_at.is_(None), ~exclusions.c.unfounded) if ignoring else sa.false()
+
+
 def exclude(
     connection: sa.Connection, found: Iterable[tuple[int, Exclusion, str]], now: datetime
 ) -> list[int]:
@@ -71,6 +86,7 @@ def exclude(
                     "reason": reason,
                     "detail": detail,
                     "decided_at": now,
+                    "unfounded": False,
                     "votes_left_out": False,
                 }
                 for worker, reason, detail in new
@@ -85,6 +101,11 @@ def lift(connection: sa.Connection, worker_id: int, now: datetime) -> bool:
         exclusions.c.worker_id == worker_id, exclusions.c.lifted_at.is_(None)
     )
     return bool(connection.execute(standing.values(lifted_at=now)).rowcount)
+
+
+def record_unfounded(connection: sa.Connection, row: int, *, unfounded: bool) -> None:
+    """Write down of an exclusion, by its row, whether all votes together give no reason for it any more."""
+    connection.execute(exclusions.update().where(exclusions.c.id == row).values(unfounded=unfounded))
 
 
 def standing_exclusions(connection: sa.Connection) -> list[StandingExclusion]:
@@ -105,7 +126,10 @@ def to_tell(connection: sa.Connection, endpoint: str) -> list[StandingExclusion]
 def _exclusions(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> list[StandingExclusion]:
     e, w = exclusions.c, workers.c
     rows = connection.execute(
-        sa.select(e.id, e.reason, e.detail, e.decided_at, e.lifted_at, w.id, w.endpoint, w.platform_worker_id)
+        sa.select(
+            *(e.id, e.reason, e.detail, e.decided_at, e.lifted_at, e.unfounded),
+            *(w.id, w.endpoint, w.platform_worker_id),
+        )
         .select_from(exclusions.join(workers))
         .where(chosen)
         .order_by(e.id)
@@ -113,11 +137,12 @@ def _exclusions(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> li
     return [
         StandingExclusion(
             id=row[0],
-            worker=Worker(*row[5:]),
+            worker=Worker(*row[6:]),
             reason=Exclusion(row[1]),
             detail=row[2],
             decided_at=row[3],
             lifted=row[4] is not None,
+            unfounded=row[5],
         )
         for row in rows
     ]
@@ -135,7 +160,7 @@ def exclusions_to_follow(connection: sa.Connection, *, ignoring: bool) -> Intege
     None is in force unless verdicts are `ignoring` excluded workers.
     """
     e = exclusions.c
-    in_force = e.lifted_at.is_(None) if ignoring else sa.false()
+    in_force = _in_force(ignoring)
     unlike = sa.or_(sa.and_(in_force, ~e.votes_left_out), sa.and_(~in_force, e.votes_left_out))
     return np.array(connection.scalars(sa.select(e.id).where(unlike)).all(), dtype=np.int64)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from hits.marketplace.settings import utc_now
 from hits.marketplace.working import CannotAccept
 from hits.model import Answer, Exclusion
 from imagenet_builder import excluded_workers
-from imagenet_builder.aggregate import aggregate
+from imagenet_builder.aggregate import aggregate, settle_verdicts
 from imagenet_builder.config import override
 from imagenet_builder.controls import record_controls
 from imagenet_builder.errors import PublishError
 from imagenet_builder.publish import PublishRequest, publish
-from imagenet_builder.store import tables
+from imagenet_builder.store import tables, workers
 from imagenet_builder.store.status import read_status
 from tests import command
 from tests.marketplace_worker import SiteWorker
@@ -111,7 +111,10 @@ def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Ve
     assert judged.count(tables.exclusions, tables.exclusions.c.lift_told_at.is_not(None)) == 1
     with pytest.raises(PublishError, match="is not excluded"):
         excluded_workers.readmit(judged.project.engine, cleo, utc_now())
-    excluded_workers.exclude(judged.project.engine, cleo, "enough", utc_now())
+    excluded_workers.exclude(judged.project.engine, cleo, "Enough.", utc_now())
+    aggregate(judged.project)
+    messages = SiteWorker(judged.marketplace.url, judged.marketplace.invite("cleo")).get("/messages").text
+    assert "the requester decided so: Enough. What you handed in" in messages
     with pytest.raises(PublishError, match="excluded already"):
         excluded_workers.exclude(judged.project.engine, cleo, "enough", utc_now())
     with pytest.raises(PublishError, match="no worker NOBODY"):
@@ -225,3 +228,69 @@ def test_pages_published_before_keep_an_excluded_worker_out_as_well(judged: Veri
     aggregate(judged.project)
     with pytest.raises(CannotAccept, match="NotQualified"):
         judged.submit("cleo", hit_id, Answer.YES)
+
+
+Says = Callable[[bool], Answer]
+
+
+def right(shows: bool) -> Answer:
+    return Answer.YES if shows else Answer.NO
+
+
+def wrong(shows: bool) -> Answer:
+    return right(not shows)
+
+
+def exclusions_and_verdicts(
+    folder: Path, wordnet_folder: Path, crowd: Sequence[tuple[str, Says]], *, often: bool, small: bool
+) -> tuple[set[Any], list[Any]]:
+    """Whose votes are left out, and what stands, when the crowd has answered a page.
+
+    A `small` store's workers are judged by all votes in each run, others' as a release is settled.
+    """
+    asked: dict[str, object] = {"page_size": 40, "votes": len(crowd)}
+    folder.mkdir()
+    with verification(folder, wordnet_folder, {DOG: 40}, verification=asked) as made:
+        publish(made.project)
+        ((hit_id, shown),) = made.pages().items()
+        for worker, says in crowd:
+            made.submit(worker, hit_id, {name: says(made.truth[picture]) for name, picture in shown.items()})
+            if often:
+                aggregate(made.project)
+        aggregate(made.project)
+        if not small:
+            settle_verdicts(made.project)
+        with database.reading(made.project.engine) as connection:
+            left_out = workers.left_out(connection, ignoring=True).tolist()
+        w, q, v = tables.workers.c, tables.questions.c, tables.verdicts.c
+        named = {one.worker_id: one.pseudonym for one in people.list_workers(made.marketplace.engine)}
+        ids = made.rows(sa.select(w.platform_worker_id).where(w.id.in_(left_out)))
+        columns = (q.sha256, v.decision, v.probability, v.yes, v.no, v.final)
+        stands = sa.select(*columns).join(tables.verdicts, v.question_id == q.id).order_by(q.sha256)
+        return {named[one] for (one,) in ids}, made.rows(stands)
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize(
+    ("crowd", "left_out"),
+    [
+        # Nobody had answered yet who could have contradicted her.
+        ([("cleo", wrong), ("anna", right), ("ben", right)], {"cleo"}),
+        # Those who spoke against her first were contradicted themselves.
+        ([("dora", wrong), ("emil", wrong), ("anna", right), ("ben", right), ("fay", right)], set()),
+    ],
+)
+def test_whose_votes_are_left_out_in_the_end_does_not_depend_on_when_aggregation_ran(
+    tmp_path: Path,
+    wordnet_folder: Path,
+    crowd: Sequence[tuple[str, Says]],
+    left_out: set[str],
+    small: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not small:
+        monkeypatch.setattr(excluded_workers, "LATEST_ANSWERS", 100)
+    once = exclusions_and_verdicts(tmp_path / "once", wordnet_folder, crowd, often=False, small=small)
+    often = exclusions_and_verdicts(tmp_path / "often", wordnet_folder, crowd, often=True, small=small)
+    assert often == once
+    assert once[0] == left_out

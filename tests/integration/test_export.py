@@ -350,6 +350,10 @@ def test_only_final_acceptances_are_exported_and_provisional_ones_are_told(
     assert code == 0
     assert "1 accepted verdicts are provisional" in capsys.readouterr().err + caplog.text
     assert sum(row["wnid"] == TENCH for row in listed(tmp_path / "release")) == COUNTS[TENCH] - 2
+    with pytest.raises(
+        TooFewClasses, match=r"`imagenet-builder aggregate` for the 1 provisional .*--finalise"
+    ):
+        export(project, ExportRequest(SIZES, classes=99), tmp_path / "other")
 
 
 def test_pictures_of_two_classes_and_near_duplicates_are_kept_apart(project: Project, tmp_path: Path) -> None:

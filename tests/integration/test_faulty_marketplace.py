@@ -15,7 +15,7 @@ from hits.marketplace import people
 from hits.marketplace import tables as market
 from hits.marketplace.settings import utc_now
 from hits.model import Answer
-from imagenet_builder import collecting, excluded_workers
+from imagenet_builder import collecting, excluded_workers, marketplace_keys
 from imagenet_builder.aggregate import aggregate
 from imagenet_builder.publish import PublishRequest, publish
 from imagenet_builder.reconcile import LISTINGS, reconcile
@@ -353,6 +353,28 @@ def test_an_exclusion_that_cannot_be_told_holds_no_verdict_up(
     aggregate(made.project)
     with database.reading(made.project.engine) as connection:
         assert not worker_store.endpoints_to_tell(connection)
+
+
+def test_a_qualification_that_a_list_leaves_out_is_asked_for_again_and_not_made_twice(
+    two_pages: tuple[Verification, FaultyMarketplace],
+) -> None:
+    made, proxy = two_pages
+    requester = marketplace_keys.requester(made.project, made.project.settings.marketplace.endpoint)
+    once = requester.qualification_type("kept out", "why")
+    listed = proxy.calls["ListQualificationTypes"]
+
+    def left_out_at_first(_request: dict[str, Any], answer: Answered) -> Answered | None:
+        if proxy.calls["ListQualificationTypes"] > listed + 1:
+            return None
+        return rewritten(answer, lambda found: found["QualificationTypes"].clear())
+
+    proxy.faults["ListQualificationTypes"] = left_out_at_first
+    assert requester.qualification_type("kept out", "why") == once
+    proxy.faults["ListQualificationTypes"] = lambda _, answer: rewritten(
+        answer, lambda found: found["QualificationTypes"].clear()
+    )
+    with pytest.raises(RequestRefused, match="already"):
+        requester.qualification_type("kept out", "why")
 
 
 def test_a_page_that_was_disposed_of_by_hand_is_missed_when_its_time_is_over_and_can_be_given_up(

@@ -49,7 +49,8 @@ def test_pictures_by_hash_and_by_file_become_controls_and_a_later_answer_replace
     assert imported(project, table, capsys)[:2] == (0, "3 controls made\n")
     expected = {(one, DOG, "yes"), (two, DOG, "no"), (one, UMBRELLA, "no")}
     assert controls(project) == {(*question, "requester") for question in expected}
-    table.write_text(f"picture,category,answer\n{one},{DOG},no\n")
+    # As spreadsheets of half the world write it.
+    table.write_text(f"picture;category;answer\n{one};{DOG};no\n", encoding="utf-8-sig")
     assert imported(project, table, capsys)[0] == 0
     assert (one, DOG, "no", "requester") in controls(project)
 

@@ -62,6 +62,7 @@ def fill(engine: sa.Engine) -> None:
             "workers": {"id": 1, "endpoint": "e", "platform_worker_id": "W", "first_seen_at": NOW},
             "exclusions": {
                 "id": 1, "worker_id": 1, "reason": "too_fast", "detail": "d", "decided_at": NOW,
+                "unfounded": False,
                 "votes_left_out": False,
             },
             "watermarks": {"name": "aggregate", "position": 1, "moved_at": NOW},

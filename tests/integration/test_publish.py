@@ -323,6 +323,19 @@ def test_reconcile_counts_the_pages_that_a_store_from_a_backup_has_forgotten(sma
     assert "1 pages there are not in this store" in command.done(small.project.folder, "reconcile").output
 
 
+def test_reconcile_asks_the_marketplace_though_the_store_from_a_backup_knows_of_no_page(
+    small: Verification,
+) -> None:
+    store_file = small.project.folder / "store.sqlite3"
+    with closing(sqlite3.connect(store_file)) as now, closing(sqlite3.connect(":memory:")) as backup:
+        now.backup(backup)
+        publish(small.project)
+        published = len(small.pages())
+        small.project.engine.dispose()
+        backup.backup(now)
+    assert (reconcile(small.project).published, reconcile(small.project).foreign) == (0, published)
+
+
 def test_the_same_hit_always_renders_to_the_same_page(small: Verification) -> None:
     publish(small.project)
     fresh = Project(small.project.folder, small.project.settings)

@@ -16,7 +16,7 @@ from tests.command import PATIENCE, SCRIPT, done, refused
 from tests.verification_project import DOG, Verification, verification
 
 UP_A_LINE = "\x1b[1A"
-PROMPT = "Type LIVE to spend this"
+PROMPT = "Type LIVE to spend $0."
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ def test_the_word_publishes_what_the_plan_said(small: Verification) -> None:
     set_setting(small.project.folder, "marketplace", live_endpoint=small.marketplace.url)
     code, drawn = at_a_terminal(small.project.folder, "LIVE", "publish-hits", "--live", "--budget", "0.40")
     assert code == 0, drawn
+    assert f"at {small.marketplace.url}: LIVE" in drawn
     assert "published  2 pages" in drawn
     assert small.count(hits, hits.c.live) == 2
 

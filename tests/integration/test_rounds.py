@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from hits.marketplace import people
 from hits.marketplace.settings import utc_now
 from hits.marketplace.working import CannotAccept
-from hits.model import Answer
+from hits.model import Answer, Decision
+from imagenet_builder import excluded_workers
 from imagenet_builder.aggregate import aggregate, settle_verdicts
 from imagenet_builder.config import override
 from imagenet_builder.controls import record_controls
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.publish import PublishRequest, publish
 from imagenet_builder.store.tables import hit_questions, hits, questions, verdicts, votes
+from tests import command
 from tests.marketplace_worker import SiteWorker
 from tests.verification_project import DOG, Verification, verification
 
@@ -296,6 +299,34 @@ def test_the_dynamic_rules_subset_is_two_pages_of_five_votes_and_the_rest_begins
 
 
 @pytest.mark.parametrize(
+    ("settings", "votes", "times"),
+    [
+        ({"rule": "majority"}, "2 a question at first, at most 3, 2 assignments", 3 / 2),
+        ({"rule": "dawid-skene"}, "1 a question at first, at most 5, 1 assignment", 5),
+        (
+            {"rule": "dawid-skene", "mean_votes": 2.5},
+            "1 a question at first, at most 5 and 2.5 on average, 1 assignment",
+            2.5,
+        ),
+        (
+            {"rule": "dynamic"},
+            "1 a question at first, at most 5 (10 on a first page of each category), 5 assignments",
+            2,
+        ),
+    ],
+)
+def test_a_plan_in_rounds_says_what_all_votes_that_a_question_may_get_will_cost(
+    tmp_path: Path, wordnet_folder: Path, settings: dict[str, object], votes: str, times: float
+) -> None:
+    with in_rounds(tmp_path, wordnet_folder, 8, **settings) as made:
+        dry = publish(made.project, PublishRequest(dry_run=True))
+        assert dry.new_most_cents == pytest.approx(dry.new_cents * times)
+        said = command.done(made.project.folder, "publish-hits", "--sandbox", "--dry-run").output
+        assert votes in said
+        assert f"with all votes at most about {dry.new_most_cents / 8:.1f} and" in said
+
+
+@pytest.mark.parametrize(
     ("settings", "complaint"),
     [
         ({"target": 1.5, "rule": "dawid-skene"}, "target"),
@@ -311,3 +342,22 @@ def test_a_policy_that_no_rule_takes_is_refused_before_anything_is_spent(
         with pytest.raises(ProjectError, match=complaint):
             publish(made.project)
         assert made.count(hits) == 0
+
+
+def test_a_question_whose_vote_was_of_an_excluded_worker_gets_another(
+    tmp_path: Path, wordnet_folder: Path
+) -> None:
+    with in_rounds(tmp_path, wordnet_folder, 8) as made:
+        publish(made.project)
+        (page,) = open_pages(made)
+        answer(made, "anna", page, made.truth.__getitem__)
+        answer(made, "cleo", page, made.truth.__getitem__)
+        aggregate(made.project)
+        cleo = people.invite(made.marketplace.engine, "cleo").worker_id
+        excluded_workers.exclude(made.project.engine, cleo, "asked to", utc_now())
+        assert aggregate(made.project).provisional == 8
+        assert publish(made.project).asked_again == 8
+        (page,) = open_pages(made)
+        answer(made, "dora", page, made.truth.__getitem__)
+        report = aggregate(made.project)
+        assert (report.provisional, report.decisions[Decision.UNDECIDED]) == (0, 0)

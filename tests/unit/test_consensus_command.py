@@ -136,6 +136,7 @@ def test_the_word_for_not_sure_is_no_label(tmp_path: Path) -> None:
         pytest.param("worker,task,label\n1,a,yes\n2,a,yes\n", "nothing to decide", id="one label"),
         pytest.param("worker,task,label\n1,a,yes,3,4\n1,2,3,4,5,6\n", "not a CSV file", id="ragged"),
         pytest.param("worker,task,label\n1,a,b,yes\n", "not a CSV file", id="an unquoted comma"),
+        pytest.param("{" + "word, " * 99 + "}\n", "it has {word, ", id="another format"),
         pytest.param("worker;task\n1;2\n", "has no column label; it has worker, task", id="semicolons"),
     ],
 )
@@ -148,6 +149,7 @@ def test_bad_answers_are_one_clear_line(
     assert says in error
     assert "a.csv" in error
     assert error.count("\n") == 1
+    assert len(error) < 400
     assert not (tmp_path / "v.csv").exists()
 
 
@@ -228,5 +230,10 @@ def test_what_is_read_or_is_no_file_is_never_replaced(
     reader.join()
     assert taken[0].splitlines()[0] == "task,label,probability,votes,decided"
     assert pipe.is_fifo()
+    link, behind = tmp_path / "link.csv", tmp_path / "behind.csv"
+    link.symlink_to(behind)
+    assert consensus(answers, "--rule", "majority", "--out", link) == 0
+    assert link.is_symlink()
+    assert len(behind.read_text().splitlines()) == 3
     assert consensus(tmp_path, "--rule", "majority", "--out", tmp_path / "v.csv") == 1
     assert "cannot be read: Is a directory" in capsys.readouterr().err

@@ -34,6 +34,8 @@ exclusions = sa.Table(
     # A worker whom the requester takes back is not excluded again by a program.
     sa.Column("lifted_at", UtcDateTime),
     sa.Column("lift_told_at", UtcDateTime),
+    # All votes together give no reason any more: verdicts hear this worker again, who gets no new work all the same.
+    sa.Column("unfounded", sa.Boolean, nullable=False),
     # What the verdicts follow, so that no clock says which exclusions they do not know of yet.
     sa.Column("votes_left_out", sa.Boolean, nullable=False),
     sa.Index(

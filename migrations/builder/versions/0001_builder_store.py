@@ -548,6 +548,7 @@ def upgrade() -> None:
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lift_told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("unfounded", sa.Boolean(), nullable=False),
         sa.Column("votes_left_out", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["worker_id"], ["workers.id"], name=op.f("fk_exclusions_worker_id_workers")
