@@ -34,7 +34,7 @@ for _part in (study, masters, backup, restore, erase):
     command.add_command(_part)
 
 
-@command.command("serve")
+@command.command("serve", short_help="Serve worker site, Requester API and HIT pictures.")
 @click.option("--host", help="The address to listen on.  [default: that of [marketplace] endpoint]")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="The port.  [default: that of [marketplace] endpoint]"
@@ -129,7 +129,7 @@ def workers(invocation: Invocation, as_json: bool) -> None:
     figures().print(table)
 
 
-@command.command("keys")
+@command.command("keys", short_help="Print shell lines that point boto3 at it.")
 @click.pass_obj
 def keys(invocation: Invocation) -> None:
     """Print shell lines that point any program's boto3.client("mturk") at the marketplace.
@@ -150,7 +150,7 @@ def keys(invocation: Invocation) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
-@command.command("console")
+@command.command("console", short_help="Print a link that opens the requester console.")
 @click.pass_obj
 def console(invocation: Invocation) -> None:
     """Print a link that opens the requester console: HITs, progress, workers, ledger, results as CSV.
@@ -185,7 +185,7 @@ def layout(invocation: Invocation, page: Path, name: str | None, height: int) ->
     click.echo(own_marketplace.make_layout(invocation.project, page, name or page.stem, height))
 
 
-@command.command("simulate")
+@command.command("simulate", short_help="Let simulated workers answer every open page.")
 @click.option(
     "--workers", "number", type=click.IntRange(1), default=6, show_default=True, help="How many workers."
 )

@@ -38,13 +38,19 @@ def command() -> None:
     """
 
 
-@command.command("show")
+@command.command("show", short_help="Show every synset that a word, name or wnid means.")
 @click.argument("query", nargs=-1, required=True)
 @wordnet_folder
 @as_json_flag
 @click.pass_obj
 def show(invocation: Invocation, query: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
-    """Show every synset that QUERY means: a word, a name such as dog.n.01, or a wnid."""
+    """Show every synset that QUERY means: a word, a name such as dog.n.01, or a wnid.
+
+    \b
+    Example:
+      imagenet-builder synsets show mushroom
+      imagenet-builder synsets show traffic light
+    """
     graph = _graph(invocation, folder)
     words = " ".join(query)
     found = graph.find(words) or [graph.resolve(words)]
@@ -60,7 +66,7 @@ def show(invocation: Invocation, query: tuple[str, ...], folder: Path | None, as
         click.echo(f"  depth {graph.depth(synset.wnid)}, {len(graph.descendants(synset.wnid))} synsets below")
 
 
-@command.command("list")
+@command.command("list", short_help="List the synsets under another.")
 @click.option("--under", required=True, help="The synset whose subtree is listed.")
 @click.option("--leaves", is_flag=True, help="Only synsets that have no hyponyms.")
 @wordnet_folder
@@ -69,7 +75,12 @@ def show(invocation: Invocation, query: tuple[str, ...], folder: Path | None, as
 def list_synsets(
     invocation: Invocation, under: str, leaves: bool, folder: Path | None, as_json: bool
 ) -> None:
-    """List the synsets under another, with their words and definitions."""
+    """List the synsets under another, with their words and definitions.
+
+    \b
+    Example:
+      imagenet-builder synsets list --under mushroom.n.05 --leaves
+    """
     from wordnet_synsets.select import choose
 
     graph = _graph(invocation, folder)
@@ -132,7 +143,12 @@ def select(
 @as_json_flag
 @click.pass_obj
 def selected(invocation: Invocation, as_json: bool) -> None:
-    """List this project's categories."""
+    """List this project's categories.
+
+    \b
+    Example:
+      imagenet-builder synsets selected
+    """
     from hits import database
     from imagenet_builder.store import categories
 
@@ -153,7 +169,12 @@ def selected(invocation: Invocation, as_json: bool) -> None:
 @click.argument("named", nargs=-1, required=True, metavar="SYNSET...")
 @click.pass_obj
 def drop(invocation: Invocation, named: tuple[str, ...]) -> None:
-    """Take synsets out of this project. What was collected for them stays; `select` brings them back."""
+    """Take synsets out of this project. What was collected for them stays; `select` brings them back.
+
+    \b
+    Example:
+      imagenet-builder synsets drop umbrella n02084071
+    """
     from hits import database
     from imagenet_builder.store import categories
 
