@@ -45,7 +45,7 @@ def import_(invocation: Invocation, table: Path) -> None:
     from imagenet_builder.reconcile import utc_now
 
     project = invocation.project
-    report = record_controls(project.engine, read_known(table, project.graph), REQUESTER, utc_now())
+    report = record_controls(project.engine, read_known(table, project), REQUESTER, utc_now())
     click.echo(f"{report.recorded} controls made")
     if report.left:
         click.echo(f"note: {report.left} questions were left, the crowd was asked them", err=True)

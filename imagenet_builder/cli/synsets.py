@@ -176,13 +176,16 @@ def drop(invocation: Invocation, named: tuple[str, ...]) -> None:
       imagenet-builder synsets drop umbrella n02084071
     """
     from hits import database
+    from imagenet_builder.selection import meant_here
     from imagenet_builder.store import categories
 
     project = invocation.project
-    wnids = [project.graph.resolve(query).wnid for query in named]
     with database.writing(project.engine) as connection:
+        known = {category.wnid for category in categories.selected(connection)}
+        wnids = [meant_here(project.graph, query, known) for query in named]
         dropped = categories.drop(connection, wnids, datetime.now(UTC))
-    click.echo(f"{dropped} dropped, {len(wnids) - dropped} were not in the project")
+    absent = len(wnids) - dropped
+    click.echo(f"{dropped} dropped" + (f", {absent} not in the project" if absent else ""))
 
 
 def _graph(invocation: Invocation, folder: Path | None) -> Graph:
