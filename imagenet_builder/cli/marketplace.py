@@ -115,7 +115,7 @@ def workers(invocation: Invocation, as_json: bool) -> None:
     if not found:
         click.echo("no workers yet; invite some with `imagenet-builder marketplace invite NAME`", err=True)
         return
-    table = plain_table("worker", "name", "consented", "submitted#", "approved#", "rejected#", "earned#")
+    table = plain_table("worker", "name", "consented", "waiting#", "approved#", "rejected#", "earned#")
     for worker in found:
         table.add_row(
             worker.worker_id,

@@ -93,9 +93,13 @@ def _show(lines: list[WorkerConduct]) -> None:
             str(conduct.unreadable_pages),
             str(conduct.repeats),
             f"{conduct.same_share:.0%}",
-            "" if line.excluded is None else f"{line.excluded.reason}: {line.excluded.detail}",
+            "" if line.excluded is None else line.excluded.reason,
         )
-    figures().print(table)
+    console = figures()
+    console.print(table)
+    for line in lines:
+        if line.excluded is not None:
+            console.print(f"{line.worker.platform_worker_id}  {line.excluded.reason}: {line.excluded.detail}")
 
 
 def _interval(estimate: Estimate) -> str:

@@ -57,7 +57,10 @@ def searched_or_own(facts: Facts) -> dict[str, str | list[str]]:
             "rai:dataBiases": ["Who made the dataset decided what is photographed, and where."],
             "rai:personalSensitiveInformation": ["Pictures may show people."],
         }
-    searched = "Open picture sources were searched for the words of each synset; robots.txt and opt-outs were respected."
+    searched = (
+        "Open picture sources were searched for the words of each synset; "
+        "robots.txt and opt-outs were respected."
+    )
     return {
         "rai:dataCollection": f"{searched} {own}" if facts.sources[OWN] else searched,
         "rai:dataBiases": ["Contributors of open sources decide what is photographed, and where."],

@@ -12,12 +12,14 @@ from hits.model import Answer, AssignmentStatus, Decision
 
 from . import tables as t
 from .categories import selected
+from .controls import BORROWED
 from .tombstones import is_taken_down
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryStatus:
-    """One category: its candidates by state, its questions by current decision (`open`: none yet).
+    """One category: its candidates by state, its questions by current decision (`open`: none yet), and its own
+    controls, which are questions that the crowd does not decide.
 
     `alpha` is Krippendorff's of the yes and no votes on its questions; None where none could disagree.
     """
@@ -32,6 +34,7 @@ class CategoryStatus:
     refused: int
     undecided: int
     open: int
+    controls: int
     alpha: float | None
 
 
@@ -184,6 +187,13 @@ def _categories(
         .group_by(q.c.wnid, v.c.decision)
     ):
         states[wnid][f"question {decision or 'open'}"] = number
+    for wnid, number in connection.execute(
+        sa.select(q.c.wnid, sa.func.count())
+        .select_from(q.join(t.controls))
+        .where(t.controls.c.provenance != BORROWED)
+        .group_by(q.c.wnid)
+    ):
+        states[wnid]["controls"] = number
     return tuple(
         CategoryStatus(
             wnid=category.wnid,
@@ -196,6 +206,7 @@ def _categories(
             refused=states[category.wnid][f"question {Decision.REJECTED}"],
             undecided=states[category.wnid][f"question {Decision.UNDECIDED}"],
             open=states[category.wnid]["question open"],
+            controls=states[category.wnid]["controls"],
             alpha=_alpha(votes.get(category.wnid, ())),
         )
         for category in selected(connection)
