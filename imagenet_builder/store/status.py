@@ -113,6 +113,11 @@ def read_status(connection: sa.Connection) -> Status:
     )
 
 
+def has_images(connection: sa.Connection) -> bool:
+    """Whether any picture was ever stored."""
+    return connection.scalar(sa.select(t.images.c.sha256).limit(1)) is not None
+
+
 def _counts(connection: sa.Connection, column: sa.Column[str]) -> dict[str, int]:
     rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column))
     return dict(rows.all())
