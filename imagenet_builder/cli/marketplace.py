@@ -243,19 +243,22 @@ def simulate(
     Example:
       imagenet-builder marketplace simulate --workers 50 --profile careful,confused-by-siblings,always-yes
     """
+    from imagenet_builder.cli.progress import shown_wait
     from imagenet_builder.simulating import read_truths, simulate_workers
 
-    report = simulate_workers(
-        invocation.project,
-        workers=number,
-        profiles=[name.strip() for name in profile.split(",") if name.strip()],
-        truths=read_truths(truth) if truth else None,
-        assumed_yield=assumed_yield,
-        seed=seed,
-        max_pages=max_pages,
-        arrivals_an_hour=arrivals,
-        pace=pace,
-    )
+    with shown_wait(f"{number} workers come") as say:
+        report = simulate_workers(
+            invocation.project,
+            workers=number,
+            profiles=[name.strip() for name in profile.split(",") if name.strip()],
+            truths=read_truths(truth) if truth else None,
+            assumed_yield=assumed_yield,
+            seed=seed,
+            max_pages=max_pages,
+            arrivals_an_hour=arrivals,
+            pace=pace,
+            progress=lambda pages: say(f"{pages} pages answered"),
+        )
     answers = {answer.value: count for answer, count in report.answers.items()}
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(report), "answers": answers}, indent=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,22 @@ class Bars:
         yield
         if self._drawn is not None:
             self._drawn.start()
+
+
+@contextmanager
+def shown_wait(doing: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal what is being waited for; yields what changes the words. They are gone at the end."""
+    if not sys.stderr.isatty():
+        yield _unsaid
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(doing) as status:
+        yield status.update
+
+
+def _unsaid(_words: str) -> None:
+    """What is waited for is told to nobody off a terminal."""
 
 
 @contextmanager
