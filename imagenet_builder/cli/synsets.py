@@ -79,7 +79,7 @@ def list_synsets(
 
     \b
     Example:
-      imagenet-builder synsets list --under mushroom.n.05 --leaves
+      imagenet-builder synsets list --under citrus.n.01 --leaves
     """
     from wordnet_synsets.select import choose
 
@@ -117,7 +117,7 @@ def select(
 
     \b
     Example:
-      imagenet-builder synsets select umbrella n02084071 --under mushroom.n.05
+      imagenet-builder synsets select umbrella n02084071 --under citrus.n.01 --leaves
       imagenet-builder synsets select --list ilsvrc2012
     """
     from imagenet_builder.selection import SelectionRequest, select_categories
