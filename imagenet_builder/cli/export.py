@@ -146,8 +146,12 @@ def _request(
 
 
 def _codes(licences: tuple[str, ...]) -> tuple[str, ...]:
-    codes = (code.strip().lower() for listed in licences for code in listed.split(","))
-    return tuple(dict.fromkeys(code for code in codes if code))
+    from imagenet_builder.sources.licences import FREEDOM, require_known
+
+    parts = (code.strip().lower() for listed in licences for code in listed.split(","))
+    codes = tuple(dict.fromkeys(code for code in parts if code))
+    require_known(codes, FREEDOM)
+    return codes
 
 
 def _format_names(formats: tuple[str, ...], tars: bool) -> tuple[str, ...]:

@@ -54,7 +54,10 @@ def serve(invocation: Invocation, host: str | None, port: int | None) -> None:
     project = invocation.project
     default_host, default_port = own_marketplace.listening_address(project)
     app = own_marketplace.create_app(project)
-    listener = listen(host or default_host, port or default_port)
+    # With another port alone nobody would find it: invitations, pictures and publish-hits go by the endpoint.
+    listener = listen(
+        host or default_host, port or default_port, "set [marketplace] endpoint to another port"
+    )
     settings = project.settings.marketplace
     click.echo(f"listening on {host or default_host}, port {port or default_port}", err=True)
     click.echo(

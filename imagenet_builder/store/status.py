@@ -21,6 +21,7 @@ class CategoryStatus:
     """One category: its candidates by state, its questions by current decision (`open`: none yet), and its own
     controls, which are questions that the crowd does not decide.
 
+    Pictures that were taken down are in none of these, but for the rejected candidates.
     `alpha` is Krippendorff's of the yes and no votes on its questions; None where none could disagree.
     """
 
@@ -188,14 +189,14 @@ def _categories(
     for wnid, decision, number in connection.execute(
         sa.select(q.c.wnid, v.c.decision, sa.func.count())
         .select_from(q.outerjoin(v, v.c.question_id == q.c.id).outerjoin(t.controls))
-        .where(t.controls.c.question_id.is_(None))
+        .where(t.controls.c.question_id.is_(None), ~is_taken_down(q.c.sha256))
         .group_by(q.c.wnid, v.c.decision)
     ):
         states[wnid][f"question {decision or 'open'}"] = number
     for wnid, number in connection.execute(
         sa.select(q.c.wnid, sa.func.count())
         .select_from(q.join(t.controls))
-        .where(t.controls.c.provenance != BORROWED)
+        .where(t.controls.c.provenance != BORROWED, ~is_taken_down(q.c.sha256))
         .group_by(q.c.wnid)
     ):
         states[wnid]["controls"] = number

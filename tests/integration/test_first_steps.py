@@ -44,3 +44,12 @@ def test_subfolders_that_no_category_takes_are_named(
     assert note not in said(project, capsys, "crawl", "--category", "n00000001")
     (tmp_path / "mine" / "thingg2").rename(tmp_path / "mine" / "N00000002")
     assert "note:" not in said(project, capsys, "crawl")
+
+
+def test_a_licence_that_does_not_exist_is_named_and_not_called_a_lack_of_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = empty_project(tmp_path / "project")
+    arguments = ("--project", str(project.folder), "export", "--classes", "1", "--out", str(tmp_path / "out"))
+    assert run(command_line.main, *arguments, "--licence", "by,buy") == 1
+    assert "'buy' is not a licence that sources name; known are cc0, " in capsys.readouterr().err
