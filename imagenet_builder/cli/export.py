@@ -96,7 +96,7 @@ def command(
     if settled:
         logger.info("%d verdicts changed when all rules were fitted to all votes", settled)
     try:
-        with shown_progress() as advance:
+        with shown_progress("planning") as advance:
             report = export(
                 project,
                 request,

@@ -119,7 +119,7 @@ def command(
     spends = request.live and not dry_run
     if spends:
         _require_terminal()
-    with shown_progress() as bars:
+    with shown_progress("planning") as bars:
         confirm = functools.partial(_confirm_live, bars) if spends else None
         report = publish(project, request, confirm=confirm, progress=bars)
     if as_json:
