@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A CPU build of torch is enough for everything here; a GPU machine installs its own first.
+# A CPU build of torch is enough for everything here, where an index offers one; PyPI has CUDA's.
 TORCH := torch==2.13.0 torchvision==0.28.0
 DEMO ?= demo-project
 JOBS ?= 2
@@ -16,6 +16,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq python3-venv; } \
 	  || { echo "Error: $(PYTHON) must be Python 3.11 or later with venv; on Debian: apt-get install python3-venv" >&2; \
 	       exit 1; }
+	@echo "installing PyTorch and everything else: about 5 GB, a few minutes without a word"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel $(TORCH)

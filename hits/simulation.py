@@ -96,6 +96,7 @@ async def simulate(
     pace: float = 0.0,
     concurrency: int = 4,
     picture_sample: float = 1.0,
+    progress: Callable[[int], None] | None = None,
 ) -> SimulationReport:
     """Let `workers` answer pages until none is offered to any of them, or `max_pages` were begun in all.
 
@@ -105,10 +106,10 @@ async def simulate(
     answered "broken". Workers come one after the other at random times, `arrivals_an_hour` on average, or all at
     once; they stay at a page for a time drawn around their profile's. Both times are slept `pace` times over:
     not at all by default. `concurrency` workers talk to the site at once, taking turns after each page; one
-    who submits too late stops. Raises SimulationError when the site is not reached or behaves otherwise than its
-    contract.
+    who submits too late stops. `progress` is called with the number of pages submitted so far. Raises
+    SimulationError when the site is not reached or behaves otherwise than its contract.
     """
-    crowd = _Crowd(truth, seed, max_pages, assumed_yield, pace, picture_sample, concurrency)
+    crowd = _Crowd(truth, seed, max_pages, assumed_yield, pace, picture_sample, concurrency, progress)
     begun = time.monotonic()
     tasks = [
         asyncio.create_task(crowd.work(place, worker, arrival))
@@ -153,6 +154,7 @@ class _Crowd:
         pace: float,
         picture_sample: float,
         concurrency: int,
+        progress: Callable[[int], None] | None,
     ) -> None:
         self.truth = truth
         self.seed = seed
@@ -162,6 +164,8 @@ class _Crowd:
         self.picture_sample = picture_sample
         self.turns = asyncio.Semaphore(concurrency)
         self.answers: Counter[Answer] = Counter()
+        self.progress = progress
+        self.submitted = 0
         self.late = 0
         self.worked_seconds = 0.0
         self.span_seconds = 0.0
@@ -192,6 +196,9 @@ class _Crowd:
                     self.late += 1
                     break
                 pages += 1
+                self.submitted += 1
+                if self.progress is not None:
+                    self.progress(self.submitted)
                 moment += dwelt
                 self.worked_seconds += dwelt
                 self.span_seconds = max(self.span_seconds, moment)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from hits import database
+from wordnet_synsets.graph import Graph
 from wordnet_synsets.select import DEFAULT_EXCLUDED, Selection, choose, list_wnids, names_in_file
 from wordnet_synsets.synset import Synset
 
@@ -33,6 +34,15 @@ class SelectionRequest:
 def category_of(synset: Synset) -> Category:
     """The category that collects `synset`."""
     return Category(synset.wnid, synset.name, synset.sense_key, synset.lemmas, synset.gloss)
+
+
+def meant_here(graph: Graph, query: str, wnids: Collection[str]) -> str:
+    """The wnid that `query` means in a project with the categories `wnids`: theirs goes before a word's first sense.
+
+    Raises UnknownSynset for what is no synset at all.
+    """
+    senses = (synset.wnid for synset in graph.find(query))
+    return next((wnid for wnid in senses if wnid in wnids), None) or graph.resolve(query).wnid
 
 
 def select_categories(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ def simulate_workers(
     arrivals_an_hour: float | None = None,
     pace: float = 0.0,
     picture_sample: float = 1.0,
+    progress: Callable[[int], None] | None = None,
 ) -> SimulationReport:
     """Let `workers` simulated people, of `profiles` in turn, answer every HIT that the running site offers.
 
@@ -67,6 +68,7 @@ def simulate_workers(
             arrivals_an_hour=arrivals_an_hour,
             pace=pace,
             picture_sample=picture_sample,
+            progress=progress,
         )
     )
 

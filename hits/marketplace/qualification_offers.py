@@ -22,6 +22,8 @@ from .qualification_types import QualificationType, find_type
 from .standing import qualification_values
 from .tables import (
     LISTED,
+    hit_type_qualifications,
+    hit_types,
     qualification_types,
     qualifications,
     requesters,
@@ -107,16 +109,28 @@ def _system_value(type_id: str, value: qualifying.Value | None) -> str:
 
 
 def offered_types(engine: Engine, worker_id: str, limit: int = 200) -> tuple[OfferedType, ...]:
-    """The types that are there to be asked for and that the worker does not have, newest first."""
+    """The types that are there to be asked for and that the worker does not have, newest first.
+
+    One that the latest HITs that name it want nobody to have keeps people out: nothing to ask for.
+    """
     had = sa.exists().where(
         qualifications.c.type_number == qualification_types.c.number,
         qualifications.c.worker_id == worker_id,
         qualifications.c.status == "Granted",
     )
     with surveying(engine) as connection:
+        latest = (
+            sa.select(sa.func.max(hit_type_qualifications.c.type_number))
+            .where(
+                hit_type_qualifications.c.qualification_type_id == qualification_types.c.qualification_type_id
+            )
+            .scalar_subquery()
+        )
         rows = connection.execute(
-            sa.select(qualification_types, requesters.c.name.label("requester"))
-            .select_from(qualification_types.join(requesters))
+            sa.select(qualification_types, requesters.c.name.label("requester"), hit_types.c.requirements)
+            .select_from(
+                qualification_types.join(requesters).outerjoin(hit_types, hit_types.c.number == latest)
+            )
             .where(LISTED, qualification_types.c.active, ~had)
             .order_by(qualification_types.c.number.desc())
             .limit(limit)
@@ -126,7 +140,15 @@ def offered_types(engine: Engine, worker_id: str, limit: int = 200) -> tuple[Off
                 row.qualification_type_id, row.name, row.description, row.requester, row.test is not None
             )
             for row in rows
+            if not _keeps_out(row.qualification_type_id, row.requirements)
         )
+
+
+def _keeps_out(type_id: str, requirements: str | None) -> bool:
+    return any(
+        one.qualification_type_id == type_id and one.comparator == "DoesNotExist"
+        for one in qualifying.read_requirements(requirements or "[]")
+    )
 
 
 def qualification_page(engine: Engine, type_id: str, worker_id: str, now: datetime) -> QualificationPage:

@@ -36,7 +36,7 @@ def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: b
 
     project = invocation.project
     metrics = project.settings.verification.metrics
-    with shown_progress() as progress:
+    with shown_progress("looking for what is new") as progress:
         report = watched(
             project.folder / metrics if metrics else None,
             lambda: aggregate(project, rule=rule, finalise=finalise, progress=progress),

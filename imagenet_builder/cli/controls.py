@@ -26,7 +26,7 @@ def command() -> None:
     """
 
 
-@command.command("import")
+@command.command("import", short_help="Make controls of a table of pictures that you know.")
 @click.argument("table", type=click.Path(path_type=Path), metavar="KNOWN.csv")
 @click.pass_obj
 def import_(invocation: Invocation, table: Path) -> None:
@@ -45,13 +45,13 @@ def import_(invocation: Invocation, table: Path) -> None:
     from imagenet_builder.reconcile import utc_now
 
     project = invocation.project
-    report = record_controls(project.engine, read_known(table, project.graph), REQUESTER, utc_now())
+    report = record_controls(project.engine, read_known(table, project), REQUESTER, utc_now())
     click.echo(f"{report.recorded} controls made")
     if report.left:
         click.echo(f"note: {report.left} questions were left, the crowd was asked them", err=True)
 
 
-@command.command("test")
+@command.command("test", short_help="Make an entrance test of controls.")
 @click.option("--category", "wnids", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option(
     "--pictures",
@@ -86,7 +86,7 @@ def test(invocation: Invocation, wnids: tuple[str, ...], count: int, out: Path |
     click.echo(f"{len(known)} pictures: {' and '.join(str(path) for path in paths)}")
 
 
-@command.command("label")
+@command.command("label", short_help="Make controls of stored pictures in your browser.")
 @click.option("--category", "wnids", multiple=True, metavar="WNID", help="Only these categories.")
 @click.option(
     "--pictures", "shown", type=click.IntRange(1, 200), default=24, show_default=True, help="Pictures a page."

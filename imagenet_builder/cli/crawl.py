@@ -14,8 +14,12 @@ import click
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
     from imagenet_builder.crawl.report import CrawlReport, Progress, ProgressListener
+    from imagenet_builder.project import Project
 
 logger = logging.getLogger(__name__)
+
+# Of subfolders that no category takes so many are named.
+SHOWN = 10
 
 
 @click.command("crawl")
@@ -114,6 +118,8 @@ def command(
         _show(report)
     if report.interrupted:
         raise click.Abort
+    if not (wnids or retry or refresh):
+        _tell_unmatched(project)
     if report.quota_reached:
         raise ShortOfRequest(
             f"the disk quota of {settings.crawl.disk_quota:,} bytes is used up, and candidates are left; "
@@ -122,6 +128,23 @@ def command(
     if report.source_errors:
         first, *others = report.source_errors
         raise SourceError(first + (f" (and {len(others)} other errors, above)" if others else ""))
+
+
+def _tell_unmatched(project: Project) -> None:
+    """Name the subfolders of the user's own pictures that no category takes: a name that is spelled wrong is one."""
+    from hits import database
+    from imagenet_builder.sources import folder
+    from imagenet_builder.store import categories
+
+    if folder.NAME not in project.settings.crawl.sources:
+        return
+    with database.reading(project.engine) as connection:
+        left = folder.build(project.settings, project.folder).unmatched(categories.selected(connection))
+    if left:
+        names = ", ".join(left[:SHOWN]) + (" …" if len(left) > SHOWN else "")
+        click.echo(
+            f"note: subfolders of [folder] path named after no category: {len(left)} ({names})", err=True
+        )
 
 
 def _codes(text: str | None) -> tuple[str, ...] | None:

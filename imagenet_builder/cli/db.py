@@ -32,12 +32,17 @@ def command() -> None:
     """
 
 
-@command.command("upgrade")
+@command.command("upgrade", short_help="Migrate up to this program's schema.")
 @which_store
 @click.option("--revision", default="head", show_default=True, help="Where to stop.")
 @click.pass_obj
 def upgrade(invocation: Invocation, choice: str, revision: str) -> None:
-    """Migrate up to this program's schema, making a store where there is none."""
+    """Migrate up to this program's schema, making a store where there is none.
+
+    \b
+    Example:
+      imagenet-builder db upgrade
+    """
     from hits import database
 
     for name, engine, package in _stores(invocation, choice):
@@ -54,7 +59,12 @@ def upgrade(invocation: Invocation, choice: str, revision: str) -> None:
 @click.confirmation_option(prompt="A downgrade can drop tables and all that they hold. Go on?")
 @click.pass_obj
 def downgrade(invocation: Invocation, choice: str, revision: str) -> None:
-    """Migrate down to REVISION (`base`: an empty store). Back up first."""
+    """Migrate down to REVISION (`base`: an empty store). Back up first.
+
+    \b
+    Example:
+      imagenet-builder db downgrade base --store marketplace
+    """
     from hits import database
 
     for name, engine, package in _stores(invocation, choice):
@@ -67,7 +77,12 @@ def downgrade(invocation: Invocation, choice: str, revision: str) -> None:
 @which_store
 @click.pass_obj
 def current(invocation: Invocation, choice: str) -> None:
-    """Print each store's schema, and this program's."""
+    """Print each store's schema, and this program's.
+
+    \b
+    Example:
+      imagenet-builder db current
+    """
     from hits import database
 
     for name, engine, package in _stores(invocation, choice):

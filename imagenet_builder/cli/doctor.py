@@ -29,9 +29,14 @@ def command(invocation: Invocation, deep: bool, as_json: bool) -> int:
     from rich.text import Text
 
     from imagenet_builder.cli.output import figures, plain_table
+    from imagenet_builder.cli.progress import shown_wait
     from imagenet_builder.doctor import State, examine
 
-    findings = list(examine(invocation.project, deep=deep))
+    findings = []
+    with shown_wait("looking at WordNet") as say:
+        for finding in examine(invocation.project, deep=deep):
+            findings.append(finding)
+            say(f"{finding.part}: {finding.state}; looking on")
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:

@@ -96,7 +96,7 @@ def command(
     if settled:
         logger.info("%d verdicts changed when all rules were fitted to all votes", settled)
     try:
-        with shown_progress() as advance:
+        with shown_progress("planning") as advance:
             report = export(
                 project,
                 request,
@@ -146,8 +146,12 @@ def _request(
 
 
 def _codes(licences: tuple[str, ...]) -> tuple[str, ...]:
-    codes = (code.strip().lower() for listed in licences for code in listed.split(","))
-    return tuple(dict.fromkeys(code for code in codes if code))
+    from imagenet_builder.sources.licences import FREEDOM, require_known
+
+    parts = (code.strip().lower() for listed in licences for code in listed.split(","))
+    codes = tuple(dict.fromkeys(code for code in parts if code))
+    require_known(codes, FREEDOM)
+    return codes
 
 
 def _format_names(formats: tuple[str, ...], tars: bool) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ for _part in (study, masters, backup, restore, erase):
     command.add_command(_part)
 
 
-@command.command("serve")
+@command.command("serve", short_help="Serve worker site, Requester API and HIT pictures.")
 @click.option("--host", help="The address to listen on.  [default: that of [marketplace] endpoint]")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="The port.  [default: that of [marketplace] endpoint]"
@@ -54,7 +54,10 @@ def serve(invocation: Invocation, host: str | None, port: int | None) -> None:
     project = invocation.project
     default_host, default_port = own_marketplace.listening_address(project)
     app = own_marketplace.create_app(project)
-    listener = listen(host or default_host, port or default_port)
+    # With another port alone nobody would find it: invitations, pictures and publish-hits go by the endpoint.
+    listener = listen(
+        host or default_host, port or default_port, "set [marketplace] endpoint to another port"
+    )
     settings = project.settings.marketplace
     click.echo(f"listening on {host or default_host}, port {port or default_port}", err=True)
     click.echo(
@@ -115,7 +118,7 @@ def workers(invocation: Invocation, as_json: bool) -> None:
     if not found:
         click.echo("no workers yet; invite some with `imagenet-builder marketplace invite NAME`", err=True)
         return
-    table = plain_table("worker", "name", "consented", "submitted#", "approved#", "rejected#", "earned#")
+    table = plain_table("worker", "name", "consented", "waiting#", "approved#", "rejected#", "earned#")
     for worker in found:
         table.add_row(
             worker.worker_id,
@@ -129,7 +132,7 @@ def workers(invocation: Invocation, as_json: bool) -> None:
     figures().print(table)
 
 
-@command.command("keys")
+@command.command("keys", short_help="Print shell lines that point boto3 at it.")
 @click.pass_obj
 def keys(invocation: Invocation) -> None:
     """Print shell lines that point any program's boto3.client("mturk") at the marketplace.
@@ -150,7 +153,7 @@ def keys(invocation: Invocation) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
-@command.command("console")
+@command.command("console", short_help="Print a link that opens the requester console.")
 @click.pass_obj
 def console(invocation: Invocation) -> None:
     """Print a link that opens the requester console: HITs, progress, workers, ledger, results as CSV.
@@ -185,7 +188,7 @@ def layout(invocation: Invocation, page: Path, name: str | None, height: int) ->
     click.echo(own_marketplace.make_layout(invocation.project, page, name or page.stem, height))
 
 
-@command.command("simulate")
+@command.command("simulate", short_help="Let simulated workers answer every open page.")
 @click.option(
     "--workers", "number", type=click.IntRange(1), default=6, show_default=True, help="How many workers."
 )
@@ -243,19 +246,22 @@ def simulate(
     Example:
       imagenet-builder marketplace simulate --workers 50 --profile careful,confused-by-siblings,always-yes
     """
+    from imagenet_builder.cli.progress import shown_wait
     from imagenet_builder.simulating import read_truths, simulate_workers
 
-    report = simulate_workers(
-        invocation.project,
-        workers=number,
-        profiles=[name.strip() for name in profile.split(",") if name.strip()],
-        truths=read_truths(truth) if truth else None,
-        assumed_yield=assumed_yield,
-        seed=seed,
-        max_pages=max_pages,
-        arrivals_an_hour=arrivals,
-        pace=pace,
-    )
+    with shown_wait(f"{number} workers come") as say:
+        report = simulate_workers(
+            invocation.project,
+            workers=number,
+            profiles=[name.strip() for name in profile.split(",") if name.strip()],
+            truths=read_truths(truth) if truth else None,
+            assumed_yield=assumed_yield,
+            seed=seed,
+            max_pages=max_pages,
+            arrivals_an_hour=arrivals,
+            pace=pace,
+            progress=lambda pages: say(f"{pages} pages answered"),
+        )
     answers = {answer.value: count for answer, count in report.answers.items()}
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(report), "answers": answers}, indent=2))

@@ -71,7 +71,7 @@ def erase(invocation: Invocation, worker: str, yes: bool) -> None:
     click.echo(f"{worker_id} is all that is left of that worker", err=True)
 
 
-@click.command("masters")
+@click.command("masters", short_help="Make workers Masters, and list all who are.")
 @click.argument("names", nargs=-1, metavar="[WORKER]...")
 @click.option("--remove", is_flag=True, help="They are Masters no longer.")
 @click.pass_obj

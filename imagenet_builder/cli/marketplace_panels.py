@@ -36,7 +36,7 @@ def study() -> None:
     """
 
 
-@study.command("add")
+@study.command("add", short_help="Make a study and print its address for the panel.")
 @click.argument("study_id")
 @click.option("--code", required=True, help="The completion code that the panel made.")
 @click.option("--pages", type=click.IntRange(1, 1000), required=True, help="Pages in one paid submission.")
@@ -69,7 +69,7 @@ def add(
     click.echo(panel_studies.add(invocation.project, study_id, code, pages, reward, fee, 60 * minutes))
 
 
-@study.command("list")
+@study.command("list", short_help="Show submissions and what the panel was paid.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def list_studies(invocation: Invocation, as_json: bool) -> None:
@@ -96,7 +96,7 @@ def list_studies(invocation: Invocation, as_json: bool) -> None:
     figures().print(table)
 
 
-@study.command("reconcile")
+@study.command("reconcile", short_help="Compare submissions with the panel's export.")
 @click.argument("submissions", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.pass_obj
 def reconcile(invocation: Invocation, submissions: Path) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
 
 # Off a terminal nothing is cut to eighty columns: logs and pipes want whole lines.
 WIDE = 200
+# Wider than any table can be.
+ENDLESS = 100_000
+
+
+class WholeTable(Table):
+    """A table that cuts off no word: wider than the terminal where its words do not fit, for the terminal to wrap."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it. Names such as worker ids are there to be copied; rich would leave their first letters."""
+        endless = options.update_width(ENDLESS)
+        for column in self.columns:
+            texts = [column.header, *column.cells]
+            column.min_width = max(Measurement.get(console, endless, text).minimum for text in texts)
+        least = Measurement.get(console, endless, self).minimum
+        yield from super().__rich_console__(console, options.update_width(max(options.max_width, least)))
 
 
 def figures() -> Console:
@@ -17,8 +31,6 @@ def figures() -> Console:
 
     What is printed is shown as it is: names of settings such as [project] look like rich's own marks.
     """
-    from rich.console import Console
-
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if console.is_terminal:
         return console
@@ -27,10 +39,14 @@ def figures() -> Console:
 
 def plain_table(*columns: str, title: str | None = None) -> Table:
     """A table with a rule under its head; a column whose name ends in `#` is right-aligned (and loses the `#`)."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = WholeTable(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for column in columns:
         table.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left")
     return table

@@ -20,7 +20,7 @@ def command() -> None:
     """
 
 
-@command.command("serve")
+@command.command("serve", short_help="Serve them, apart from the marketplace.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8701, show_default=True, help="The port.")
 @click.pass_obj

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,22 @@ if TYPE_CHECKING:
 
 
 class Bars:
-    """Called with (stage, done, total); each stage has its own bar. Without a terminal (None) nothing is drawn."""
+    """Called with (stage, done, total); each stage has its own bar. Without a terminal (None) nothing is drawn.
 
-    def __init__(self, drawn: Progress | None) -> None:
+    Until the first stage a bar that tells no share moves under the name `beginning`, if that is given.
+    """
+
+    def __init__(self, drawn: Progress | None, beginning: str | None = None) -> None:
         self._drawn = drawn
         self._tasks: dict[str, TaskID] = {}
+        self._beginning = None if drawn is None or not beginning else drawn.add_task(beginning, total=None)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if self._drawn is None:
             return
+        if self._beginning is not None:
+            self._drawn.remove_task(self._beginning)
+            self._beginning = None
         if stage not in self._tasks:
             self._tasks[stage] = self._drawn.add_task(stage, total=total)
         self._drawn.update(self._tasks[stage], completed=done, total=total)
@@ -36,8 +43,24 @@ class Bars:
 
 
 @contextmanager
-def shown_progress() -> Iterator[Bars]:
-    """Yield bars that are gone at the end."""
+def shown_wait(doing: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal what is being waited for; yields what changes the words. They are gone at the end."""
+    if not sys.stderr.isatty():
+        yield _unsaid
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(doing) as status:
+        yield status.update
+
+
+def _unsaid(_words: str) -> None:
+    """What is waited for is told to nobody off a terminal."""
+
+
+@contextmanager
+def shown_progress(beginning: str | None = None) -> Iterator[Bars]:
+    """Yield bars that are gone at the end; `beginning` is what is done before the first of them."""
     if not sys.stderr.isatty():
         yield Bars(None)
         return
@@ -45,4 +68,4 @@ def shown_progress() -> Iterator[Bars]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as drawn:
-        yield Bars(drawn)
+        yield Bars(drawn, beginning)

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from imagenet_builder.cli import Invocation
     from imagenet_builder.cli.progress import Bars
+    from imagenet_builder.project import Project
     from imagenet_builder.publish import PublishReport
 
 
@@ -118,13 +119,13 @@ def command(
     spends = request.live and not dry_run
     if spends:
         _require_terminal()
-    with shown_progress() as bars:
+    with shown_progress("planning") as bars:
         confirm = functools.partial(_confirm_live, bars) if spends else None
         report = publish(project, request, confirm=confirm, progress=bars)
     if as_json:
         click.echo(json.dumps(_document(report), indent=2))
     else:
-        _show(report)
+        _show(report, project)
 
 
 def _require_terminal() -> None:
@@ -161,9 +162,9 @@ def _document(report: PublishReport) -> dict[str, Any]:
     }
 
 
-def _show(report: PublishReport) -> None:
+def _show(report: PublishReport, project: Project) -> None:
     if report.nothing:
-        click.echo("nothing to publish: " + _why_nothing(report))
+        click.echo("nothing to publish: " + _why_nothing(report, project))
         return
     for line in _lines(report):
         click.echo(line)
@@ -173,14 +174,19 @@ def _show(report: PublishReport) -> None:
         click.echo(f"published  {_counted(report.published, 'page')} on {report.endpoint}")
 
 
-def _why_nothing(report: PublishReport) -> str:
+def _why_nothing(report: PublishReport, project: Project) -> str:
+    from hits import database
     from imagenet_builder.publish import dollars
+    from imagenet_builder.store.status import has_images
 
     if report.over_budget:
         committed = f"{dollars(report.committed_cents)} of {dollars(report.budget_cents or 0)}"
         return f"the budget pays for no page ({committed} are committed); {report.over_budget} pictures wait"
     if report.unshowable:
         return f"{report.unshowable} pictures that are pending cannot be shown"
+    with database.reading(project.engine) as connection:
+        if not has_images(connection):
+            return "no picture is stored yet; fetch some with `imagenet-builder crawl`"
     return "every stored picture has a verdict or is being asked about (--again asks undecided ones again)"
 
 

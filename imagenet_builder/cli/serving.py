@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 SECONDS_TO_FINISH = 5.0
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on `host` and `port` (0: any). Raises ProjectError if it cannot be had."""
+def listen(host: str, port: int, elsewhere: str = "choose another --port") -> socket.socket:
+    """A socket that listens on `host` and `port` (0: any).
+
+    Raises ProjectError if it cannot be had; `elsewhere` says how to listen on another port.
+    """
     from imagenet_builder.errors import ProjectError
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -23,13 +27,13 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         remedies = {
-            errno.EADDRINUSE: "stop the other program or choose another --port",
-            errno.EACCES: "choose another --port, from 1024 on",
+            errno.EADDRINUSE: f"stop the other program or {elsewhere}",
+            errno.EACCES: f"{elsewhere}, from 1024 on",
         }
         remedy = remedies.get(error.errno or 0, "give an address of this machine")
-        raise ProjectError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; {remedy}"
-        ) from error
+        # Of its own texts Python's `strerror` tells the address once more.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        raise ProjectError(f"cannot listen on {host}, port {port}: {why}; {remedy}") from error
 
 
 def serve_until_stopped(app: web.Application, listener: socket.socket, *, verbose: bool) -> None:

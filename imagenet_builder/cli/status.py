@@ -43,17 +43,30 @@ def _show(status: Status) -> None:
     from imagenet_builder.cli.output import figures, plain_table
 
     console = figures()
-    columns = ("pending", "stored", "rejected", "failed", "open", "accepted", "refused", "undecided")
+    columns = (
+        "pending",
+        "stored",
+        "rejected",
+        "failed",
+        "open",
+        "accepted",
+        "refused",
+        "undecided",
+        "controls",
+    )
     heads = (*(f"{column}#" for column in columns), "alpha#")
     table = plain_table("wnid", "name", *heads, title=f"{len(status.categories)} categories")
     for category in status.categories:
         numbers = [str(getattr(category, column)) for column in columns]
         table.add_row(category.wnid, category.name, *numbers, _alpha(category.alpha))
     console.print(table)
+    if not status.categories:
+        console.print("next: choose categories with `imagenet-builder synsets select`")
     console.print(f"images      {status.images} ({status.image_bytes / 1e6:.1f} MB)")
     console.print(f"HITs        {_listed(status.hits)}")
     console.print(
-        f"votes       {_listed(status.votes)} by {status.workers} workers ({status.excluded} excluded)"
+        f"votes       {_listed(status.votes)}, on controls too, "
+        f"by {status.workers} workers ({status.excluded} excluded)"
     )
     console.print(f"assignments {status.assignments} collected, {status.approved} approved")
     console.print(

@@ -38,13 +38,19 @@ def command() -> None:
     """
 
 
-@command.command("show")
+@command.command("show", short_help="Show every synset that a word, name or wnid means.")
 @click.argument("query", nargs=-1, required=True)
 @wordnet_folder
 @as_json_flag
 @click.pass_obj
 def show(invocation: Invocation, query: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
-    """Show every synset that QUERY means: a word, a name such as dog.n.01, or a wnid."""
+    """Show every synset that QUERY means: a word, a name such as dog.n.01, or a wnid.
+
+    \b
+    Example:
+      imagenet-builder synsets show mushroom
+      imagenet-builder synsets show traffic light
+    """
     graph = _graph(invocation, folder)
     words = " ".join(query)
     found = graph.find(words) or [graph.resolve(words)]
@@ -60,7 +66,7 @@ def show(invocation: Invocation, query: tuple[str, ...], folder: Path | None, as
         click.echo(f"  depth {graph.depth(synset.wnid)}, {len(graph.descendants(synset.wnid))} synsets below")
 
 
-@command.command("list")
+@command.command("list", short_help="List the synsets under another.")
 @click.option("--under", required=True, help="The synset whose subtree is listed.")
 @click.option("--leaves", is_flag=True, help="Only synsets that have no hyponyms.")
 @wordnet_folder
@@ -69,7 +75,12 @@ def show(invocation: Invocation, query: tuple[str, ...], folder: Path | None, as
 def list_synsets(
     invocation: Invocation, under: str, leaves: bool, folder: Path | None, as_json: bool
 ) -> None:
-    """List the synsets under another, with their words and definitions."""
+    """List the synsets under another, with their words and definitions.
+
+    \b
+    Example:
+      imagenet-builder synsets list --under citrus.n.01 --leaves
+    """
     from wordnet_synsets.select import choose
 
     graph = _graph(invocation, folder)
@@ -106,7 +117,7 @@ def select(
 
     \b
     Example:
-      imagenet-builder synsets select umbrella n02084071 --under mushroom.n.05
+      imagenet-builder synsets select umbrella n02084071 --under citrus.n.01 --leaves
       imagenet-builder synsets select --list ilsvrc2012
     """
     from imagenet_builder.selection import SelectionRequest, select_categories
@@ -132,7 +143,12 @@ def select(
 @as_json_flag
 @click.pass_obj
 def selected(invocation: Invocation, as_json: bool) -> None:
-    """List this project's categories."""
+    """List this project's categories.
+
+    \b
+    Example:
+      imagenet-builder synsets selected
+    """
     from hits import database
     from imagenet_builder.store import categories
 
@@ -153,15 +169,23 @@ def selected(invocation: Invocation, as_json: bool) -> None:
 @click.argument("named", nargs=-1, required=True, metavar="SYNSET...")
 @click.pass_obj
 def drop(invocation: Invocation, named: tuple[str, ...]) -> None:
-    """Take synsets out of this project. What was collected for them stays; `select` brings them back."""
+    """Take synsets out of this project. What was collected for them stays; `select` brings them back.
+
+    \b
+    Example:
+      imagenet-builder synsets drop umbrella n02084071
+    """
     from hits import database
+    from imagenet_builder.selection import meant_here
     from imagenet_builder.store import categories
 
     project = invocation.project
-    wnids = [project.graph.resolve(query).wnid for query in named]
     with database.writing(project.engine) as connection:
+        known = {category.wnid for category in categories.selected(connection)}
+        wnids = [meant_here(project.graph, query, known) for query in named]
         dropped = categories.drop(connection, wnids, datetime.now(UTC))
-    click.echo(f"{dropped} dropped, {len(wnids) - dropped} were not in the project")
+    absent = len(wnids) - dropped
+    click.echo(f"{dropped} dropped" + (f", {absent} not in the project" if absent else ""))
 
 
 def _graph(invocation: Invocation, folder: Path | None) -> Graph:

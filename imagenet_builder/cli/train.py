@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +85,13 @@ def command(release: str, out: Path, expect_top1: float | None, as_json: bool, *
     from imagenet_builder.errors import ShortOfRequest
     from imagenet_builder.train.compatibility import load_torchvision
 
-    load_torchvision()
-    from imagenet_builder.train.baseline import train_release
-    from imagenet_builder.train.distributed import share_from
+    # Importing PyTorch takes seconds. Of torchrun's processes one speaks.
+    with shown_progress("starting" if os.environ.get("RANK", "0") == "0" else None) as advance:
+        load_torchvision()
+        from imagenet_builder.train.baseline import train_release
+        from imagenet_builder.train.distributed import share_from
 
-    leads = share_from().leads
-    with shown_progress() as advance:
+        leads = share_from().leads
         metrics = train_release(
             release,
             out,

@@ -95,14 +95,16 @@ def _show(lines: list[WorkerConduct]) -> None:
             str(conduct.unreadable_pages),
             str(conduct.repeats),
             f"{conduct.same_share:.0%}",
-            _excluded(line.excluded),
+            "" if line.excluded is None else line.excluded.reason,
         )
-    figures().print(table)
+    console = figures()
+    console.print(table)
+    for line in lines:
+        if line.excluded is not None:
+            console.print(f"{line.worker.platform_worker_id}  {_excluded(line.excluded)}")
 
 
-def _excluded(exclusion: StandingExclusion | None) -> str:
-    if exclusion is None:
-        return ""
+def _excluded(exclusion: StandingExclusion) -> str:
     by_now = "; by all answers there is no reason any more" if exclusion.unfounded else ""
     return f"{exclusion.reason}: {exclusion.detail}{by_now}"
 

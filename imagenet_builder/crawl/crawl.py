@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from sqlalchemy.engine import Connection
 
 from hits import database
-from imagenet_builder.config import CrawlSettings
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.executors.executor import check_executor
 from imagenet_builder.garbage import rare_collections
 from imagenet_builder.project import Project
 from imagenet_builder.records import Category
 from imagenet_builder.sources import Source, open_sources
-from imagenet_builder.sources.licences import FREEDOM, UNKNOWN
+from imagenet_builder.sources.licences import FREEDOM, UNKNOWN, require_known
 from imagenet_builder.store import categories as categories_sql
 from imagenet_builder.store import crawl as sql
 from imagenet_builder.store import queries as queries_sql
@@ -67,7 +66,7 @@ def crawl(
     report: what others found is fetched nevertheless.
     """
     settings = project.settings.crawl
-    _check_licences(settings)
+    require_known(settings.licences, (*FREEDOM, UNKNOWN))
     if not 0 < settings.drop_share <= 1:
         raise ProjectError(
             f"[crawl] drop_share = {settings.drop_share} must be over 0 and at most 1; drop_after = 0 drops no query"
@@ -163,14 +162,6 @@ async def _beside(search: Awaitable[None], arrivals: Arrivals, stop: asyncio.Eve
         searching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await searching
-
-
-def _check_licences(settings: CrawlSettings) -> None:
-    for code in settings.licences:
-        if code not in (*FREEDOM, UNKNOWN):
-            raise ProjectError(
-                f"{code!r} is not a licence that sources name; known are {', '.join(FREEDOM)} and {UNKNOWN}"
-            )
 
 
 def _chosen(selected: Sequence[Category], wnids: Sequence[str]) -> list[Category]:

@@ -11,6 +11,7 @@ from string import Template
 from imagenet_builder.records import Rights, Split
 from imagenet_builder.train.sealed import sealed_name
 
+from .acquired import acquired_texts
 from .description import Release
 from .facts import Facts, licence_name
 from .parts import SPLIT_NAMES
@@ -86,6 +87,7 @@ def readme(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         val=f"{counts.val:,}",
         test=f"{counts.test:,}",
         class_sizes=class_sizes(release),
+        found=acquired_texts(facts)["found"],
         rules=rule_list(facts),
         files="\n".join(FILES[name] for name in FILES if name in request.formats),
         sealed=_sealed_line(release),

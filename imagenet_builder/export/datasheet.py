@@ -7,6 +7,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from string import Template
 
+from .acquired import acquired_texts
 from .card import authors_text, cautions_text, class_sizes, licence_table, rule_list, sealed_files
 from .description import Release
 from .facts import Facts
@@ -35,7 +36,6 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         authors=authors_text(plan, request),
         votes=_votes(facts),
         reports=f"{facts.votes['report']:,}",
-        sources=_sources(facts),
         retrieved=retrieved_text(facts),
         crowd=crowd_text(facts),
         resized=f" The shorter side was reduced to {request.resize} pixels." if request.resize else "",
@@ -43,6 +43,7 @@ def datasheet(plan: Plan, request: ExportRequest, facts: Facts) -> bytes:
         licences=licence_table(facts),
         cautions=cautions_text(facts),
         likely=_likely(facts),
+        **acquired_texts(facts),
         missing=_missing(release),
         tool=f"imagenet-builder {version('imagenet-builder')}",
     )
@@ -80,8 +81,8 @@ def _likely(facts: Facts) -> str:
     if not number:
         return "How likely their labels are to be right: **Open.**"
     return (
-        f"By the rules that decided, {total / number:.1%} of the {round(number):,} labels that have a probability are "
-        "right on average; the rules' assumptions are not checked by that."
+        f"By the rules that decided, {total / number:.1%} of the {round(number):,} labels whose rule estimates that "
+        "are right on average; the rules' assumptions are not checked by that."
     )
 
 
@@ -93,8 +94,3 @@ def _missing(release: Release) -> str:
         f"Labels, sources, titles and votes of {splits} are sealed ({files}), so that a test\nstays a test: its makers "
         f"keep the key. Authors and licences of {splits} are named without saying which picture is whose."
     )
-
-
-def _sources(facts: Facts) -> str:
-    by_number = sorted(facts.sources.items(), key=lambda entry: (-entry[1], entry[0]))
-    return ", ".join(f"{source} ({number:,})" for source, number in by_number)

@@ -19,6 +19,8 @@ from imagenet_builder.store.provenance import Provenance
 # What a terminal obeys, and marks that turn the rest of a line around.
 _OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+# What its verdicts have is the share of their votes, smoothed: no estimate of how likely they are right.
+MAJORITY = "majority"
 # As `Provenance` ends.
 VOTES = ("yes", "no", "unsure", "broken", "report")
 
@@ -28,7 +30,7 @@ class Facts:
     """Counted from all pictures. `licences` has (name, address of the text); `votes` answers by kind.
 
     `votes_each` counts pictures by how many votes they had; `retrieved` spans all of them, None before the first;
-    `likely` has how many pictures' labels have a probability, and the sum of these.
+    `likely` has how many pictures' labels have a probability that estimates how likely they are right, and their sum.
     """
 
     crowd: Crowd
@@ -51,7 +53,9 @@ class Facts:
         votes = np.array([one[-len(VOTES) :] for one in known], np.int64)
         self.votes.update(dict(zip(VOTES, votes.sum(axis=0).tolist(), strict=True)))
         self.votes_each.update(votes.sum(axis=1).tolist())
-        probabilities = [one.probability for one in known if one.probability is not None]
+        probabilities = [
+            one.probability for one in known if one.probability is not None and one.rule != MAJORITY
+        ]
         self.likely += len(probabilities), sum(probabilities)
         times = [one.retrieved_at for one in known]
         self.retrieved = min([*times, *(self.retrieved or ())]), max([*times, *(self.retrieved or ())])

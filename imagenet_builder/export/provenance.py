@@ -186,7 +186,7 @@ def _table(
         "ilsvrc_id": ids[some.labels],
         "image_sha256": some.images.astype(np.str_).tolist(),
         "source": [one.source for one in known],
-        "url": [one.url for one in known],
+        "url": [_address(one) for one in known],
         "page": [one.page_url for one in known],
         "title": [one.title for one in known],
         "author": [one.author for one in rights],
@@ -227,9 +227,15 @@ def _hexadecimal(digests: npt.NDArray[np.void]) -> list[str]:
 
 def _credit(file_name: str, known: Provenance) -> str:
     title = one_line(known.title) or "untitled"
-    where = one_line(known.page_url or known.url)
+    where = one_line(known.page_url or _address(known))
     rights = known.rights
-    return f'{file_name}: "{title}" by {_author(rights)}, {licence_name(rights)}, {where}\n'
+    told = (_author(rights), licence_name(rights), *([where] if where else []))
+    return f'{file_name}: "{title}" by {", ".join(told)}\n'
+
+
+def _address(known: Provenance) -> str | None:
+    """Where a picture was fetched; None for a file of the makers, whose folders are nobody else's concern."""
+    return None if known.url.startswith("file:") else known.url
 
 
 def shuffled(credits: set[bytes], secret: bytes, mark: str) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -40,14 +40,21 @@ class Folder:
 
         Raises SourceError if the folder cannot be read.
         """
-        names = {_plain(name) for name in (category.wnid, category.name, *category.lemmas)}
+        names = _names(category)
+        found = [name for name in self._subfolders() if _plain(name) in names]
+        return tuple(Query(wnid=category.wnid, source=self.name, words=name) for name in found)
+
+    def unmatched(self, categories: Iterable[Category]) -> tuple[str, ...]:
+        """The subfolders that are named after none of `categories`. Raises SourceError as `queries` does."""
+        names = {name for category in categories for name in _names(category)}
+        return tuple(name for name in self._subfolders() if _plain(name) not in names)
+
+    def _subfolders(self) -> list[str]:
         try:
-            found = sorted(
-                path.name for path in self._folder.iterdir() if path.is_dir() and _plain(path.name) in names
-            )
+            found = sorted(path.name for path in self._folder.iterdir() if path.is_dir())
         except OSError as error:
             raise SourceError(f"cannot read the picture folder {self._folder}: {error.strerror}") from error
-        return tuple(Query(wnid=category.wnid, source=self.name, words=name) for name in found)
+        return [name for name in found if not name.startswith(".")]
 
     async def search(self, query: Query, session: aiohttp.ClientSession) -> SearchPage:
         """The next files of the subfolder, after the one that the continuation names."""
@@ -99,6 +106,10 @@ def build(settings: Settings, folder: Path) -> Folder:
             f"[folder] to one that is taken, or take them with --licence {rights.licence or UNKNOWN}"
         )
     return Folder(pictures, dataclasses.replace(rights, author=settings.folder.author or None))
+
+
+def _names(category: Category) -> set[str]:
+    return {_plain(name) for name in (category.wnid, category.name, *category.lemmas)}
 
 
 def _plain(name: str) -> str:

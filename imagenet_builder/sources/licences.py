@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from imagenet_builder.errors import ProjectError
 from imagenet_builder.records import Rights
@@ -89,6 +89,15 @@ def licence_of_setting(section: str, text: str) -> Rights:
             f"[{section}] licence = {text!r} is not known; known are {', '.join(FREEDOM)}, {UNKNOWN}"
         )
     return rights
+
+
+def require_known(codes: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ProjectError for the first of `codes` that is none of `known`."""
+    for code in codes:
+        if code not in known:
+            raise ProjectError(
+                f"{code!r} is not a licence that sources name; known are {', '.join(known[:-1])} and {known[-1]}"
+            )
 
 
 def is_taken(rights: Rights, licences: Collection[str]) -> bool:

@@ -12,13 +12,16 @@ from hits.model import Answer, AssignmentStatus, Decision
 
 from . import tables as t
 from .categories import selected
+from .controls import BORROWED
 from .tombstones import is_taken_down
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryStatus:
-    """One category: its candidates by state, its questions by current decision (`open`: none yet).
+    """One category: its candidates by state, its questions by current decision (`open`: none yet), and its own
+    controls, which are questions that the crowd does not decide.
 
+    Pictures that were taken down are in none of these, but for the rejected candidates.
     `alpha` is Krippendorff's of the yes and no votes on its questions; None where none could disagree.
     """
 
@@ -32,6 +35,7 @@ class CategoryStatus:
     refused: int
     undecided: int
     open: int
+    controls: int
     alpha: float | None
 
 
@@ -110,6 +114,11 @@ def read_status(connection: sa.Connection) -> Status:
     )
 
 
+def has_images(connection: sa.Connection) -> bool:
+    """Whether any picture was ever stored."""
+    return connection.scalar(sa.select(t.images.c.sha256).limit(1)) is not None
+
+
 def _counts(connection: sa.Connection, column: sa.Column[str]) -> dict[str, int]:
     rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column))
     return dict(rows.all())
@@ -180,10 +189,17 @@ def _categories(
     for wnid, decision, number in connection.execute(
         sa.select(q.c.wnid, v.c.decision, sa.func.count())
         .select_from(q.outerjoin(v, v.c.question_id == q.c.id).outerjoin(t.controls))
-        .where(t.controls.c.question_id.is_(None))
+        .where(t.controls.c.question_id.is_(None), ~is_taken_down(q.c.sha256))
         .group_by(q.c.wnid, v.c.decision)
     ):
         states[wnid][f"question {decision or 'open'}"] = number
+    for wnid, number in connection.execute(
+        sa.select(q.c.wnid, sa.func.count())
+        .select_from(q.join(t.controls))
+        .where(t.controls.c.provenance != BORROWED, ~is_taken_down(q.c.sha256))
+        .group_by(q.c.wnid)
+    ):
+        states[wnid]["controls"] = number
     return tuple(
         CategoryStatus(
             wnid=category.wnid,
@@ -196,6 +212,7 @@ def _categories(
             refused=states[category.wnid][f"question {Decision.REJECTED}"],
             undecided=states[category.wnid][f"question {Decision.UNDECIDED}"],
             open=states[category.wnid]["question open"],
+            controls=states[category.wnid]["controls"],
             alpha=_alpha(votes.get(category.wnid, ())),
         )
         for category in selected(connection)

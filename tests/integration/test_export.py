@@ -540,6 +540,18 @@ def test_names_and_titles_in_any_script_are_written_as_they_are(tmp_path: Path, 
     assert verify_release(folder) == []
 
 
+def test_the_makers_folders_are_in_no_file_of_a_release(project: Project, tmp_path: Path) -> None:
+    own = {"source": "folder", "url": sa.literal("file:///home/ada/").concat(tables.candidates.c.url)}
+    with database.writing(project.engine) as connection:
+        connection.execute(tables.candidates.update().values(page_url=None, **own))
+    folder = export(project, THREE, tmp_path / "out").folder
+    assert {row["url"] for row in listed(folder)} == {None}
+    assert 'picture" by Ada Example, CC BY 4.0\n' in (folder / "attribution.txt").read_text("utf-8")
+    for path in folder.rglob("*"):
+        assert path.is_dir() or b"home/ada" not in path.read_bytes(), path
+    assert verify_release(folder) == []
+
+
 CRANE, LIFTING_CRANE = "n02012849", "n03126707"
 
 

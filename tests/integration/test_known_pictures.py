@@ -14,6 +14,9 @@ from imagenet_builder.store import tables
 from tests.builder_store import add_categories, empty_project
 from tests.verification_project import DOG, UMBRELLA, add_pictures
 
+# The second sense of its word.
+BANANA_FRUIT = "n07753592"
+
 
 @pytest.fixture
 def project(tmp_path: Path, wordnet_folder: Path) -> Project:
@@ -55,6 +58,19 @@ def test_pictures_by_hash_and_by_file_become_controls_and_a_later_answer_replace
     assert (one, DOG, "no", "requester") in controls(project)
 
 
+def test_a_word_means_the_sense_of_it_that_is_a_category(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_categories(project, BANANA_FRUIT)
+    sha256, _ = min(add_pictures(project, BANANA_FRUIT, [0]))
+    table = tmp_path / "known.csv"
+    table.write_text(f"picture,category,answer\n{sha256},banana,yes\n")
+    assert imported(project, table, capsys)[0] == 0
+    assert controls(project) == {(sha256, BANANA_FRUIT, "yes", "requester")}
+    assert run(command_line.main, "--project", str(project.folder), "synsets", "drop", "banana", "cat") == 0
+    assert capsys.readouterr().out == "1 dropped, 1 not in the project\n"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -62,16 +78,27 @@ def test_pictures_by_hash_and_by_file_become_controls_and_a_later_answer_replace
         ("picture,category,answer\nabsent.jpg,dog.n.01,yes\n", "line 2: cannot read the picture absent.jpg"),
         (f"picture,category,answer\n{'0' * 64},dog.n.01,maybe\n", "line 2: the answer is yes or no"),
         (f"picture,category,answer\n{'0' * 64},no such thing,yes\n", "line 2"),
-        (f"picture,category,answer\n{'0' * 64},dog.n.01,yes\n", "is not in the store"),
-        (f"picture,category,answer\n{'0' * 64},cat.n.01,yes\n", "is no category of this project"),
-        (f"picture,category,answer\n{'0' * 64},{DOG},yes\n{'0' * 64},dog.n.01,no\n", "two answers"),
+        (
+            f"picture,category,answer\n{'0' * 64},dog.n.01,yes\n",
+            f"line 2: the picture {'0' * 64} is not in the store",
+        ),
+        (
+            "picture,category,answer\nknown.csv,dog.n.01,yes\n",
+            "line 2: the picture known.csv is not in the store",
+        ),
+        (
+            "picture,category,answer\nPICTURE,dog.n.01,yes\nPICTURE,cat,yes\n",
+            "line 3: cat (n02121620) is no category",
+        ),
+        (f"picture,category,answer\nPICTURE,{DOG},yes\nPICTURE,dog.n.01,no\n", "two answers"),
     ],
 )
 def test_what_is_no_known_picture_is_refused_in_one_line_and_changes_nothing(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, complaint: str
 ) -> None:
+    sha256, _ = min(add_pictures(project, DOG, [0]))
     table = tmp_path / "known.csv"
-    table.write_text(text)
+    table.write_text(text.replace("PICTURE", sha256))
     code, _, said = imported(project, table, capsys)
     assert code == 1
     assert complaint in said

@@ -276,6 +276,14 @@ def test_what_is_granted_on_request_is_granted_at_once(client: Any, ada: SiteWor
     ada.accept(hit_id)
 
 
+def test_what_keeps_people_out_is_nothing_to_ask_for(client: Any, ada: SiteWorker) -> None:
+    wanted, unwanted, unused = (make_type(client, Name=name) for name in ("wanted", "unwanted", "unused"))
+    asks = [requirement(wanted, "Exists"), requirement(unwanted, "DoesNotExist")]
+    make_hit(client, QualificationRequirements=asks)
+    offered = elements(ada.get("/qualifications").text, "data-qualification-type-id")
+    assert {found["data-qualification-type-id"] for found in offered} == {wanted, unused}
+
+
 def test_a_test_is_shown_scored_by_its_key_and_retaken_after_its_delay(
     market: RunningMarketplace, client: Any, ada: SiteWorker, clock: AdjustableClock
 ) -> None:

@@ -73,9 +73,11 @@ async def test_a_crowd_answers_all_there_is_and_its_answers_are_read(
     questions = [render(site.page(*NAMES[start : start + 12])) for start in range(0, 48, 12)]
     requester, hit_ids = publish(marketplace, *questions)
     crowd = invited(marketplace, FLAWLESS, CAREFUL, HURRIED, ALWAYS_YES)
-    report = await simulate(crowd, shown, seed=7)
+    told: list[int] = []
+    report = await simulate(crowd, shown, seed=7, progress=told.append)
 
     assert report.pages == sum(report.pages_by_worker) == 12
+    assert told == list(range(1, 13))
     assert sum(report.answers.values()) == 12 * 12
     assert report.late == 0
     counted: Counter[Answer] = Counter()

@@ -33,6 +33,7 @@ from imagenet_builder.publish import publish as publish_pages
 from imagenet_builder.records import Rights
 from imagenet_builder.sources.folder import Folder
 from imagenet_builder.store import controls, publish, tables
+from imagenet_builder.store.status import Status, read_status
 from imagenet_builder.takedown import parse_author, parse_target, take_down
 from tests.builder_store import NOW
 from tests.export_parts import GOLDFISH, TENCH, Verified, picture, project_with, some_pictures
@@ -71,12 +72,19 @@ def candidates(project: Project, condition: sa.ColumnElement[bool]) -> list[sa.R
         return list(connection.execute(sa.select(table).where(condition).order_by(table.c.id)))
 
 
+def status_of(project: Project) -> Status:
+    with database.reading(project.engine) as connection:
+        return read_status(connection)
+
+
 def test_a_picture_is_gone_from_the_store_and_from_the_next_release(project: Project, tmp_path: Path) -> None:
     old = export(project, REQUEST, tmp_path / "old").folder
     listed = read_listing(old)
     victim = min(listed.rows)
     export(project, REQUEST, tmp_path / "elsewhere" / "old")
+    accepted = sum(one.accepted for one in status_of(project).categories)
     found = take_down(project, parse_target(victim.upper()), "asked by its author", now=lambda: NOW)
+    assert sum(one.accepted for one in status_of(project).categories) == accepted - 1
     assert (found.images, found.near_duplicates, found.releases) == ((victim,), (), ("old",))
     with pytest.raises(ImageStoreError, match="is missing"):
         project.images.get(victim)

@@ -46,12 +46,14 @@ def a_plan(pictures: int = 3, *, splits: tuple[Split, ...] = tuple(Split)[:3]) -
     return Plan(Release(TITLE, (one,), (), shown), Choice((WNID,), ()), counts, 1, (), rows, rows)
 
 
-def facts(*licences: Rights, crowd: Crowd | None = None) -> Facts:
+def facts(
+    *licences: Rights, crowd: Crowd | None = None, rule: str = "majority", source: str = "folder"
+) -> Facts:
     counted = Facts(crowd or Crowd(0, 0, None, live=False))
     for number, rights in enumerate(licences):
         when = NOW + timedelta(days=number)
         one = Provenance(
-            "folder", "https://x.example/1", None, None, rights, when, "majority", 0.9, 3, 1, 0, 0, number
+            source, "https://x.example/1", None, None, rights, when, rule, 0.9, 3, 1, 0, 0, number
         )
         counted.add([one])
     return counted
@@ -159,10 +161,35 @@ def test_one_line_is_shown_as_it_stands() -> None:
 
 
 def test_the_datasheet_tells_how_likely_labels_are_right_by_the_rules() -> None:
-    assert b"90.0% of the 2 labels that have a probability" in datasheet(
-        a_plan(), request("ilsvrc"), facts(BY, CC0)
-    )
-    assert b"to be right: **Open.**" in datasheet(a_plan(), request("ilsvrc"), facts())
+    estimated = facts(BY, CC0, rule="dawid-skene")
+    assert b"90.0% of the 2 labels whose rule estimates" in datasheet(a_plan(), request("ilsvrc"), estimated)
+    for silent in (facts(), facts(BY, CC0, rule="majority")):
+        assert b"to be right: **Open.**" in datasheet(a_plan(), request("ilsvrc"), silent)
+
+
+def test_the_documents_tell_pictures_that_were_searched_for_from_the_makers_own() -> None:
+    def told(found: Facts) -> str:
+        return " ".join(
+            text
+            for make in (readme, datasheet)
+            for text in make(a_plan(), request("ilsvrc"), found).decode().split()
+        )
+
+    def described(found: Facts) -> str:
+        return croissant(a_plan().release, request("parquet", "croissant"), found, FILES).decode()
+
+    own, searched, both = facts(BY, CC0), facts(BY, source="wikimedia"), facts(BY, CC0)
+    both.sources.update(wikimedia=5, flickr=7)
+    for found in (own, both):
+        assert "pictures that the makers of the dataset had" in told(found)
+    assert "makers had" not in told(searched)
+    for found in (searched, both):
+        assert "found by searching open picture sources" in told(found)
+        assert "come from public pages" in told(found)
+        assert "sources were searched" in described(found)
+    assert not any(word in described(own) for word in ("searche", "public pages", "open sources"))
+    assert not any(word in told(own) for word in ("searching", "searches", "public pages", "open sources"))
+    assert "these sources: flickr (7), wikimedia (5); its makers had the others: folder (2)." in told(both)
 
 
 def test_a_release_that_datasets_cannot_load_has_no_configuration() -> None:

@@ -35,7 +35,8 @@ def status_of(project: Project) -> Status:
 
 def test_a_project_without_anything_stands_at_nought(project: Project) -> None:
     nothing: dict[str, Any] = {"pending": 0, "stored": 0, "rejected": 0, "failed": 0}
-    undecided: dict[str, Any] = {"accepted": 0, "refused": 0, "undecided": 0, "open": 0, "alpha": None}
+    undecided: dict[str, Any] = {"accepted": 0, "refused": 0, "undecided": 0, "open": 0, "controls": 0}
+    undecided["alpha"] = None
     assert status_of(project) == Status(
         categories=(
             CategoryStatus(A, "thing0.n.01", **nothing, **undecided),
@@ -95,10 +96,11 @@ def test_questions_are_counted_by_their_current_verdict_and_controls_are_none(pr
     store.control(known, "yes")
     store.verdict(known, "accepted")
     assert [
-        (one.accepted, one.refused, one.undecided, one.open) for one in status_of(project).categories
+        (one.accepted, one.refused, one.undecided, one.open, one.controls)
+        for one in status_of(project).categories
     ] == [
-        (1, 1, 1, 1),
-        (1, 0, 0, 0),
+        (1, 1, 1, 1, 1),
+        (1, 0, 0, 0, 0),
     ]
 
 

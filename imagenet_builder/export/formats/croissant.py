@@ -12,6 +12,7 @@ from datetime import UTC
 from typing import Any
 
 from imagenet_builder.errors import ReleaseError
+from imagenet_builder.export.acquired import searched_or_own
 from imagenet_builder.export.card import RULE_TEXTS
 from imagenet_builder.export.description import Release
 from imagenet_builder.export.facts import Facts
@@ -112,9 +113,7 @@ def _responsible(facts: Facts) -> dict[str, Any]:
     each = sorted(facts.votes_each)
     collected = {"Others" if source == "folder" else "Web API" for source in facts.sources}
     found: dict[str, Any] = {
-        "rai:dataCollection": (
-            "Open picture sources were searched for the words of each synset; robots.txt and opt-outs were respected."
-        ),
+        **searched_or_own(facts),
         "rai:dataCollectionType": sorted(collected),
         "rai:dataPreprocessingProtocol": [
             "Metadata removed; turned upright and converted to RGB JPEG where needed.",
@@ -129,10 +128,8 @@ def _responsible(facts: Facts) -> dict[str, Any]:
         else f"{each[0]} to {each[-1]} votes",
         "rai:dataLimitations": [
             "One label a picture; a picture may show more.",
-            "Pictures are what searches found, not a sample of the world.",
+            "Pictures are what was found or at hand, not a sample of the world.",
         ],
-        "rai:dataBiases": ["Contributors of open sources decide what is photographed, and where."],
-        "rai:personalSensitiveInformation": ["Pictures come from public pages and may show people."],
     }
     if facts.retrieved is not None:
         found["rai:dataCollectionTimeframe"] = [

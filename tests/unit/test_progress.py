@@ -1,0 +1,27 @@
+"""Bars on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from imagenet_builder.cli.progress import Bars
+
+
+def test_something_moves_until_the_first_stage_tells_how_far_it_is() -> None:
+    with Progress(console=Console(file=io.StringIO(), force_terminal=True)) as drawn:
+        bars = Bars(drawn, "planning")
+        assert [(task.description, task.total) for task in drawn.tasks] == [("planning", None)]
+        for done in (1, 2):
+            bars("pictures", done, 2)
+            assert [(task.description, task.completed) for task in drawn.tasks] == [("pictures", done)]
+        bars("checksums", 0, 1)
+        assert len(drawn.tasks) == 2
+
+
+def test_off_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    Bars(None, "planning")("pictures", 1, 2)
+    assert "".join(capsys.readouterr()) == ""
