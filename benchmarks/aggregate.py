@@ -181,6 +181,7 @@ def _as_they_come(
     earlier = handed_in[: RUNS_BEFORE * some]
     collect(project.engine, batch, earlier)
     _aggregate(project)
+    maintain(project.engine)
     before = {page for page, _ in earlier}
     seconds, nothing_new, pages, decided = [], [], [], []
     for start in range(len(earlier), len(handed_in), some):
