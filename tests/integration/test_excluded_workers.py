@@ -99,6 +99,24 @@ def test_answers_of_a_run_that_was_killed_before_it_judged_are_judged_by_the_nex
     assert (report.collected.assignments, report.workers_excluded) == (0, 1)
 
 
+def test_a_look_by_all_votes_that_was_killed_is_taken_again(
+    judged: Verification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(excluded_workers, "review", lambda *_, **__: 0)
+        aggregate(judged.project)
+        patched.setattr("imagenet_builder.store.workers.exclude", killed)
+        with pytest.raises(KeyboardInterrupt):
+            settle_verdicts(judged.project)
+    assert judged.count(tables.exclusions) == 0
+    assert settle_verdicts(judged.project) > 0
+    assert judged.count(tables.exclusions) == 1
+    assert settle_verdicts(judged.project) == 0
+
+
 def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Verification) -> None:
     aggregate(judged.project)
     assert aggregate(judged.project).workers_excluded == 0
