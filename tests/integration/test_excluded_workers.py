@@ -225,6 +225,12 @@ def test_the_command_shows_accuracies_with_intervals_and_status_shows_alpha(judg
     assert anna["excluded"] is None
     table = command.done(folder, "workers").output
     assert "inaccurate: of known pictures" in table
+    with database.writing(judged.project.engine) as connection:
+        workers.record_unfounded(connection, 1, unfounded=True)
+    assert "there is no reason any more" in " ".join(command.done(folder, "workers").output.split())
+    # The answers bear it out, as the next look at all of them finds.
+    assert aggregate(judged.project, finalise=True).workers_excluded == 0
+    assert "any more" not in command.done(folder, "workers").output
     command.done(folder, "workers", "--readmit", worker_id(judged, "cleo"))
     assert "inaccurate" not in command.done(folder, "workers").output
     with database.reading(judged.project.engine) as connection:
