@@ -88,9 +88,9 @@ def aggregate(
 def settle_verdicts(project: Project, *, now: datetime | None = None) -> int:
     """Refit all rules to all votes if any verdict is provisional, so that a release does not depend on when cron ran.
 
-    What stands on no open page and wants no more votes becomes final, by whom all votes together speak against
-    (`excluded_workers`). Collects and pays nothing. Returns how many verdicts changed. Raises LockHeld while another
-    run aggregates.
+    All workers are judged by all votes first (`excluded_workers`). What stands on no open page and wants no more votes
+    becomes final. Collects and pays nothing. Returns how many verdicts changed. Raises LockHeld while another run
+    aggregates.
     """
     engine, ignoring, now = project.engine, project.settings.verification.ignore_excluded, now or utc_now()
     with database.exclusive_lock(engine, AGGREGATE_LOCK):

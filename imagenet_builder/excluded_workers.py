@@ -134,11 +134,13 @@ def review_by_all_votes(engine: sa.Engine, now: datetime) -> int:
     ]
     for one in changed:
         logger.warning(AGAIN if one.unfounded else NOT_ANY_MORE, one.worker.platform_worker_id)
+    excluded = _exclude(engine, reasons, now)
     with database.writing(engine) as connection:
         for one in changed:
             store.record_unfounded(connection, one.id, unfounded=not one.unfounded)
+        # Last: what a killed run left undone is looked at again.
         move_watermark(connection, seen, now, JUDGED)
-    return _exclude(engine, reasons, now)
+    return excluded
 
 
 def review_unseen_votes(engine: sa.Engine, now: datetime) -> int:

@@ -99,6 +99,24 @@ def test_answers_of_a_run_that_was_killed_before_it_judged_are_judged_by_the_nex
     assert (report.collected.assignments, report.workers_excluded) == (0, 1)
 
 
+def test_a_look_by_all_votes_that_was_killed_is_taken_again(
+    judged: Verification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(excluded_workers, "review", lambda *_, **__: 0)
+        aggregate(judged.project)
+        patched.setattr("imagenet_builder.store.workers.exclude", killed)
+        with pytest.raises(KeyboardInterrupt):
+            settle_verdicts(judged.project)
+    assert judged.count(tables.exclusions) == 0
+    assert settle_verdicts(judged.project) > 0
+    assert judged.count(tables.exclusions) == 1
+    assert settle_verdicts(judged.project) == 0
+
+
 def test_the_next_run_says_nothing_more_and_a_readmitted_worker_stays(judged: Verification) -> None:
     aggregate(judged.project)
     assert aggregate(judged.project).workers_excluded == 0
@@ -207,6 +225,12 @@ def test_the_command_shows_accuracies_with_intervals_and_status_shows_alpha(judg
     assert anna["excluded"] is None
     table = command.done(folder, "workers").output
     assert "inaccurate: of known pictures" in table
+    with database.writing(judged.project.engine) as connection:
+        workers.record_unfounded(connection, 1, unfounded=True)
+    assert "there is no reason any more" in " ".join(command.done(folder, "workers").output.split())
+    # The answers bear it out, as the next look at all of them finds.
+    assert aggregate(judged.project, finalise=True).workers_excluded == 0
+    assert "any more" not in command.done(folder, "workers").output
     command.done(folder, "workers", "--readmit", worker_id(judged, "cleo"))
     assert "inaccurate" not in command.done(folder, "workers").output
     with database.reading(judged.project.engine) as connection:
