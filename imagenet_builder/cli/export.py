@@ -174,8 +174,9 @@ def _show(report: ExportReport, as_json: bool) -> None:
         click.echo(f"train {counts.train}, val {counts.val}, test {counts.test}{replicate} pictures")
         keeps = " (--divide-authors keeps them)" if counts.held_back else ""
         click.echo(
-            f"left out: {counts.multi_label} of several classes, {counts.near_duplicates} near-duplicates of val or "
-            f"test, {counts.held_back} whose authors are in val or test{keeps}, "
+            f"of {counts.accepted} accepted for these classes left out: {counts.multi_label} of several of them, "
+            f"{counts.near_duplicates} near-duplicates of val or test, "
+            f"{counts.held_back} whose authors are in val or test{keeps}, "
             f"{counts.surplus} beyond the size of train"
         )
         if counts.divided_authors:

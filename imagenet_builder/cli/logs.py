@@ -35,6 +35,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class PresentStderr(logging.Handler):
+    """Writes to whatever stderr is at that moment: while bars are drawn on a terminal, to what writes above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self.handleError(record)
+
+
 def speak_json() -> bool:
     """Whether logs are JSON lines."""
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
@@ -43,7 +55,8 @@ def speak_json() -> bool:
 def set_up_logging(*, verbose: bool, json_lines: bool) -> None:
     """Send this project's logs to stderr; libraries speak from WARNING up."""
     root = logging.getLogger()
-    handler = logging.StreamHandler(sys.stderr)
+    # A line of JSON must stay one, which what writes above bars does not promise.
+    handler = logging.StreamHandler(sys.stderr) if json_lines else PresentStderr()
     handler.setFormatter(JsonLines() if json_lines else logging.Formatter("%(message)s"))
     root.handlers[:] = [handler]
     # What Python warns of is to be a line like any other.

@@ -73,7 +73,7 @@ SCHEMA = pa.schema(
 SEALED_COLUMNS = tuple(name for name in SCHEMA.names if name not in {"shard", "offset"})
 GROUP_ROWS = 10_000
 ATTRIBUTION_HEAD = """\
-The pictures of this dataset are other people's works, used under the licences that they gave them.
+The pictures of this dataset are works of the people named here, used under the licences that they gave them.
 Metadata was removed from the files; some were turned upright, converted to JPEG or reduced. LICENSES.txt says where the
 text of each licence is.
 

@@ -90,6 +90,12 @@ class Counts:
     provisional: int
     replicate: int = 0
 
+    @property
+    def accepted(self) -> int:
+        """All accepted pictures of the release's classes, each once, in it or left out."""
+        inside = self.train + self.val + self.test + self.replicate
+        return inside + self.multi_label + self.near_duplicates + self.surplus + self.held_back
+
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:

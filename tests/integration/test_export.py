@@ -369,6 +369,13 @@ def test_pictures_of_two_classes_and_near_duplicates_are_kept_apart(project: Pro
     )
     report = export(project, THREE, tmp_path / "release")
     assert report.counts.multi_label == 2
+    with database.reading(project.engine) as connection:
+        question, verdict = tables.questions, tables.verdicts
+        accepted = sa.select(sa.func.count(question.c.sha256.distinct())).select_from(
+            question.join(verdict, verdict.c.question_id == question.c.id)
+        )
+        of_these = sa.and_(verdict.c.decision == "accepted", question.c.wnid.in_(report.wnids))
+        assert report.counts.accepted == connection.scalar(accepted.where(of_these))
     where = placed(project)
     assert not {row["image_sha256"] for row in listed(report.folder)} - where.keys()
     assert verify_release(report.folder) == []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from imagenet_builder.cli.logs import set_up_logging
 from imagenet_builder.cli.progress import Bars
 
 
@@ -25,3 +27,19 @@ def test_something_moves_until_the_first_stage_tells_how_far_it_is() -> None:
 def test_off_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     Bars(None, "planning")("pictures", 1, 2)
     assert "".join(capsys.readouterr()) == ""
+
+
+def test_what_is_logged_while_bars_are_drawn_has_lines_of_its_own() -> None:
+    written = io.StringIO()
+    before = logging.getLogger().handlers[:]
+    try:
+        set_up_logging(verbose=False, json_lines=False)
+        with Progress(
+            console=Console(file=written, force_terminal=True, width=80, color_system=None)
+        ) as drawn:
+            Bars(drawn, "planning")
+            drawn.refresh()
+            logging.getLogger("imagenet_builder.export").info("classes: 5")
+    finally:
+        logging.getLogger().handlers[:] = before
+    assert "classes: 5" in written.getvalue().replace("\r", "\n").replace("\x1b[2K", "").splitlines()
