@@ -1,4 +1,4 @@
-"""Bars on a terminal."""
+"""Bars on a terminal, lines off one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,17 @@ def test_something_moves_until_the_first_stage_tells_how_far_it_is() -> None:
         assert len(drawn.tasks) == 2
 
 
-def test_off_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    Bars(None, "planning")("pictures", 1, 2)
+def test_off_a_terminal_what_takes_long_says_at_times_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moment = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: moment)
+    bars = Bars(None, "planning")
+    with caplog.at_level(logging.INFO):
+        for done in range(100):
+            bars("pictures" if done < 50 else "checksums", done, 100)
+            moment += 1
+    assert caplog.messages == ["pictures: 30 of 100", "checksums: 60 of 100", "checksums: 90 of 100"]
     assert "".join(capsys.readouterr()) == ""
 
 
