@@ -46,6 +46,8 @@ def command(invocation: Invocation, rule: str | None, finalise: bool, as_json: b
     else:
         for line in _lines(report):
             click.echo(line)
+        if rule and not finalise and not report.verdicts_changed:
+            click.echo(f"note        {rule} changed no verdict: final ones it decides only with --finalise")
 
 
 def _document(report: AggregateReport) -> dict[str, Any]:

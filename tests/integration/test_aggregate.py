@@ -225,6 +225,24 @@ def test_what_stayed_undecided_is_said_only_when_nothing_can_change_it(small: Ve
     assert "pictures that stayed undecided: 6 (`publish-hits --again` asks about them once more)" in said()
 
 
+def test_a_rule_that_finds_nothing_but_final_verdicts_says_how_it_decides_these(small: Verification) -> None:
+    def said(*options: str) -> str:
+        asked = ["--project", str(small.project.folder), "aggregate", *options]
+        ran = CliRunner().invoke(command_line, asked)
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    hit_id = only_page(small)
+    for worker in ("anna", "ben", "cleo"):
+        small.submit(worker, hit_id, right(small, hit_id))
+    assert "--finalise" not in said()
+    assert "dawid-skene changed no verdict: final ones it decides only with --finalise" in said(
+        "--rule", "dawid-skene"
+    )
+    assert "changed no verdict" not in said("--rule", "dawid-skene", "--finalise")
+    assert {name for (name,) in small.rows(sa.select(rulings.c.rule))} == {"majority", "dawid-skene"}
+
+
 def test_an_expired_page_that_somebody_still_holds_stays_open(small: Verification) -> None:
     hit_id = only_page(small)
     worker = people.invite(small.marketplace.engine, "anna").worker_id
